@@ -1,0 +1,1 @@
+"""Reading annotated crowd images and turning them into training crops."""

@@ -1,0 +1,1 @@
+"""Parameter-efficient tuning: the prompt module and every peft method."""
