@@ -1,0 +1,285 @@
+"""The recipe: one typed, strict TOML file that describes a whole training, and the finding of recipes by name."""
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import tomli_w
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+from pydantic import NonNegativeInt as Count
+
+from .errors import RequestError, did_you_mean
+from .resources import bundled
+
+
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError(f"expected an odd number, got {value}")
+    return value
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+DataFormat = Literal["shanghaitech", "qnrf", "nwpu", "jhu", "ucf50", "points", "synthetic"]
+
+
+class Section(BaseModel):
+    """A table of a recipe: unknown keys are refused, values are fixed once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class DataRecipe(Section):
+    """Which images, at which size, and how crops are drawn from them. Sizes are pixels."""
+
+    format: DataFormat = Field("points", description="layout on disk, or 'synthetic' for procedural scenes")
+    root: str = Field("data", description="folder used when neither --data nor $SAM_MPROMPT_DATA is given")
+    val_fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.1, description="share of train that becomes val where the dataset has no val split"
+    )
+    fold: Annotated[int, Field(ge=1, le=5)] = Field(1, description="test fold of ucf50")
+    max_side: PositiveInt = Field(2048, description="larger images are shrunk to this longer side")
+    min_side: PositiveInt = Field(416, description="smaller images are enlarged to this shorter side")
+    scale: PositiveFloat = Field(1.0, description="factor on every image before the limits above")
+    crop: PositiveInt = Field(448, description="side of the square training crop, after scaling")
+    random_scale: tuple[PositiveFloat, PositiveFloat] = Field((1.0, 1.0), description="range of a crop's random zoom")
+    flip: Share = Field(0.5, description="probability of a horizontal flip")
+    jitter: Share = Field(0.2, description="strength of the random brightness, contrast and saturation")
+
+
+class SyntheticRecipe(Section):
+    """Procedural scenes, used when data.format = "synthetic"."""
+
+    train: PositiveInt = Field(256, description="scenes an epoch; each epoch draws new ones")
+    val: PositiveInt = Field(48, description="fixed scenes for validation")
+    test: PositiveInt = Field(64, description="fixed scenes for the final report")
+    size: PositiveInt = Field(448, description="side of a square scene in pixels")
+    max_heads: Count = Field(600, description="most heads in a scene")
+    annotation_noise: Share = Field(0.0, description="train's points and boxes move by up to this share")
+
+
+class TargetRecipe(Section):
+    """How points and boxes become density, pseudo mask and context mask."""
+
+    sigma: PositiveFloat = Field(4.0, description="standard deviation of a head's Gaussian in pixels")
+    kernel_size: Annotated[PositiveInt, AfterValidator(_odd)] = Field(15, description="odd side of its support, pixels")
+    pseudo_mask: Literal["boxes", "points", "empty"] = Field("points", description="source of m_p in Eq. 1")
+    point_dilation: PositiveInt = Field(8, description="radius in pixels of a head in the mask made from points")
+    context_k: PositiveInt = Field(3, description="K of the context mask in Eq. 2")
+
+
+class ModelRecipe(Section):
+    """The encoder and what stands on it."""
+
+    encoder: Literal["sam", "timm"] = Field("sam", description="family of the encoder")
+    base: str = Field("sam_vit_b", description="checkpoint name or file; for timm a model name")
+    pretrained: bool = Field(True, description="timm only: start from its published weights")
+    positions: Literal["resample", "slice"] = Field("resample", description="positions at sizes other than 1024")
+    density_stride: Literal[1, 2, 4, 8, 16] = Field(4, description="pixels per side of a density cell")
+    fuse_levels: bool = Field(False, description="add the outputs of the encoder's global-attention blocks")
+    stem_channels: Count = Field(0, description="channels of the trainable high-resolution stem; 0 for none")
+    gate: Literal["none", "segmenter"] = Field("none", description="what gates the regressor's features")
+
+
+class TuningRecipe(Section):
+    """What of the encoder is trained."""
+
+    method: str = Field("prompt", description="'prompt', 'none', 'full', or a peft method's name")
+    bottleneck: PositiveInt = Field(192, description="width of a prompt module")
+    placement: tuple[Literal["attention", "mlp"], ...] = Field(
+        ("attention", "mlp"), min_length=1, description="sub-layers followed by a prompt module"
+    )
+    blocks: Literal["all"] | tuple[Count, ...] = Field("all", description="encoder blocks that are adapted")
+    options: dict[str, str | int | float | bool | list[str] | list[int]] = Field(
+        default_factory=dict, description="options of a peft method, by its own names"
+    )
+
+
+class LossRecipe(Section):
+    """Weights and switches of mutual prompt learning (Eq. 1 to 4)."""
+
+    density: PositiveFloat = Field(1.0, description="l_d")
+    segmentation: NonNegativeFloat = Field(0.5, description="l_s; 0 builds no segmenter")
+    context: NonNegativeFloat = Field(0.5, description="l_c; 0 switches the context prompt off")
+    count: NonNegativeFloat = Field(0.0, description="weight of the absolute count error, not in the paper")
+    offline: bool = Field(True, description="the offline prompt, Eq. 1")
+    online: bool = Field(True, description="the online prompt, Eq. 2")
+    kappa: Count = Field(50, description="epochs before the online prompt starts")
+    threshold: NonNegativeFloat = Field(0.0, description="of B(.) on predictions, in heads per cell")
+    density_scale: PositiveFloat = Field(400.0, description="squared errors are summed over a square of this side")
+
+    @model_validator(mode="after")
+    def _context_needs_segmenter(self) -> Self:
+        if self.context > 0 and self.segmentation == 0:
+            raise ValueError(
+                f"context = {self.context} needs the segmenter that segmentation = 0 removes; set one of the two"
+            )
+        return self
+
+
+class TrainRecipe(Section):
+    """The optimisation."""
+
+    epochs: PositiveInt = 700
+    batch_size: PositiveInt = Field(16, description="crops per optimizer step and process, before accumulation")
+    accumulate: PositiveInt = Field(1, description="batches whose gradients are added before a step")
+    optimizer: Literal["adam", "adamw"] = "adam"
+    lr: PositiveFloat = 1e-4
+    weight_decay: NonNegativeFloat = 0.0
+    schedule: Literal["step", "cosine", "constant"] = "step"
+    step_epochs: PositiveInt = Field(300, description="epochs between drops of the step schedule")
+    step_factor: Share = Field(0.4, description="factor of each drop")
+    warmup_epochs: NonNegativeFloat = Field(0.0, description="epochs of linear warm-up")
+    clip_norm: NonNegativeFloat = Field(0.0, description="largest gradient norm; 0 for no clipping")
+    ema: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="decay of the averaged weights; 0 for none")
+    precision: Literal["no", "fp16", "bf16"] = Field("no", description="mixed precision, as accelerate names it")
+    validate_every: PositiveInt = Field(5, description="epochs between validations")
+    preview_every: Count = Field(50, description="epochs between preview images; 0 for none")
+    save_minutes: PositiveFloat = Field(5.0, description="minutes between saves of the resumable state")
+    workers: Count = Field(2, description="processes that load crops")
+    tensorboard: bool = Field(False, description="also log to TensorBoard in the run folder")
+    seed: Count = 0
+
+
+class InferRecipe(Section):
+    """How whole images are counted. Sizes are pixels."""
+
+    tile: PositiveInt = Field(896, description="images beyond this side are cut into overlapping tiles of it")
+    overlap: Count = Field(112, description="overlap of neighbouring tiles")
+    batch_size: PositiveInt = Field(1, description="tiles per forward pass")
+
+    @model_validator(mode="after")
+    def _overlap_fits(self) -> Self:
+        if self.overlap * 2 > self.tile:
+            raise ValueError(f"overlap = {self.overlap} is more than half of tile = {self.tile}")
+        return self
+
+
+class Recipe(Section):
+    """A whole training. `name` is the file's stem and names the run and its adapter."""
+
+    name: str = Field("custom", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    data: DataRecipe = DataRecipe()
+    synthetic: SyntheticRecipe = SyntheticRecipe()
+    targets: TargetRecipe = TargetRecipe()
+    model: ModelRecipe = ModelRecipe()
+    tuning: TuningRecipe = TuningRecipe()
+    loss: LossRecipe = LossRecipe()
+    train: TrainRecipe = TrainRecipe()
+    infer: InferRecipe = InferRecipe()
+
+    def to_toml(self) -> str:
+        """Return the fully resolved recipe as TOML; reading it back gives an equal recipe."""
+        return tomli_w.dumps(self.model_dump(mode="json"))
+
+
+def recipe_files(folders: Sequence[Path] | None = None) -> dict[str, Path]:
+    """Return the recipes by name: those of ./recipes first, then the bundled ones."""
+    found: dict[str, Path] = {}
+    for folder in folders if folders is not None else (Path("recipes"), bundled("recipes")):
+        for path in sorted(folder.glob("*.toml")):
+            found.setdefault(path.stem, path)
+    return found
+
+
+def find_recipe(name_or_file: str) -> Path:
+    """Return the recipe's file by name ("nwpu") or path ("my/station.toml"). Raises RequestError when there is none."""
+    path = Path(name_or_file)
+    if path.suffix == ".toml" and path.is_file():
+        return path
+    known = recipe_files()
+    if name_or_file in known:
+        return known[name_or_file]
+    what = f"recipe file '{name_or_file}'" if path.suffix == ".toml" else f"recipe '{name_or_file}'"
+    hint = did_you_mean(path.stem, known) or f" Known recipes: {', '.join(known) or 'none'}."
+    raise RequestError(f"No {what}.{hint} See 'sam-mprompt recipes list'.")
+
+
+def load_recipe(name_or_file: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe by name or path and apply `KEY=VALUE` overrides such as `train.epochs=5`.
+
+    Raises:
+        RequestError: no such recipe, no TOML, or faulty values; the message lists every fault, one a line.
+    """
+    path = find_recipe(str(name_or_file))
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RequestError(f"Recipe '{path}' is not valid TOML: {error}.") from error
+    for override in overrides:
+        _apply(table, override)
+    return parse_recipe({"name": path.stem, **table}, source=str(path))
+
+
+def parse_recipe(table: dict[str, Any], *, source: str) -> Recipe:
+    """Check a table of values. Raises RequestError that lists every fault with its key; `source` names the origin."""
+    try:
+        return Recipe.model_validate(_tuples(table))
+    except ValidationError as error:
+        faults = _faults(error)
+        count = f"{len(faults)} fault" + ("" if len(faults) == 1 else "s")
+        raise RequestError(f"Recipe '{source}' has {count}:\n  " + "\n  ".join(faults)) from error
+
+
+def _tuples(value: Any) -> Any:
+    """TOML only has lists where the strict schema wants tuples; `tuning.options` keeps its lists."""
+    if isinstance(value, dict):
+        return {key: item if key == "options" else _tuples(item) for key, item in value.items()}
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _apply(table: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise RequestError(f"--set expects KEY=VALUE such as train.epochs=5, got '{override}'.")
+    try:
+        value = tomllib.loads(f"value = {text.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    for part in parts[:-1]:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise RequestError(f"--set {key}: '{part}' is a value, not a table.")
+    table[parts[-1]] = value
+
+
+def _faults(error: ValidationError) -> list[str]:
+    """Turn pydantic's errors into one line a key: `key: expected A or B, got C`."""
+    lines: list[str] = []
+    expected: dict[str, tuple[list[str], object]] = {}
+    for fault in error.errors():
+        # Behind section and key pydantic names the member of a union that it tried; users did not write that.
+        location = [str(part) for part in fault["loc"]][:2]
+        key = ".".join(location)
+        if fault["type"] == "extra_forbidden":
+            names = _keys_at(location[:-1])
+            hint = did_you_mean(location[-1], names) or f" Known: {', '.join(names)}."
+            lines.append(f"{key}: unknown key.{hint}")
+        elif fault["type"] == "value_error":
+            lines.append(f"{key}: {fault['ctx']['error']}")
+        elif fault["msg"].startswith("Input should be"):
+            wanted = fault["msg"].removeprefix("Input should be ")
+            wishes, _ = expected.setdefault(key, ([], fault["input"]))
+            if wanted not in wishes:
+                wishes.append(wanted)
+        else:
+            expected.setdefault(key, ([fault["msg"]], fault["input"]))
+    return [
+        f"{key}: expected {' or '.join(wishes)}, got {value!r}" for key, (wishes, value) in expected.items()
+    ] + lines
+
+
+def _keys_at(location: list[str]) -> list[str]:
+    section = Recipe.model_fields[location[0]].annotation if location else Recipe
+    return list(section.model_fields) if isinstance(section, type) and issubclass(section, BaseModel) else []

@@ -1,0 +1,117 @@
+import tomllib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sam_mprompt.errors import RequestError
+from sam_mprompt.recipe import Recipe, find_recipe, load_recipe, parse_recipe, recipe_files
+
+
+@pytest.fixture
+def recipe_file(tmp_path):
+    def write(text):
+        path = tmp_path / "mine.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("name", sorted(recipe_files()))
+def test_every_shipped_recipe_is_valid_and_named_after_its_file(name):
+    assert load_recipe(name).name == name
+
+
+@pytest.mark.parametrize("name", ["sha", "shb", "qnrf", "nwpu"])
+def test_the_papers_recipes_have_its_hyper_parameters(name):
+    recipe = load_recipe(name)
+    loss, train = recipe.loss, recipe.train
+    assert (loss.density, loss.segmentation, loss.context, loss.kappa, recipe.targets.context_k) == (1, 0.5, 0.5, 50, 3)
+    assert (train.epochs, train.batch_size, train.lr, train.optimizer) == (700, 16, 1e-4, "adam")
+    assert (train.schedule, train.step_epochs, train.step_factor) == ("step", 300, 0.4)
+    assert (recipe.data.crop, recipe.data.max_side, recipe.data.min_side) == (400, 2048, 416)
+    assert (recipe.targets.kernel_size, recipe.tuning.bottleneck, recipe.model.base) == (15, 192, "sam_vit_b")
+
+
+@pytest.mark.parametrize("name", ["sha", "shb", "qnrf", "nwpu"])
+def test_every_header_shows_the_command_the_cost_and_the_papers_figures(name):
+    text = find_recipe(name).read_text()
+    assert f"sam-mprompt finetune --recipe {name}" in text
+    assert "Expected cost" in text
+    assert "The paper's figures" in text
+
+
+def test_a_resolved_recipe_reads_back_equal():
+    recipe = load_recipe("nwpu", ["tuning.blocks=[0, 3]", "tuning.options.r=8", "data.random_scale=[0.8, 1.2]"])
+    assert parse_recipe(tomllib.loads(recipe.to_toml()), source="again") == recipe
+
+
+def test_every_fault_of_a_file_is_reported_at_once(recipe_file):
+    path = recipe_file(
+        '[train]\nepocs = 3\nlr = "fast"\nbatch_size = 0\n[targets]\nkernel_size = 4\n[dat]\n[loss]\nsegmentation = 0\n'
+    )
+    with pytest.raises(RequestError) as raised:
+        load_recipe(path)
+    message = str(raised.value)
+    assert "6 faults" in message
+    for part in (
+        "train.epocs: unknown key. Did you mean 'epochs'?",
+        "train.lr: expected a valid number, got 'fast'",
+        "train.batch_size: expected greater than 0, got 0",
+        "targets.kernel_size: expected an odd number, got 4",
+        "dat: unknown key. Did you mean 'data'?",
+        "context = 0.5 needs the segmenter",
+    ):
+        assert part in message
+
+
+def test_a_misspelt_choice_names_the_choices(recipe_file):
+    with pytest.raises(RequestError, match="expected 'none' or 'segmenter', got 'segmentor'"):
+        load_recipe(recipe_file('[model]\ngate = "segmentor"\n'))
+
+
+def test_overrides_are_typed_and_checked_like_the_file():
+    assert load_recipe("shb", ["train.epochs=5", "train.lr=1e-3", "model.base=other"]).train.epochs == 5
+    with pytest.raises(RequestError, match=r"train.epochs: expected a valid integer, got 'five'"):
+        load_recipe("shb", ["train.epochs=five"])
+    with pytest.raises(RequestError, match=r"Did you mean 'epochs'\?"):
+        load_recipe("shb", ["train.epoch=5"])
+
+
+@pytest.mark.parametrize("override", ["train.epochs", "=5", "train..lr=1", "train.epochs.x=5"])
+def test_a_malformed_override_is_refused(override):
+    with pytest.raises(RequestError):
+        load_recipe("shb", [override])
+
+
+def test_a_misspelt_recipe_gets_a_suggestion():
+    with pytest.raises(RequestError, match="Did you mean 'nwpu'"):
+        find_recipe("nwpuu")
+
+
+def test_a_file_that_is_no_toml_is_refused(recipe_file):
+    with pytest.raises(RequestError, match="not valid TOML"):
+        load_recipe(recipe_file("epochs: 5"))
+
+
+def test_strings_are_not_taken_for_numbers_nor_booleans_for_integers(recipe_file):
+    with pytest.raises(RequestError, match=r"train.seed"):
+        load_recipe(recipe_file("[train]\nseed = true\n"))
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.dictionaries(st.text(), x)))
+def test_no_table_makes_the_parser_fail_otherwise_than_by_a_request_error(value):
+    try:
+        recipe = parse_recipe({"train": value} if not isinstance(value, dict) else value, source="fuzz")
+    except RequestError:
+        return
+    assert isinstance(recipe, Recipe)
+
+
+def test_a_recipe_in_the_working_folder_comes_before_the_shipped_one(tmp_path, monkeypatch):
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "recipes" / "shb.toml").write_text("[train]\nepochs = 3\n")
+    monkeypatch.chdir(tmp_path)
+    assert load_recipe("shb").train.epochs == 3
+    assert load_recipe("nwpu").train.epochs == 700

@@ -1,0 +1,118 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from sam_mprompt.targets import box_mask, context_mask, context_radius, density_map, inside, point_mask
+
+SIZE = (61, 83)
+POINTS = st.integers(0, 40).flatmap(
+    lambda n: arrays(np.float32, (n, 2), elements=st.floats(-30, 120, width=32, allow_nan=False))
+)
+
+
+@given(POINTS, st.sampled_from([1, 2, 4, 8, 16]))
+def test_every_head_inside_the_frame_contributes_one(points, stride):
+    density = density_map(points, SIZE, stride=stride)
+    assert density.shape == (-(-SIZE[0] // stride), -(-SIZE[1] // stride))
+    assert density.sum(dtype=np.float64) == pytest.approx(inside(points, SIZE).sum(), abs=1e-4)
+    assert density.min() >= 0
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (82.99, 0), (0, 60.99), (82.99, 60.99)])
+def test_a_head_in_a_corner_contributes_one(corner):
+    assert density_map(np.array([corner], np.float32), SIZE).sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_heads_outside_contribute_nothing():
+    points = np.array([[-0.01, 5], [83, 5], [5, 61], [-3, -3]], np.float32)
+    assert density_map(points, SIZE).sum() == 0
+
+
+def test_a_coarser_density_is_the_sum_of_its_pixels():
+    points = np.array([[10.3, 20.7], [40, 40]], np.float32)
+    fine = density_map(points, (64, 80), stride=1)
+    coarse = density_map(points, (64, 80), stride=4)
+    np.testing.assert_allclose(coarse, fine.reshape(16, 4, 20, 4).sum(axis=(1, 3)), atol=1e-6)
+
+
+def test_the_density_peaks_at_the_head_and_spans_the_kernel():
+    density = density_map(np.array([[40.5, 30.5]], np.float32), SIZE, kernel_size=15)
+    assert np.unravel_index(density.argmax(), density.shape) == (30, 40)
+    rows, columns = np.nonzero(density)
+    assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == (15, 15)
+
+
+def test_a_point_mask_is_a_disc_around_each_head():
+    mask = point_mask(np.array([[40.5, 30.5]], np.float32), SIZE, dilation=5)
+    assert mask[30, 45]
+    assert mask[30, 35]
+    assert not mask[30, 46]
+    assert not mask[34, 44]
+    assert mask.sum() == pytest.approx(np.pi * 25, rel=0.1)
+
+
+@given(POINTS, st.sampled_from([1, 4, 16]))
+def test_no_head_disappears_from_the_masks_at_a_coarse_stride(points, stride):
+    kept = points[inside(points, SIZE)].astype(int) // stride
+    for mask in (point_mask(points, SIZE, dilation=1, stride=stride), context_mask(points, SIZE, stride=stride)):
+        assert mask[kept[:, 1], kept[:, 0]].all()
+
+
+def test_a_box_mask_covers_the_boxes_and_nothing_else():
+    mask = box_mask(np.array([[10, 20, 30, 25], [-5, -5, 2, 3], [80, 58, 99, 99]], np.float32), SIZE)
+    expected = np.zeros(SIZE, bool)
+    expected[20:25, 10:30] = True
+    expected[0:3, 0:2] = True
+    expected[58:, 80:] = True
+    np.testing.assert_array_equal(mask, expected)
+
+
+def test_a_box_smaller_than_a_cell_marks_the_cell_it_is_in():
+    mask = box_mask(np.array([[33, 17, 35, 19]], np.float32), (64, 64), stride=16)
+    assert mask.sum() == 1
+    assert mask[1, 2]
+
+
+def test_a_box_outside_the_frame_marks_nothing():
+    assert not box_mask(np.array([[-9, -9, 0, 0], [83, 0, 99, 9]], np.float32), SIZE).any()
+
+
+def test_context_reaches_to_the_kth_nearest_head():
+    points = np.array([[0, 0], [10, 0], [0, 11], [12, 0], [100, 100]], np.float32)
+    assert context_radius(points, k=3)[0] == pytest.approx(12)
+
+
+def test_an_outlying_neighbour_is_stepped_back_from():
+    points = np.array([[0, 0], [10, 0], [0, 11], [70, 0], [300, 300], [310, 300]], np.float32)
+    assert context_radius(points, k=3)[0] == pytest.approx(11)
+
+
+def test_stepping_back_goes_on_while_the_radius_is_an_outlier():
+    points = np.array([[0, 0], [3, 0], [0, 20], [0, -100], [500, 500]], np.float32)
+    assert context_radius(points, k=3)[0] == pytest.approx(3)
+
+
+def test_stepping_back_stops_at_the_first_radius_that_fits():
+    # d = 10, 30, 30: the third does not exceed 2 * 20, so that the second, an outlier beside 10, is never asked.
+    points = np.array([[0, 0], [10, 0], [0, 30], [0, -30], [900, 900]], np.float32)
+    assert context_radius(points, k=3)[0] == pytest.approx(30)
+
+
+@given(POINTS)
+def test_duplicates_do_not_change_the_context(points):
+    np.testing.assert_array_equal(context_mask(points, SIZE), context_mask(np.concatenate([points, points]), SIZE))
+
+
+@pytest.mark.parametrize("heads", range(4))
+def test_fewer_than_k_plus_one_heads_make_all_context(heads):
+    points = np.array([[5, 5], [20, 20], [40, 9]], np.float32)[:heads]
+    assert context_mask(points, SIZE, k=3).all()
+
+
+def test_far_background_is_no_context():
+    points = np.array([[10, 10], [14, 10], [10, 14], [14, 14]], np.float32)
+    mask = context_mask(points, SIZE, k=3)
+    assert mask[12, 12]
+    assert not mask[50, 70]
