@@ -51,7 +51,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text so that a reader sees either the old file or the whole new one. Raises WorkError on a full disk."""
+    """Write UTF-8 text so that a reader sees the old file or the whole new one. WorkError on a full disk."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

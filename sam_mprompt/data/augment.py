@@ -1,0 +1,80 @@
+"""Random crops, zoom, flip and colour: image, points, boxes and radii always move together."""
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torchvision.transforms.v2 import functional as colour
+
+from .sample import FloatArray
+
+
+@dataclass(frozen=True)
+class Frame:
+    """An image in memory with its annotation, in pixels of this image.
+
+    Attributes:
+        image: uint8 (H, W, 3), RGB.
+        points: float32 (N, 2) as (x, y); after a crop also those outside it.
+        radius: float64 (N,), how far the context of each head reaches (may be infinite).
+        boxes: float32 (M, 4) as (x1, y1, x2, y2), or None.
+    """
+
+    image: NDArray[np.uint8]
+    points: FloatArray
+    radius: NDArray[np.float64]
+    boxes: FloatArray | None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.image.shape[0], self.image.shape[1]
+
+    def moved(self, image: NDArray[np.uint8], scale: tuple[float, float], offset: tuple[float, float]) -> "Frame":
+        """Return the frame whose coordinates are `(old - offset) * scale`, both as (x, y), on another image."""
+        factor, origin = np.asarray(scale, np.float32), np.asarray(offset, np.float32)
+        boxes = None if self.boxes is None else (self.boxes - np.tile(origin, 2)) * np.tile(factor, 2)
+        radius = self.radius * float(np.sqrt(factor[0] * factor[1]))
+        return Frame(image, (self.points - origin) * factor, radius, boxes)
+
+
+def random_crop(frame: Frame, side: int, zoom: tuple[float, float], rng: np.random.Generator) -> Frame:
+    """Cut a square and enlarge it by a factor drawn log-uniformly from `zoom`; at most `side` x `side` pixels come out.
+
+    An image smaller than the square is kept whole, so the result can be smaller than `side`.
+    """
+    factor = float(np.exp(rng.uniform(np.log(zoom[0]), np.log(zoom[1]))))
+    height, width = frame.size
+    cut_height, cut_width = min(height, round(side / factor)), min(width, round(side / factor))
+    top, left = int(rng.integers(height - cut_height + 1)), int(rng.integers(width - cut_width + 1))
+    cut = frame.image[top : top + cut_height, left : left + cut_width]
+    out_height, out_width = min(side, round(cut_height * factor)), min(side, round(cut_width * factor))
+    if (out_height, out_width) != (cut_height, cut_width):
+        method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+        cut = np.asarray(cv2.resize(cut, (out_width, out_height), interpolation=method), np.uint8)
+    return frame.moved(cut, (out_width / cut_width, out_height / cut_height), (left, top))
+
+
+def horizontal_flip(frame: Frame) -> Frame:
+    """Mirror left and right. A head on the left edge stays inside the frame (its x is just below the width)."""
+    width = frame.size[1]
+    points = frame.points.copy()
+    within = (points[:, 0] >= 0) & (points[:, 0] < width)
+    points[:, 0] = width - points[:, 0]
+    points[within, 0] = np.minimum(points[within, 0], np.nextafter(np.float32(width), np.float32(0)))
+    boxes = frame.boxes
+    if boxes is not None:
+        boxes = np.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], axis=1)
+    return replace(frame, image=np.ascontiguousarray(frame.image[:, ::-1]), points=points, boxes=boxes)
+
+
+def colour_jitter(image: NDArray[np.uint8], strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Change brightness, contrast and saturation by factors of 1 +- `strength`; uint8 (H, W, 3) in and out."""
+    brightness, contrast, saturation = rng.uniform(1 - strength, 1 + strength, size=3)
+    pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
+    pixels = colour.adjust_brightness(pixels, brightness)
+    pixels = colour.adjust_contrast(pixels, contrast)
+    pixels = colour.adjust_saturation(pixels, saturation)
+    return np.asarray(pixels.permute(1, 2, 0).numpy(), np.uint8)

@@ -1,0 +1,103 @@
+"""The crowd counter: encoder, regressor and, while training, the segmenter. The one forward to read."""
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..errors import RequestError
+from ..recipe import ModelRecipe
+from .heads import Head, LevelFusion, Stem
+
+
+@dataclass(frozen=True)
+class CounterOutput:
+    """What the counter predicts; both maps are (B, 1, h, w) on cells of `stride` pixels.
+
+    Attributes:
+        density: non-negative, heads per cell; its sum is the number of heads.
+        mask_logits: head region logits, or None without a segmenter.
+    """
+
+    density: Tensor
+    mask_logits: Tensor | None
+
+
+class CrowdCounter(nn.Module):
+    """A frozen or trainable encoder with a density regressor and, during training, a segmenter.
+
+    Args:
+        encoder: maps normalised images (B, 3, H, W) to features (B, C, H/stride, W/stride); has `out_channels`,
+            `stride`, `multiple`, `mean` and `std`, and for `fuse_levels` also `level_channels` and `forward_levels`.
+        recipe: density stride, fusion, stem and gate.
+        segmenter: build the segmenter branch.
+
+    Raises:
+        RequestError: a density stride that does not divide the encoder's, or is more than eight times finer.
+    """
+
+    def __init__(self, encoder: nn.Module, recipe: ModelRecipe, *, segmenter: bool) -> None:
+        super().__init__()
+        features = cast(Any, encoder)
+        ratio = features.stride / recipe.density_stride
+        if ratio not in (1, 2, 4, 8):
+            raise RequestError(
+                f"model.density_stride: expected 1, 1/2, 1/4 or 1/8 of the encoder's stride {features.stride}, "
+                f"got {recipe.density_stride}."
+            )
+        self.encoder = encoder
+        self.stride = recipe.density_stride
+        self.multiple = int(features.multiple)
+        self.gate = recipe.gate
+        self.fusion = LevelFusion(features.level_channels) if recipe.fuse_levels else None
+        self.stem = Stem(recipe.stem_channels, stride=self.stride) if recipe.stem_channels else None
+        upsample = int(ratio).bit_length() - 1
+        channels = int(features.out_channels)
+        self.regressor = Head(channels, upsample=upsample, stem_channels=recipe.stem_channels)
+        needed = segmenter or self.gate == "segmenter"
+        self.segmenter = Head(channels, upsample=upsample, stem_channels=recipe.stem_channels) if needed else None
+        self.register_buffer("mean", torch.tensor(features.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(features.std).view(1, 3, 1, 1), persistent=False)
+        if not segmenter:
+            self.strip_segmenter()
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Return float32 images as the encoder's checkpoint expects them, from uint8 (B, 3, H, W) in 0..255."""
+        return (images.float() / 255.0 - cast(Tensor, self.mean)) / cast(Tensor, self.std)
+
+    def forward(self, images: Tensor) -> CounterOutput:
+        """Normalised images (B, 3, H, W), both sides multiples of `multiple` -> density and mask logits."""
+        encoder = cast(Any, self.encoder)
+        features = self.fusion(encoder.forward_levels(images)) if self.fusion is not None else encoder(images)
+        detail = self.stem(images) if self.stem is not None else None
+        x = self.regressor.trunk(features, detail)
+        mask_logits = None
+        if self.segmenter is not None:
+            context = self.segmenter.trunk(features, detail)
+            if self.segmenter.output is not None:
+                mask_logits = self.segmenter.output(F.relu(context))
+            if self.gate == "segmenter":
+                # Before its ReLU the context has both signs, so that the gate reaches 0 as well as 1.
+                x = torch.sigmoid(context) * F.relu(x)
+                return CounterOutput(self.density(x), mask_logits)
+        return CounterOutput(self.density(F.relu(x)), mask_logits)
+
+    def density(self, features: Tensor) -> Tensor:
+        """Regressor features (B, 32, h, w) -> non-negative heads per cell (B, 1, h, w)."""
+        return F.relu(cast(nn.Conv2d, self.regressor.output)(features))
+
+    def strip_segmenter(self) -> None:
+        """Drop what only training needs: the segmenter, or just its mask convolution when its trunk is the gate."""
+        if self.gate == "none":
+            self.segmenter = None
+        elif self.segmenter is not None:
+            self.segmenter.output = None
+
+    def head_state(self) -> dict[str, Tensor]:
+        """Return the tensors outside the encoder that counting needs, by name (the stripped segmenter left out)."""
+        kept = {name: tensor for name, tensor in self.state_dict().items() if not name.startswith("encoder.")}
+        if self.gate == "none":
+            return {name: tensor for name, tensor in kept.items() if not name.startswith("segmenter.")}
+        return {name: tensor for name, tensor in kept.items() if not name.startswith("segmenter.output.")}
