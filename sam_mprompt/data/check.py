@@ -1,0 +1,238 @@
+"""What is in a dataset's folder and what is wrong with it: figures, a histogram, previews of the annotation."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import cv2
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from ..errors import RequestError
+from ..render import draw_points, save_image, side_by_side
+from .entries import Problems, SplitName, collect
+from .image import ByteImage, read_image
+from .readers import list_splits
+from .sample import Sample
+
+_BAR = 40
+_PREVIEW_SIDE = 1600  # pixels of a preview's longer side; smaller images grow, up to twice or to half of this
+_PREVIEW_LEAST = (320, 640)  # height and width that leave room for the caption over a narrow image
+_LARGE_BOX = 40
+_BOX_COLOUR = (255, 170, 40)
+
+
+@dataclass(frozen=True)
+class SplitReport:
+    """One split: its usable samples, every one decoded once, and its problems."""
+
+    samples: list[Sample]
+    problems: Problems
+
+    @property
+    def counts(self) -> list[int]:
+        """Number of heads of each annotated sample."""
+        return [sample.count for sample in self.samples if sample.points is not None]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the figures and problems as plain data; the figures of heads are None where nothing is annotated."""
+        counts = self.counts
+        return {
+            "images": len(self.samples),
+            "annotated": len(counts),
+            "heads": sum(counts) if counts else None,
+            "min": min(counts, default=None),
+            "median": median(counts) if counts else None,
+            "max": max(counts, default=None),
+            "problems": self.problems.as_dict(),
+        }
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What a check found.
+
+    Attributes:
+        root: the dataset's folder.
+        format: name of its format.
+        splits: each split that the dataset defines, and val where it is carved from train.
+        carved: whether val is carved from train.
+    """
+
+    root: Path
+    format: str
+    splits: dict[SplitName, SplitReport]
+    carved: bool
+
+    @property
+    def sound(self) -> bool:
+        """Whether there is an image and no problem at all."""
+        return any(split.samples for split in self.splits.values()) and not any(
+            split.problems for split in self.splits.values()
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as plain data for JSON, with every file of every problem."""
+        return {
+            "data": str(self.root),
+            "format": self.format,
+            "sound": self.sound,
+            "val_carved_from_train": self.carved,
+            "splits": {name: split.as_dict() for name, split in self.splits.items()},
+        }
+
+
+def check(
+    root: Path,
+    format: str | None = None,
+    *,
+    val_fraction: float = 0.1,
+    seed: int = 0,
+    fold: int = 1,
+    progress: Console | None = None,
+) -> CheckReport:
+    """Read all splits of a dataset and decode every image completely, so that truncated ones are found too.
+
+    Args:
+        root: the dataset's folder.
+        format: a name of `readers.FORMATS`; recognised when None.
+        val_fraction: as `read_split`, which describes `seed` and `fold` too.
+        seed: chooses the images of a carved val split.
+        fold: of ucf50.
+        progress: where to show a progress bar.
+
+    Raises:
+        RequestError: the folder or its format is not known, or its lists contradict each other.
+    """
+    root = Path(root)
+    format, entries, carved = list_splits(root, format=format, val_fraction=val_fraction, seed=seed, fold=fold)
+    read = {name: collect(listed) for name, listed in entries.items()}
+    samples = [sample for kept, _ in read.values() for sample in kept]
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        decoded = track(
+            pool.map(_decoding_error, samples),
+            "Decoding images",
+            total=len(samples),
+            console=progress,
+            transient=True,
+            disable=progress is None,
+        )
+        errors = {sample.image: error for sample, error in zip(samples, decoded, strict=True) if error}
+    splits = {}
+    for name, (kept, problems) in read.items():
+        problems.unreadable.update({s.image: errors[s.image] for s in kept if s.image in errors})
+        splits[name] = SplitReport([s for s in kept if s.image not in errors], problems)
+    return CheckReport(root, format, splits, carved)
+
+
+def print_report(report: CheckReport, console: Console) -> None:
+    """Print a table of the splits, a histogram of heads per image, and every kind of problem with a few file names."""
+    _say(console, f"{report.root} (format {report.format})")
+    table = Table()
+    for column in ("split", "images", "heads", "min", "median", "max"):
+        table.add_column(column, justify="left" if column == "split" else "right")
+    for name, split in report.splits.items():
+        figures = split.as_dict()
+        heads = [figures[key] for key in ("heads", "min", "median", "max")]
+        cells = ["-" if number is None else f"{number:,}".removesuffix(".0") for number in heads]
+        label = f"{name} (carved from train)" if name == "val" and report.carved else name
+        table.add_row(label, f"{len(split.samples):,}", *cells)
+    console.print(table)
+    counts = [count for split in report.splits.values() for count in split.counts]
+    if counts:
+        _say(console, "\nHeads per image")
+        block = "█" if console.encoding.lower().startswith("utf") else "#"
+        for line in _bars(counts, block):
+            _say(console, line)
+    for name, split in report.splits.items():
+        if lines := split.problems.lines():
+            _say(console, f"\nIn {name}")
+            for line in lines:
+                _say(console, f"  {line}")
+    if report.sound:
+        _say(console, "\nNo problems found.")
+
+
+def histogram(counts: Sequence[int]) -> list[tuple[str, int]]:
+    """Return (range of heads, number of images) in ranges that grow as 1, 2, 5, 10, 20, 50...; 0 has its own."""
+    edges = [0, 1, 2, 5]
+    while edges[-1] <= max(counts):
+        edges += [edges[-3] * 10]
+    ranges = [(low, high - 1, sum(low <= count < high for count in counts)) for low, high in pairwise(edges)]
+    filled = [index for index, (_, _, number) in enumerate(ranges) if number]
+    shown = ranges[filled[0] : filled[-1] + 1]
+    return [(str(low) if low == high else f"{low}-{high}", number) for low, high, number in shown]
+
+
+def write_previews(report: CheckReport, directory: Path, *, per_split: int = 4) -> list[Path]:
+    """Draw the annotation of a few images of each split, from the emptiest to the fullest, as JPEG files.
+
+    Returns:
+        The files written, named `<split>-<number>-<image>.jpg`.
+
+    Raises:
+        RequestError: `directory` is a file.
+        WorkError: the disk is full or not writable.
+    """
+    if directory.exists() and not directory.is_dir():
+        raise RequestError(f"Expected a folder for previews; '{directory}' is a file. Name another folder.")
+    written = []
+    for name, split in report.splits.items():
+        ordered = sorted((sample for sample in split.samples if sample.points is not None), key=lambda s: s.count)
+        places = np.unique(np.linspace(0, len(ordered) - 1, min(per_split, len(ordered))).round().astype(int))
+        for number, place in enumerate(places, start=1):
+            path = directory / f"{name}-{number}-{ordered[place].image.stem}.jpg"
+            save_image(path, draw_sample(ordered[place]))
+            written.append(path)
+    return written
+
+
+def draw_sample(sample: Sample) -> ByteImage:
+    """Return the image with its points and boxes under a line that names it, at a size fit for looking at.
+
+    Raises:
+        RequestError: the image cannot be decoded.
+    """
+    image = read_image(sample.image)
+    full = _PREVIEW_SIDE / max(sample.size)
+    factor = min(full, max(2.0, full / 2))
+    interpolation = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+    picture: ByteImage = cv2.resize(image, None, fx=factor, fy=factor, interpolation=interpolation)
+    if sample.boxes is not None:
+        for x1, y1, x2, y2 in np.floor(sample.boxes * factor).astype(int).tolist():
+            thickness = 2 if min(x2 - x1, y2 - y1) >= _LARGE_BOX else 1
+            cv2.rectangle(picture, (x1, y1), (x2, y2), _BOX_COLOUR, thickness)
+    if sample.points is not None:
+        picture = draw_points(picture, sample.points * np.float32(factor))
+    missing = [max(0, least - side) for least, side in zip(_PREVIEW_LEAST, picture.shape[:2], strict=True)]
+    picture = np.pad(picture, ((0, missing[0]), (0, missing[1]), (0, 0)))
+    height, width = sample.size
+    facts = [f"{key} {value}" for key, value in sample.attributes.items()]
+    title = " | ".join([sample.image.name, f"{sample.count:,} heads", f"{width}x{height}", *facts])
+    return side_by_side([picture], [title.encode("ascii", "replace").decode()])
+
+
+def _decoding_error(sample: Sample) -> str | None:
+    try:
+        read_image(sample.image)
+    except RequestError as error:
+        return str(error)
+    return None
+
+
+def _bars(counts: Sequence[int], block: str) -> list[str]:
+    rows = histogram(counts)
+    label = max(len(text) for text, _ in rows)
+    longest = max(number for _, number in rows)
+    return [f"  {text:>{label}}  {block * -(-number * _BAR // longest)} {number}" for text, number in rows]
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
