@@ -1,0 +1,100 @@
+"""How an image of any size becomes pixels for the model: one resize, then overlapping tiles. Free of torch."""
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .data.image import ByteImage
+from .errors import RequestError
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Sizes in pixels that training and counting share.
+
+    Attributes:
+        max_side: the longer side after resizing is at most this.
+        min_side: the shorter side after resizing is at least this, unless `max_side` forbids it.
+        scale: factor applied to every image before the two limits.
+        tile: side of the square tiles in which larger images are counted.
+        overlap: least overlap of neighbouring tiles. Tile and overlap are rounded up to the model's `multiple`.
+
+    Raises:
+        RequestError: sizes that contradict each other.
+    """
+
+    max_side: int = 2048
+    min_side: int = 416
+    scale: float = 1.0
+    tile: int = 896
+    overlap: int = 112
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.min_side <= self.max_side:
+            raise RequestError(f"Expected 1 <= min_side <= max_side, got {self.min_side} and {self.max_side}.")
+        if not (math.isfinite(self.scale) and self.scale > 0):
+            raise RequestError(f"Expected a scale above 0, got {self.scale}. 1.0 keeps the image's own resolution.")
+        if not 0 <= self.overlap < self.tile:
+            raise RequestError(f"Expected 0 <= overlap < tile, got overlap {self.overlap} and tile {self.tile}.")
+
+
+def resized(size: tuple[int, int], geometry: Geometry) -> tuple[int, int]:
+    """Return (height, width) after resizing an image of (height, width) pixels, aspect kept to the nearest pixel.
+
+    `scale` first, then the shorter side is raised to `min_side`, then the longer side is cut to `max_side`
+    (paper section 4, implementation details). Where a panorama cannot satisfy both, the maximum wins: it bounds time
+    and memory for any aspect ratio.
+    """
+    factor = min(max(geometry.scale, geometry.min_side / min(size)), geometry.max_side / max(size))
+    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
+
+
+def resize_image(image: ByteImage, geometry: Geometry) -> tuple[ByteImage, tuple[float, float]]:
+    """Resize a uint8 (H, W, 3) image by the rule of `resized`; area-averaged when it shrinks, bicubic when it grows.
+
+    Returns:
+        The image (the same array when its size is right already) and the ratios new/old of (x, y), by which points
+        and boxes are multiplied.
+    """
+    height, width = image.shape[:2]
+    target = resized((height, width), geometry)
+    if target == (height, width):
+        return image, (1.0, 1.0)
+    shrinks = target[0] * target[1] < height * width
+    image = cv2.resize(image, target[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    return image, (target[1] / width, target[0] / height)
+
+
+def round_up(value: int, multiple: int) -> int:
+    """Return the smallest multiple of `multiple` that is at least `value`."""
+    return -(-value // multiple) * multiple
+
+
+def tile_starts(length: int, geometry: Geometry, multiple: int) -> tuple[int, list[int]]:
+    """Return (tile side, first pixel of each tile) along one axis of `length` pixels, all multiples of `multiple`.
+
+    The axis is padded to `padded = round_up(length, multiple)`. It is one tile when that fits; otherwise tiles are
+    spread evenly from 0 to flush with `padded`, and two neighbours share no fewer pixels than the overlap.
+    """
+    padded = round_up(length, multiple)
+    tile = round_up(geometry.tile, multiple)
+    if padded <= tile:
+        return padded, [0]
+    step = max(multiple, tile - round_up(geometry.overlap, multiple))
+    last = math.ceil((padded - tile) / step)
+    return tile, [i * (padded - tile) // last // multiple * multiple for i in range(last + 1)]
+
+
+def tile_weights(starts: list[int], side: int) -> NDArray[np.float64]:
+    """Return (tiles, side) blending weights along one axis, in (0, 1]; at every position they sum to exactly 1.
+
+    A tile weighs most at its centre and falls linearly to its ends, where the model has seen the least context.
+    """
+    hat = np.minimum(np.arange(1, side + 1), np.arange(side, 0, -1)).astype(np.float64)
+    total = np.zeros(starts[-1] + side)
+    for start in starts:
+        total[start : start + side] += hat
+    return np.stack([hat / total[start : start + side] for start in starts])

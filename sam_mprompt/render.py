@@ -1,0 +1,238 @@
+"""Pictures of counts: heat maps over images, training previews, masks and head locations.
+
+Images are uint8 RGB (H, W, 3) throughout; no function changes its input.
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from .data.image import ByteImage
+from .data.sample import FloatArray
+from .errors import RequestError
+from .files import write_with
+
+Colour = tuple[int, int, int]
+MaskLike = NDArray[np.bool_] | FloatArray
+
+_POINT_COLOUR: Colour = (80, 255, 120)
+_MASK_COLOUR: Colour = (64, 190, 255)
+_WHITE: Colour = (255, 255, 255)
+_BACKGROUND = 20
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_LEGIBLE = 7  # pixels, the least height of a caption's letters
+_DARKEST = 0.15  # of the colour map, under an overlay: black would look like a hole
+_STRIP = 256
+
+
+def overlay(
+    image: ByteImage, density: FloatArray, count: float | None, *, points: FloatArray | None = None
+) -> ByteImage:
+    """Return the dimmed image under a heat map of the density, captioned with the count.
+
+    Args:
+        image: uint8 RGB (H, W, 3).
+        density: (h, w), heads per cell, on any grid that covers the image.
+        count: the number in the caption; None for no caption.
+        points: (N, 2) as (x, y) pixels of the image, marked when given.
+    """
+    heat = _heat(density, image.shape[:2])
+    level = _level(heat, _peak(heat))
+    picture = np.empty_like(image)
+    for top in range(0, len(image), _STRIP):  # in strips, as floats of a whole large photograph would fill the memory
+        rows = slice(top, top + _STRIP)
+        opacity = (0.9 * np.sqrt(level[rows]))[..., None]
+        colours = _colours(_DARKEST + (1 - _DARKEST) * level[rows])
+        picture[rows] = _bytes(_dim(image[rows]) * (1 - opacity) + colours * opacity)
+    if points is not None:
+        picture = draw_points(picture, points, colour=_WHITE)
+    return picture if count is None else caption(picture, f"{count:,.1f} heads")
+
+
+def preview(
+    image: ByteImage,
+    target_density: FloatArray,
+    predicted_density: FloatArray,
+    target_mask: MaskLike | None = None,
+    predicted_mask: MaskLike | None = None,
+    *,
+    height: int = 448,
+) -> ByteImage:
+    """Return a row of captioned panels: image | target density | predicted density | target mask | predicted mask.
+
+    Both densities, heads per cell of one grid, share one colour scale: the target's, so that a prediction that is too
+    weak looks too weak (the prediction's where there is nobody). Masks, bool or probabilities in [0, 1], are left out
+    when None.
+
+    Args:
+        height: of a panel in pixels; a panorama's panels are lower, at most twice as wide as this.
+    """
+    factor = height / max(image.shape[0], image.shape[1] / 2)
+    size = (max(1, round(image.shape[0] * factor)), max(1, round(image.shape[1] * factor)))
+    shown = _resize(image, size)
+    target, predicted = _heat(target_density, size), _heat(predicted_density, size)
+    peak = _peak(target) if target.max() > 0 else _peak(predicted)
+    panels = [
+        ("Image", shown),
+        (f"Target {_total(target_density):,.0f}", _bytes(_colours(_level(target, peak)))),
+        (f"Predicted {_total(predicted_density):,.1f}", _bytes(_colours(_level(predicted, peak)))),
+    ]
+    masks = (("Target mask", target_mask), ("Predicted mask", predicted_mask))
+    panels += [(title, mask_overlay(shown, mask)) for title, mask in masks if mask is not None]
+    return side_by_side([panel for _, panel in panels], [title for title, _ in panels])
+
+
+def mask_overlay(image: ByteImage, mask: MaskLike, *, colour: Colour = _MASK_COLOUR) -> ByteImage:
+    """Return the dimmed image with the mask tinted and outlined.
+
+    `mask` is bool or a probability in [0, 1], (h, w) on any grid that covers the image; the outline is at one half.
+    """
+    size = image.shape[:2]
+    share = _fit(mask.astype(np.float32), size, cv2.INTER_NEAREST if mask.dtype == np.bool_ else cv2.INTER_LINEAR)
+    share = np.clip(share, 0, 1)
+    tint = (0.55 * share)[..., None]
+    picture = _bytes(_dim(image) * (1 - tint) + np.asarray(colour, np.float32) * tint)
+    outlines, _ = cv2.findContours((share > 0.5).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(picture, outlines, -1, colour, max(1, round(min(size) / 400)), cv2.LINE_AA)
+    return picture
+
+
+def draw_points(image: ByteImage, points: FloatArray, *, colour: Colour = _POINT_COLOUR) -> ByteImage:
+    """Return the image with a ringed dot at each (x, y) in pixels of the image, (N, 2).
+
+    Dots shrink in a dense crowd, so that neighbours stay apart.
+    """
+    picture = image.copy()
+    if len(points) == 0:
+        return picture
+    fraction = 4  # cv2 draws at fixed-point coordinates with this many binary digits after the point.
+    for (x, y), radius in zip(points.astype(np.float64) - 0.5, _radii(points, image.shape[:2]), strict=True):
+        centre = (round(x * 2**fraction), round(y * 2**fraction))
+        for extra, shade in ((1.0, (0, 0, 0)), (0.0, colour)):
+            cv2.circle(picture, centre, round((radius + extra) * 2**fraction), shade, -1, cv2.LINE_AA, fraction)
+    return picture
+
+
+def caption(image: ByteImage, text: str) -> ByteImage:
+    """Return the image with ASCII text in a dark box at the top left, as large as suits the image.
+
+    An image too small for legible text is returned without it.
+    """
+    height, width = image.shape[:2]
+    scale, thickness, (text_width, text_height), baseline = _text_layout(
+        text, max(10, min(height, width) / 26), 0.9 * width
+    )
+    if text_height < _LEGIBLE or 2 * text_height > height:
+        return image.copy()
+    pad = round(0.55 * text_height)
+    picture = image.copy()
+    box = picture[: text_height + baseline + 2 * pad, : text_width + 2 * pad]
+    box[:] = _bytes(box * np.float32(0.25))
+    cv2.putText(picture, text, (pad, pad + text_height), _FONT, scale, _WHITE, thickness, cv2.LINE_AA)
+    return picture
+
+
+def side_by_side(panels: list[ByteImage], titles: list[str]) -> ByteImage:
+    """Return panels of one height in a row, each under its ASCII title on a dark strip."""
+    height = panels[0].shape[0]
+    gap, strip = max(2, height // 90), max(16, height // 11)
+    columns = []
+    for panel, title in zip(panels, titles, strict=True):
+        width = panel.shape[1]
+        column = np.full((strip + height, width, 3), _BACKGROUND, np.uint8)
+        column[strip:] = panel
+        scale, thickness, (_, text_height), _ = _text_layout(title, 0.45 * strip, 0.94 * width)
+        origin = (round(0.03 * width), (strip + text_height) // 2)
+        cv2.putText(column, title, origin, _FONT, scale, _WHITE, thickness, cv2.LINE_AA)
+        columns += [column, np.full((strip + height, gap, 3), _BACKGROUND, np.uint8)]
+    return np.concatenate(columns[:-1], axis=1)
+
+
+def fit_within(image: ByteImage, longest: int) -> ByteImage:
+    """Return the image shrunk so that its longer side is at most `longest` pixels; smaller ones as they are."""
+    factor = min(1.0, longest / max(image.shape[:2]))
+    return _resize(image, (max(1, round(image.shape[0] * factor)), max(1, round(image.shape[1] * factor))))
+
+
+def save_image(path: Path, image: ByteImage) -> None:
+    """Write a uint8 RGB image as PNG or JPEG by the path's suffix, whole or not at all.
+
+    Raises:
+        RequestError: another suffix.
+        WorkError: the disk is full or not writable.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in {".png", ".jpg", ".jpeg"}:
+        raise RequestError(f"Expected a picture named .png or .jpg, got '{path}'.")
+    quality = [] if suffix == ".png" else [cv2.IMWRITE_JPEG_QUALITY, 92]
+    _, encoded = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)
+    write_with(path, lambda temporary: temporary.write_bytes(encoded.tobytes()))
+
+
+def _heat(density: FloatArray, size: tuple[int, ...]) -> FloatArray:
+    """Return float32 (H, W): the density in heads per cell, smoothed for the eye at the picture's own scale."""
+    area = size[0] * size[1]
+    heat = _fit(density.astype(np.float32), size, cv2.INTER_LINEAR)
+    return np.asarray(cv2.GaussianBlur(heat, (0, 0), max(0.6 * np.sqrt(area / density.size), np.sqrt(area) / 250)))
+
+
+def _peak(heat: FloatArray) -> float:
+    """Return the heat shown brightest: nearly the largest, so that one spike does not darken the rest."""
+    positive = heat[heat > 1e-3 * heat.max()]
+    return float(np.percentile(positive, 99)) if positive.size else 1.0
+
+
+def _level(heat: FloatArray, peak: float) -> FloatArray:
+    """Return heat as colour levels in [0, 1]; a power below one lifts the sparse regions out of the dark."""
+    return np.clip(heat / max(peak, 1e-12), 0, 1) ** np.float32(0.7)
+
+
+def _colours(level: FloatArray) -> FloatArray:
+    """Return float32 RGB (H, W, 3) in 0..255 of levels in [0, 1]."""
+    bgr = cv2.applyColorMap(_bytes(level * 255), cv2.COLORMAP_INFERNO)
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB).astype(np.float32)
+
+
+def _dim(image: ByteImage) -> FloatArray:
+    """Return float32 RGB, darker and half grey, so that colours laid over it are the picture's only strong ones."""
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)[..., None]
+    return 0.7 * (0.6 * grey + 0.4 * image.astype(np.float32))
+
+
+def _radii(points: FloatArray, size: tuple[int, ...]) -> NDArray[np.float64]:
+    largest = max(1.5, min(size[:2]) / 200)
+    if len(points) < 2:
+        return np.full(len(points), largest)
+    nearest = np.asarray(cKDTree(points).query(points, k=2)[0])[:, 1]
+    return np.clip(0.3 * nearest, 1.0, largest)
+
+
+def _text_layout(text: str, height: float, width: float) -> tuple[float, int, tuple[int, int], int]:
+    """Return (font scale, thickness, (width, height), baseline) of text `height` high but at most `width` wide."""
+    (unit_width, unit_height), _ = cv2.getTextSize(text, _FONT, 1.0, 2)
+    scale = min(height / unit_height, width / unit_width)
+    thickness = max(1, round(2 * scale))
+    size, baseline = cv2.getTextSize(text, _FONT, scale, thickness)
+    return scale, thickness, (size[0], size[1]), baseline
+
+
+def _resize(image: ByteImage, size: tuple[int, int]) -> ByteImage:
+    if size == image.shape[:2]:
+        return image
+    shrinks = size[0] * size[1] < image.shape[0] * image.shape[1]
+    return np.asarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC))
+
+
+def _fit(cells: FloatArray, size: tuple[int, ...], interpolation: int) -> FloatArray:
+    return np.asarray(cv2.resize(cells, (size[1], size[0]), interpolation=interpolation))
+
+
+def _total(density: FloatArray) -> float:
+    return float(density.sum(dtype=np.float64))
+
+
+def _bytes(values: NDArray[np.floating]) -> ByteImage:
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)

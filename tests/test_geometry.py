@@ -1,0 +1,89 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sam_mprompt.errors import RequestError
+from sam_mprompt.geometry import Geometry, resize_image, resized, round_up, tile_starts, tile_weights
+
+sides = st.integers(1, 5000)
+
+
+@given(sides, sides, st.sampled_from([0.25, 0.5, 1.0, 1.7]))
+def test_resized_keeps_the_aspect_and_both_limits_unless_they_conflict(height, width, scale):
+    geometry = Geometry(max_side=2048, min_side=416, scale=scale)
+    h, w = resized((height, width), geometry)
+    assert 1 <= max(h, w) <= 2048
+    if max(height, width) / min(height, width) <= 2048 / 416:
+        assert min(h, w) >= 415
+    factor = max(h, w) / max(height, width)
+    assert abs(h - height * factor) <= 1
+    assert abs(w - width * factor) <= 1
+
+
+def test_images_between_the_limits_keep_their_pixels():
+    image = np.random.default_rng(0).integers(0, 256, (500, 700, 3), np.uint8)
+    same, ratio = resize_image(image, Geometry())
+    assert same is image
+    assert ratio == (1.0, 1.0)
+
+
+def test_scale_comes_before_the_limits():
+    assert resized((1000, 1500), Geometry(scale=0.5)) == (500, 750)
+    assert resized((600, 800), Geometry(scale=0.5)) == (416, 555)
+    assert resized((1000, 1500), Geometry(scale=3.0)) == (1365, 2048)
+
+
+def test_the_maximum_wins_for_a_panorama():
+    assert resized((100, 4096), Geometry()) == (50, 2048)
+
+
+def test_the_ratio_moves_points_with_the_pixels():
+    image = np.zeros((1000, 4000, 3), np.uint8)
+    image[490:510, 1000:1020] = 255
+    small, (ratio_x, ratio_y) = resize_image(image, Geometry())
+    ys, xs = np.nonzero(small[..., 0] > 128)
+    assert abs(xs.mean() + 0.5 - 1010 * ratio_x) < 1
+    assert abs(ys.mean() + 0.5 - 500 * ratio_y) < 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"min_side": 0}, {"min_side": 3000}, {"scale": 0.0}, {"scale": float("nan")}, {"overlap": 896}, {"overlap": -1}],
+)
+def test_contradicting_sizes_are_refused(wrong):
+    with pytest.raises(RequestError, match="Expected"):
+        Geometry(**wrong)
+
+
+@given(sides, st.integers(1, 400), st.data(), st.sampled_from([8, 16, 32]))
+def test_tiles_cover_every_pixel_and_overlap_enough(length, tile, data, multiple):
+    overlap = data.draw(st.integers(0, tile - 1))
+    side, starts = tile_starts(length, Geometry(tile=tile, overlap=overlap), multiple)
+    padded = round_up(length, multiple)
+    assert side % multiple == 0
+    assert side <= round_up(tile, multiple)
+    assert all(start % multiple == 0 for start in starts)
+    assert starts[0] == 0
+    assert starts[-1] + side == padded
+    shared = [before + side - after for before, after in pairwise(starts)]
+    assert all(pixels >= min(overlap, side - multiple) for pixels in shared)
+
+
+@given(sides, st.integers(1, 400), st.data())
+def test_weights_are_positive_and_sum_to_one_everywhere(length, tile, data):
+    overlap = data.draw(st.integers(0, tile - 1))
+    side, starts = tile_starts(length, Geometry(tile=tile, overlap=overlap), 8)
+    weights = tile_weights(starts, side)
+    assert (weights > 0).all()
+    total = np.zeros(starts[-1] + side)
+    for start, weight in zip(starts, weights, strict=True):
+        total[start : start + side] += weight
+    np.testing.assert_allclose(total, 1, rtol=1e-12)
+
+
+def test_a_length_that_fits_is_one_tile():
+    assert tile_starts(890, Geometry(tile=896, overlap=112), 16) == (896, [0])
+    assert tile_starts(897, Geometry(tile=896, overlap=112), 16)[1] == [0, 16]
