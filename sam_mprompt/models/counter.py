@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from ..errors import RequestError
 from ..recipe import ModelRecipe
-from .heads import Head, LevelFusion, Stem
+from .heads import Head, LevelFusion, ReviveReLU, Stem
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,10 @@ class CrowdCounter(nn.Module):
         upsample = int(ratio).bit_length() - 1
         channels = int(features.out_channels)
         self.regressor = Head(channels, upsample=upsample, stem_channels=recipe.stem_channels)
+        # A first density of the right size: torch's own start is tens of heads too many in every crop.
+        output = cast(nn.Conv2d, self.regressor.output)
+        nn.init.normal_(output.weight, std=0.01)
+        nn.init.constant_(cast(Tensor, output.bias), 0.01)
         needed = segmenter or self.gate == "segmenter"
         self.segmenter = Head(channels, upsample=upsample, stem_channels=recipe.stem_channels) if needed else None
         self.register_buffer("mean", torch.tensor(features.mean).view(1, 3, 1, 1), persistent=False)
@@ -86,7 +90,8 @@ class CrowdCounter(nn.Module):
 
     def density(self, features: Tensor) -> Tensor:
         """Regressor features (B, 32, h, w) -> non-negative heads per cell (B, 1, h, w)."""
-        return F.relu(cast(nn.Conv2d, self.regressor.output)(features))
+        x = cast(nn.Conv2d, self.regressor.output)(features)
+        return cast(Tensor, ReviveReLU.apply(x)) if self.training else F.relu(x)
 
     def strip_segmenter(self) -> None:
         """Drop what only training needs: the segmenter, or just its mask convolution when its trunk is the gate."""

@@ -1,7 +1,7 @@
 """The regressor and the segmenter, twins up to the last activation, and what brings features to their resolution."""
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,26 @@ class ConvBlock(nn.Sequential):
     def before_relu(self, x: Tensor) -> Tensor:
         """Return the block's output before its ReLU, (B, out, h, w), of both signs: what the gate needs."""
         return cast(Tensor, self[1](self[0](x)))
+
+
+class ReviveReLU(torch.autograd.Function):
+    """ReLU whose gradient also reaches a negative input that the loss wants larger.
+
+    A density is zero almost everywhere, so plain ReLU soon pushes every cell below zero, where no gradient comes back:
+    the regressor is dead before it has found a head. Forward it is ReLU, exact zeros included, as the paper has it.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        """Any shape -> the same, negative values zero."""
+        ctx.save_for_backward(x)
+        return x.clamp(min=0)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        """Let through what a positive input gets, and what raises a negative one."""
+        (x,) = ctx.saved_tensors
+        return gradient * ((x > 0) | (gradient < 0))
 
 
 class Head(nn.Module):
