@@ -1,0 +1,1 @@
+"""How procedural scenes are painted: surfaces, the camera, people, props, the places where they stand."""
