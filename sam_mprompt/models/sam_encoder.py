@@ -1,0 +1,236 @@
+"""SAM's image encoder for images of any size that is a multiple of its patch, loaded strictly from its weights."""
+
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from segment_anything.modeling.common import LayerNorm2d, MLPBlock
+from segment_anything.modeling.image_encoder import PatchEmbed, window_partition, window_unpartition
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from ..errors import RequestError, did_you_mean
+from .bases import RandomBase, resolve
+from .checkpoints import encoder_tensors, open_checkpoint
+from .sam_attention import Attention
+from .sam_config import CONFIGS, SamConfig
+
+Positions = Literal["resample", "slice"]
+
+_CACHED_SIZES = 8
+
+
+class Block(nn.Module):
+    """A transformer block on tokens (B, H, W, C), inside windows or, with `window` 0, over the whole grid."""
+
+    def __init__(self, config: SamConfig, window: int) -> None:
+        super().__init__()
+        side = window or config.span
+        self.norm1 = nn.LayerNorm(config.dim, eps=1e-6)
+        self.attn = Attention(config.dim, config.heads, use_rel_pos=True, input_size=(side, side))
+        self.norm2 = nn.LayerNorm(config.dim, eps=1e-6)
+        self.mlp = MLPBlock(config.dim, config.mlp_dim)
+        self.window = window
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Tokens (B, H, W, C) -> (B, H, W, C)."""
+        shortcut, size = x, x.shape[1:3]
+        x = self.norm1(x)
+        if self.window:
+            # Padding comes after the norm and is attended to: SAM was trained that way.
+            x, padded = window_partition(x, self.window)
+            x = window_unpartition(self.attn(x), self.window, padded, size)
+        else:
+            x = self.attn(x)
+        x = shortcut + x
+        return x + self.mlp(self.norm2(x))
+
+
+class SamEncoder(nn.Module):
+    """SAM's image encoder: `segment_anything`'s module tree, parameter names and numbers in less time and memory.
+
+    Args:
+        config: the shape.
+        positions: how the absolute position table serves images of another size than it was made for. "resample"
+            stretches it over the image (bicubic, antialiased, as timm does); "slice" takes its top-left part, so that
+            distances between tokens stay what pre-training saw, and resamples only where an image exceeds the table.
+
+    Attributes:
+        out_channels: channels of the features, 256 in every published SAM.
+        stride: pixels per feature cell, 16 in every published SAM.
+        multiple: image sides must be multiples of it.
+        level_channels: channels of each of `forward_levels`' outputs.
+        mean, std: RGB statistics for images in [0, 1]: (image - mean) / std is what the encoder expects.
+        gradient_checkpointing: recompute each block in the backward pass; a third more time, a fraction of the memory.
+
+    Raises:
+        RequestError: an unknown `positions`.
+    """
+
+    # SAM's pixel_mean (123.675, 116.28, 103.53) and pixel_std (58.395, 57.12, 57.375), divided by 255.
+    mean = (0.485, 0.456, 0.406)
+    std = (0.229, 0.224, 0.225)
+
+    def __init__(self, config: SamConfig, *, positions: Positions = "resample") -> None:
+        super().__init__()
+        if positions not in get_args(Positions):
+            suggestion = did_you_mean(positions, get_args(Positions))
+            raise RequestError(f"positions: expected 'resample' or 'slice', got '{positions}'.{suggestion}")
+        self.config = config
+        self.positions = positions
+        self.out_channels = config.out_channels
+        self.stride = self.multiple = config.patch
+        self.level_channels = [config.dim] * len(config.global_blocks) + [config.out_channels]
+        self.gradient_checkpointing = False
+        self._resampled = _Resampled()
+
+        self.patch_embed = PatchEmbed((config.patch, config.patch), (config.patch, config.patch), embed_dim=config.dim)
+        self.pos_embed = nn.Parameter(torch.zeros(1, config.grid, config.grid, config.dim))
+        windows = (0 if index in config.global_blocks else config.window for index in range(config.depth))
+        self.blocks = nn.ModuleList(Block(config, window) for window in windows)
+        self.neck = nn.Sequential(
+            nn.Conv2d(config.dim, config.out_channels, 1, bias=False),
+            LayerNorm2d(config.out_channels),
+            nn.Conv2d(config.out_channels, config.out_channels, 3, padding=1, bias=False),
+            LayerNorm2d(config.out_channels),
+        )
+
+    @classmethod
+    def from_checkpoint(cls, base: str | Path, *, positions: Positions = "resample") -> "SamEncoder":
+        """Load an encoder, in float32, whatever dtype it is stored in.
+
+        Args:
+            base: a registered name ("sam_vit_b"), a .pth or .safetensors file in SAM's or timm's naming with or
+                without SAM's decoder, or "random:CONFIG" / "random:CONFIG@SEED" for random weights ("random:tiny").
+            positions: see `SamEncoder`.
+
+        Raises:
+            RequestError: the base is not here (the message says how to get it), is damaged, or is not a SAM encoder;
+                every missing, unexpected and reshaped tensor is named.
+        """
+        found = resolve(base)
+        if isinstance(found, RandomBase):
+            if found.config not in CONFIGS:
+                raise RequestError(
+                    f"Unknown configuration '{found.config}' in '{base}'.{did_you_mean(found.config, CONFIGS)} "
+                    f"Expected random:CONFIG or random:CONFIG@SEED with one of {', '.join(CONFIGS)}."
+                )
+            return cls.random(CONFIGS[found.config], found.seed, positions=positions)
+        tensors = encoder_tensors(open_checkpoint(found), f"'{found}'")
+        config = SamConfig.from_tensors(tensors, f"'{found}'")
+        with torch.device("meta"):
+            encoder = cls(config, positions=positions)
+        try:
+            # Assigned, not copied: float32 weights stay memory-mapped, so that processes on one machine share them.
+            encoder.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
+        except RuntimeError as error:
+            raise RequestError(f"'{found}' is not SAM's image encoder: {' '.join(str(error).split())}") from error
+        return encoder
+
+    @classmethod
+    def random(cls, config: SamConfig, seed: int = 0, *, positions: Positions = "resample") -> "SamEncoder":
+        """Build an encoder with random weights, non-zero positions included; the same for the same seed."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            encoder = cls(config, positions=positions)
+            for name, parameter in encoder.named_parameters():
+                if "pos" in name:
+                    nn.init.trunc_normal_(parameter, std=0.02)
+        return encoder
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Encode normalised images.
+
+        Args:
+            images: (B, 3, H, W) float, normalised with `mean` and `std`; H and W multiples of `multiple`.
+
+        Returns:
+            Features (B, out_channels, H / stride, W / stride).
+
+        Raises:
+            RequestError: images of another shape.
+        """
+        tokens = self._embed(images)
+        for block in self.blocks:
+            tokens = self._run(block, tokens)
+        return self.neck(tokens.permute(0, 3, 1, 2))
+
+    def forward_levels(self, images: Tensor) -> list[Tensor]:
+        """Encode normalised images at several depths, for heads that fuse them.
+
+        Args:
+            images: as for `forward`.
+
+        Returns:
+            The outputs of the global blocks (B, dim, H / stride, W / stride), then what `forward` returns.
+
+        Raises:
+            RequestError: images of another shape.
+        """
+        tokens = self._embed(images)
+        levels = []
+        for index, block in enumerate(self.blocks):
+            tokens = self._run(block, tokens)
+            if index in self.config.global_blocks:
+                levels.append(tokens.permute(0, 3, 1, 2))
+        return [*levels, self.neck(tokens.permute(0, 3, 1, 2))]
+
+    def _embed(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) -> tokens with positions (B, H / stride, W / stride, dim)."""
+        shape = tuple(images.shape)
+        if len(shape) != 4 or shape[1] != 3 or 0 in shape or shape[2] % self.multiple or shape[3] % self.multiple:
+            raise RequestError(
+                f"Expected images (B, 3, H, W) with H and W multiples of {self.multiple}, got {shape}. "
+                "Pad or resize them first."
+            )
+        return self.patch_embed(images) + self._positions(shape[2] // self.stride, shape[3] // self.stride)
+
+    def _positions(self, height: int, width: int) -> Tensor:
+        """Absolute positions (1, height, width, dim)."""
+        table, grid = self.pos_embed, self.config.grid
+        if height == width == grid:
+            return table
+        if self.positions == "slice" and max(height, width) <= grid:
+            return table[:, :height, :width]
+        # A trained table changes all the time and needs its gradient; a compiler sees no real tensors.
+        if table.requires_grad or table.is_inference() or torch.compiler.is_compiling():
+            return _resample(table, (height, width))
+        return self._resampled.get(table, (height, width))
+
+    def _run(self, block: nn.Module, tokens: Tensor) -> Tensor:
+        if self.gradient_checkpointing and torch.is_grad_enabled():
+            return checkpoint(block, tokens, use_reentrant=False)
+        return block(tokens)
+
+
+class _Resampled:
+    """A frozen position table at the sizes that were asked for last; forgotten as soon as the table changes.
+
+    It is not a buffer, so it is in no state dict, and copies of an encoder start without it.
+    """
+
+    def __init__(self) -> None:
+        self._source: Tensor | None = None
+        self._version = 0
+        self._tables: dict[tuple[int, int], Tensor] = {}
+
+    def __reduce__(self) -> tuple[type["_Resampled"], tuple[()]]:
+        return _Resampled, ()
+
+    def get(self, table: Tensor, size: tuple[int, int]) -> Tensor:
+        # Another device, dtype or state dict changes the address (the held alias keeps it from being used again),
+        # a change in place the version.
+        if self._source is None or self._source.data_ptr() != table.data_ptr() or self._version != table._version:
+            self._source, self._version, self._tables = table.detach(), table._version, {}
+        if size not in self._tables:
+            while len(self._tables) >= _CACHED_SIZES:
+                self._tables.pop(next(iter(self._tables)))
+            self._tables[size] = _resample(table, size)
+        return self._tables[size]
+
+
+def _resample(table: Tensor, size: tuple[int, int]) -> Tensor:
+    """Stretch a position table (1, G, G, dim) to (1, *size, dim)."""
+    planes = table.permute(0, 3, 1, 2).float()
+    return F.interpolate(planes, size, mode="bicubic", antialias=True).permute(0, 2, 3, 1).to(table.dtype)
