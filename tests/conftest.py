@@ -1,10 +1,26 @@
 """What several test modules share."""
 
+import json
 import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+from rich.console import Console
+from safetensors.torch import save_file
+
+from sam_mprompt.cli import main
+from sam_mprompt.finetune import finetune
+from sam_mprompt.models.sam_encoder import SamConfig, SamEncoder
+from sam_mprompt.recipe import load_recipe
+
+# Small tensors: more threads only wait for each other, and on a busy machine for long.
+torch.set_num_threads(1)
 
 REAL_DATA_VARIABLE = "SAM_MPROMPT_REAL_DATA"
 
@@ -22,3 +38,103 @@ def real_data() -> Path:
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint file of a SAM-style encoder small enough for a test to train on."""
+    path = tmp_path_factory.mktemp("base") / "tiny_sam.safetensors"
+    config = SamConfig(dim=32, depth=2, heads=2, global_blocks=(1,), out_channels=16, window=4, grid=8)
+    save_file(SamEncoder.random(config, seed=3).state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def crowd_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset in the user's own format: 6 train, 3 val and 2 test images of bright squares, with points and boxes."""
+    folder = tmp_path_factory.mktemp("crowd")
+    rng = np.random.default_rng(0)
+    names: dict[str, list[str]] = {"train": [], "val": [], "test": []}
+    for index, split in enumerate(["train"] * 6 + ["val"] * 3 + ["test"] * 2):
+        height, width = (96, 128) if index % 2 else (80, 75)
+        image = rng.integers(0, 90, (height, width, 3)).astype(np.uint8)
+        points = rng.uniform(4, (width - 4, height - 4), (0 if index == 1 else 3 + 2 * index, 2)).round(1)
+        for x, y in points:
+            image[int(y) - 3 : int(y) + 4, int(x) - 3 : int(x) + 4] = 230
+        Image.fromarray(image).save(folder / f"{index}.png")
+        boxes = np.concatenate([points - 3, points + 4], axis=1)
+        record = {"points": points.tolist(), "boxes": boxes.tolist()}
+        (folder / f"{index}.json").write_text(json.dumps(record))
+        names[split].append(f"{index}.png")
+    for split, images in names.items():
+        (folder / f"{split}.txt").write_text("\n".join(images))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_recipe(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Path:
+    """A recipe that trains on `crowd_folder` in a second."""
+    path = tmp_path_factory.mktemp("recipe") / "tiny.toml"
+    path.write_text(f"""
+[data]
+format = "points"
+crop = 64
+min_side = 64
+[targets]
+pseudo_mask = "boxes"
+[model]
+base = "{tiny_base}"
+[tuning]
+bottleneck = 8
+[loss]
+kappa = 1
+[train]
+epochs = 3
+batch_size = 2
+lr = 1e-3
+ema = 0.9
+clip_norm = 1.0
+validate_every = 1
+preview_every = 3
+workers = 0
+[infer]
+tile = 96
+overlap = 16
+""")
+    return path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command of the command line ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run_cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
+    """Run the command line in this process as a user would, and return its exit code and output."""
+
+    def run(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["sam-mprompt", *map(str, arguments)])
+        capsys.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as stopped:
+            code = stopped.code if isinstance(stopped.code, int) else int(stopped.code is not None)
+        captured = capsys.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory: pytest.TempPathFactory, tiny_recipe: Path, crowd_folder: Path) -> Path:
+    """A finished run of `tiny_recipe`; tests only read it."""
+    run = tmp_path_factory.mktemp("runs") / "tiny"
+    recipe = load_recipe(tiny_recipe)
+    finetune(recipe, data=crowd_folder, run=run, resume=False, console=Console(quiet=True))
+    return run

@@ -1,0 +1,135 @@
+"""From samples to batches: read, resize, augment and make the targets of one crop."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from ..mutual import Targets
+from ..recipe import Recipe, TargetRecipe
+from ..targets import Mask, box_mask, density_map, disc_mask, grid_size, point_mask
+from .augment import Frame, colour_jitter, horizontal_flip, random_crop
+from .sample import FloatArray
+from .sources import Source
+
+Key = tuple[int, int]
+"""(epoch, index): all that decides what one training crop is, together with the seed."""
+
+
+@dataclass(frozen=True)
+class Crop:
+    """One training example: image uint8 (3, S, S); density float32 and masks bool, (1, s, s) on cells."""
+
+    image: Tensor
+    targets: Targets
+    key: Key
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Crops stacked: images uint8 (B, 3, S, S), targets (B, 1, s, s), and what each was made from."""
+
+    images: Tensor
+    targets: Targets
+    keys: list[Key]
+
+
+class CropDataset(Dataset[Crop]):
+    """Random crops of a source with their targets; the same seed, epoch and index always give the same crop.
+
+    Args:
+        source: annotated images.
+        recipe: crop size, augmentation and targets.
+        stride: pixels per side of a density cell.
+        pad_colour: RGB that the encoder's normalisation maps to about zero; fills crops beyond small images.
+    """
+
+    def __init__(self, source: Source, recipe: Recipe, *, stride: int, pad_colour: tuple[int, int, int]) -> None:
+        self.source, self.recipe, self.stride, self.pad_colour = source, recipe, stride, pad_colour
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, key: Key) -> Crop:
+        epoch, index = key
+        data = self.recipe.data
+        rng = np.random.default_rng((self.recipe.train.seed, epoch, index))
+        frame = random_crop(self.source.frame(epoch, index), data.crop, data.random_scale, rng)
+        if rng.random() < data.flip:
+            frame = horizontal_flip(frame)
+        image = colour_jitter(frame.image, data.jitter, rng) if data.jitter > 0 else frame.image
+        canvas = np.empty((data.crop, data.crop, 3), np.uint8)
+        canvas[:] = self.pad_colour
+        canvas[: image.shape[0], : image.shape[1]] = image
+        rows, columns = grid_size((data.crop, data.crop), self.stride)
+        padded = {
+            name: torch.from_numpy(np.pad(cells, ((0, rows - cells.shape[0]), (0, columns - cells.shape[1]))))[None]
+            for name, cells in vars(frame_targets(frame, self.recipe.targets, stride=self.stride)).items()
+        }
+        return Crop(torch.from_numpy(canvas).permute(2, 0, 1).contiguous(), Targets(**padded), key)
+
+
+@dataclass(frozen=True)
+class FrameTargets:
+    """The targets of one frame on its cells, each (ceil(H/stride), ceil(W/stride)); padding them adds nobody."""
+
+    density: FloatArray
+    pseudo_mask: Mask
+    context_mask: Mask
+
+
+def frame_targets(frame: Frame, recipe: TargetRecipe, *, stride: int) -> FrameTargets:
+    """Make density, pseudo mask and context mask of a whole image or a crop."""
+    size = frame.size
+    density = density_map(frame.points, size, stride=stride, sigma=recipe.sigma, kernel_size=recipe.kernel_size)
+    if recipe.pseudo_mask == "boxes":
+        boxes: FloatArray = np.zeros((0, 4), np.float32) if frame.boxes is None else frame.boxes
+        pseudo_mask = box_mask(boxes, size, stride=stride)
+    elif recipe.pseudo_mask == "points":
+        pseudo_mask = point_mask(frame.points, size, dilation=recipe.point_dilation, stride=stride)
+    else:
+        pseudo_mask = np.zeros(grid_size(size, stride), np.bool_)
+    return FrameTargets(density, pseudo_mask, disc_mask(frame.points, frame.radius, size, stride=stride))
+
+
+def collate(crops: Sequence[Crop]) -> Batch:
+    """Stack crops into a batch."""
+    stacked = {name: torch.stack([getattr(c.targets, name) for c in crops]) for name in vars(crops[0].targets)}
+    return Batch(torch.stack([c.image for c in crops]), Targets(**stacked), [c.key for c in crops])
+
+
+class EpochBatches(Sampler[list[Key]]):
+    """The batches of one epoch for one process: a seeded permutation, the last batch filled up from its start.
+
+    Every process draws the same permutation and takes its own share, so all have equally many batches.
+
+    Args:
+        length: number of images.
+        batch_size: crops a batch and process.
+        seed: of the permutation, together with the epoch.
+        rank, world: this process and how many there are.
+    """
+
+    def __init__(self, length: int, batch_size: int, *, seed: int, rank: int = 0, world: int = 1) -> None:
+        self.length, self.batch_size, self.seed, self.rank, self.world = length, batch_size, seed, rank, world
+        self.epoch = 0
+        self.first = 0
+
+    def __len__(self) -> int:
+        return math.ceil(self.length / (self.batch_size * self.world))
+
+    def start(self, epoch: int, first: int = 0) -> None:
+        """Choose the epoch and the first batch of it (resuming skips what was done)."""
+        self.epoch, self.first = epoch, first
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
+        needed = len(self) * self.batch_size * self.world
+        mine = np.resize(order, needed)[self.rank :: self.world]
+        for batch in range(self.first, len(self)):
+            chosen = mine[batch * self.batch_size : (batch + 1) * self.batch_size]
+            yield [(self.epoch, int(index)) for index in chosen]

@@ -1,0 +1,180 @@
+"""Where annotated images come from: a dataset on disk, or procedural scenes painted on demand."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from ..errors import RequestError
+from ..geometry import Geometry, resize_image
+from ..recipe import Recipe, SyntheticRecipe
+from ..targets import context_radius
+from .augment import Frame
+from .image import ByteImage, read_image
+from .readers import Problems, read_split
+from .sample import FloatArray, Sample
+from .synthetic import Scene, crowd_scene
+
+DATA_VARIABLE = "SAM_MPROMPT_DATA"
+_HELD_OUT_SEEDS = {"val": 1_000_001, "test": 1_000_002}
+
+
+class Source(Protocol):
+    """Annotated images by number."""
+
+    def __len__(self) -> int: ...
+
+    def original(self, index: int) -> tuple[ByteImage, FloatArray]:
+        """Return an image before any resizing, uint8 (H, W, 3), and its heads, float32 (N, 2)."""
+
+    def frame(self, epoch: int, index: int) -> Frame:
+        """Return an image with its annotation, at the size it is counted at."""
+
+    def name(self, index: int) -> str:
+        """Return what to call the image in a message."""
+
+    def counts(self) -> list[int]:
+        """Return the number of heads of every image (of the first epoch)."""
+
+
+class DiskSource:
+    """The samples of a dataset on disk.
+
+    Args:
+        samples: annotated samples.
+        geometry: how images are resized; points, boxes and radii move along.
+        context_k: K of the context radius.
+    """
+
+    def __init__(self, samples: Sequence[Sample], geometry: Geometry, *, context_k: int) -> None:
+        self.samples, self.geometry, self.context_k = samples, geometry, context_k
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def name(self, index: int) -> str:
+        """Return the image's path."""
+        return str(self.samples[index].image)
+
+    def counts(self) -> list[int]:
+        """Return the number of annotated heads of every sample."""
+        return [sample.count for sample in self.samples]
+
+    def original(self, index: int) -> tuple[ByteImage, FloatArray]:
+        """Read one image. Raises RequestError when it can't be decoded or has no annotation."""
+        sample = self.samples[index]
+        if sample.points is None:
+            raise RequestError(f"'{sample.image}' has no annotation to train on or to compare with.")
+        return read_image(sample.image), sample.points
+
+    def frame(self, epoch: int, index: int) -> Frame:  # noqa: ARG002 - a file is the same in every epoch
+        """Read and resize one image. Raises RequestError as `original`."""
+        original, points = self.original(index)
+        image, ratio = resize_image(original, self.geometry)
+        frame = Frame(original, points, context_radius(points, k=self.context_k), self.samples[index].boxes)
+        return frame.moved(image, ratio, (0.0, 0.0))
+
+
+class SyntheticSource:
+    """Procedural scenes; with `fresh` every epoch sees new ones, else scene i is always the same.
+
+    Args:
+        recipe: size and number of heads of the scenes.
+        length: scenes an epoch.
+        seed: of the whole series.
+        noise: annotation noise, 0 to 1.
+        context_k: K of the context radius.
+    """
+
+    def __init__(
+        self, recipe: SyntheticRecipe, length: int, *, seed: int, fresh: bool, noise: float, context_k: int
+    ) -> None:
+        self.recipe, self.length, self.seed, self.fresh = recipe, length, seed, fresh
+        self.noise, self.context_k = noise, context_k
+
+    def __len__(self) -> int:
+        return self.length
+
+    def name(self, index: int) -> str:
+        """Return the scene's number."""
+        return f"synthetic scene {index} of seed {self.seed}"
+
+    def counts(self) -> list[int]:
+        """Return the number of heads of every scene of the first epoch."""
+        return [len(self._scene(index).points) for index in range(self.length)]
+
+    def original(self, index: int) -> tuple[ByteImage, FloatArray]:
+        """Paint one scene of the first epoch."""
+        scene = self._scene(index)
+        return scene.image, scene.points
+
+    def frame(self, epoch: int, index: int) -> Frame:
+        """Paint one scene; scenes are as large as they are counted, so nothing is resized."""
+        scene = self._scene(epoch * self.length + index if self.fresh else index)
+        return Frame(scene.image, scene.points, context_radius(scene.points, k=self.context_k), scene.boxes)
+
+    def _scene(self, number: int) -> Scene:
+        size = (self.recipe.size, self.recipe.size)
+        return crowd_scene(self.seed, number, size, max_heads=self.recipe.max_heads, annotation_noise=self.noise)
+
+
+@dataclass(frozen=True)
+class OpenedData:
+    """One split ready for use; `problems` tells what was left out of it (None for procedural scenes)."""
+
+    source: Source
+    problems: Problems | None
+
+
+def data_root(recipe: Recipe, data: Path | None) -> Path:
+    """Return the dataset's folder: `data` when given, else the recipe's own.
+
+    A recipe's `data/NAME` stands for `$SAM_MPROMPT_DATA/NAME` where that variable is set.
+
+    Raises:
+        RequestError: the folder does not exist; says what to put where.
+    """
+    shared = os.environ.get(DATA_VARIABLE)
+    if data is None:
+        data = Path(recipe.data.root)
+        if shared and data.parts[:1] == ("data",):
+            data = Path(shared, *data.parts[1:])
+    if not data.is_dir():
+        raise RequestError(
+            f"No folder '{data}' with the {recipe.data.format} data of recipe '{recipe.name}'. Put it there, name it "
+            f"with --data DIR, or set ${DATA_VARIABLE} to the folder above it."
+        )
+    return data
+
+
+def geometry_of(recipe: Recipe) -> Geometry:
+    """Return the sizes at which this recipe's images are trained on and counted."""
+    data, infer = recipe.data, recipe.infer
+    return Geometry(data.max_side, data.min_side, data.scale, infer.tile, infer.overlap)
+
+
+def open_split(recipe: Recipe, split: Literal["train", "val", "test"], root: Path | None) -> OpenedData:
+    """Open a split of the recipe's data; `root` is the dataset's folder (None for procedural scenes).
+
+    Raises:
+        RequestError: no such data, no annotated image, or a pseudo mask from boxes where there are none.
+    """
+    k = recipe.targets.context_k
+    if root is None:
+        scenes, train = recipe.synthetic, split == "train"
+        seed = recipe.train.seed if train else _HELD_OUT_SEEDS[split]
+        noise = scenes.annotation_noise if train else 0.0
+        length = getattr(scenes, split)
+        return OpenedData(SyntheticSource(scenes, length, seed=seed, fresh=train, noise=noise, context_k=k), None)
+    data = recipe.data
+    found = read_split(root, split, format=data.format, val_fraction=data.val_fraction, fold=data.fold)
+    samples = [sample for sample in found.samples if sample.points is not None]
+    if not samples:
+        raise RequestError(f"No annotated image in split '{split}' of '{root}': see 'sam-mprompt data check {root}'.")
+    if split == "train" and recipe.targets.pseudo_mask == "boxes" and all(s.boxes is None for s in samples):
+        raise RequestError(
+            f"targets.pseudo_mask = 'boxes' needs head boxes, and the {data.format} data in '{root}' has none. "
+            "Use --set targets.pseudo_mask=points."
+        )
+    return OpenedData(DiskSource(samples, geometry_of(recipe), context_k=k), found.problems)

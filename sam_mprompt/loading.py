@@ -1,0 +1,148 @@
+"""The counter in user code: load an adapter once, count many images, switch between adapters on one base."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from .adapter_files import config_from_dict
+from .artifacts import AdapterFolder, check_base, fill, load_adapter, read_adapter
+from .errors import RequestError, did_you_mean
+from .find import find_adapter
+from .infer import count_many
+from .models.build import BuiltCounter
+from .models.counter import CrowdCounter
+from .recipe import Recipe
+from .result import CountResult, ImageLike
+from .tuning.attach import add_adapter, remove, switch
+
+_FIRST = "default"
+
+
+def load(adapter: str | Path, *, device: str | torch.device | None = None, base: str | None = None) -> "Counter":
+    """Load an adapter folder onto its base, ready to count.
+
+    Args:
+        adapter: an adapter folder, a run folder, or the name of one that `sam-mprompt adapters list` shows.
+        device: "cpu", "cuda", "cuda:1", ...; by default the GPU when there is one.
+        base: checkpoint name or file when the base is not found under its recorded name.
+
+    Raises:
+        RequestError: no such adapter, damaged files, or another base than it was trained on.
+    """
+    chosen = (
+        torch.device(device) if device is not None else torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    )
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise RequestError(f"Device '{chosen}' is not available: torch sees no GPU. Use device='cpu'.")
+    folder = read_adapter(find_adapter(adapter))
+    built = load_adapter(folder, base)
+    built.counter.to(chosen)
+    return Counter(built, folder, chosen)
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    folder: AdapterFolder
+    model: CrowdCounter
+    adapter_name: str
+
+
+class Counter:
+    """Counts people in images with one of the adapters that are loaded on one base; made by `load`."""
+
+    def __init__(self, built: BuiltCounter, folder: AdapterFolder, device: torch.device) -> None:
+        self.device, self.base = device, built.base
+        self.active = _FIRST
+        self._loaded = {_FIRST: _Loaded(folder, built.counter, _FIRST)}
+
+    @property
+    def adapters(self) -> dict[str, Path]:
+        """The loaded adapters' folders by name; the one given to `load` is "default"."""
+        return {name: loaded.folder.path for name, loaded in self._loaded.items()}
+
+    @property
+    def recipe(self) -> Recipe:
+        """What the active adapter was trained with."""
+        return self._loaded[self.active].folder.recipe
+
+    @property
+    def model(self) -> CrowdCounter:
+        """The active torch module."""
+        return self._loaded[self.active].model
+
+    def count(self, image: ImageLike) -> CountResult:
+        """Count one image: a path, a PIL image or a uint8 RGB array (H, W, 3), of any size.
+
+        Raises:
+            RequestError: the image can't be read.
+        """
+        return next(self.count_many([image]))
+
+    def count_many(
+        self,
+        images: Iterable[ImageLike],
+        *,
+        batch_size: int = 1,
+        on_error: Callable[[ImageLike, RequestError], None] | None = None,
+    ) -> Iterator[CountResult]:
+        """Yield one result per image, in order; images are decoded ahead, `batch_size` tiles share a forward pass.
+
+        Args:
+            images: paths, PIL images or uint8 RGB arrays.
+            batch_size: images decoded ahead and tiles per forward pass.
+            on_error: called with an image that can't be read, which is then left out, and the reason.
+
+        Raises:
+            RequestError: an image can't be read and `on_error` is not given.
+        """
+        loaded = self._loaded[self.active]
+        _switch_to(loaded)
+        return count_many(
+            loaded.model,
+            images,
+            loaded.folder.geometry,
+            device=self.device,
+            batch_size=batch_size,
+            on_error=on_error,
+        )
+
+    def load_adapter(self, adapter: str | Path, *, name: str) -> None:
+        """Load another adapter onto the same base, to be chosen with `use`; the active one stays active.
+
+        Raises:
+            RequestError: the name is taken, another base, a native model, another kind of adapter, damaged files.
+        """
+        if name in self._loaded:
+            raise RequestError(f"An adapter '{name}' is loaded already; choose another name.")
+        folder = read_adapter(find_adapter(adapter))
+        first = self._loaded[_FIRST]
+        if folder.info.native or first.folder.info.native or folder.config is None or first.folder.config is None:
+            raise RequestError(f"'{folder.path}' does not share a frozen base with prompt modules: load it on its own.")
+        check_base(folder, self.base)
+        encoder = first.model.encoder
+        add_adapter(encoder, config_from_dict(folder.config), name)
+        try:
+            model = CrowdCounter(encoder, folder.recipe.model, segmenter=False)
+            fill(model, folder, name)
+        except RequestError:
+            remove(encoder, name)
+            raise
+        model.requires_grad_(False)
+        self._loaded[name] = _Loaded(folder, model.eval().to(self.device), name)
+        _switch_to(self._loaded[self.active])
+
+    def use(self, name: str) -> None:
+        """Make a loaded adapter the one that counts. Raises RequestError for an unknown name."""
+        if name not in self._loaded:
+            raise RequestError(
+                f"No adapter '{name}' is loaded.{did_you_mean(name, self._loaded)} Loaded: {', '.join(self._loaded)}."
+            )
+        self.active = name
+
+
+def _switch_to(loaded: _Loaded) -> None:
+    """Make the shared encoder work with this adapter's prompt modules."""
+    if loaded.folder.config is not None:
+        switch(loaded.model.encoder, loaded.adapter_name)

@@ -1,0 +1,79 @@
+"""From a recipe to a counter: find the base, attach what is trained, put the heads on top."""
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+from torch import nn
+
+from ..recipe import Recipe
+from ..tuning.attach import attach
+from .checkpoints import fingerprint
+from .counter import CrowdCounter
+from .sam_encoder import SamEncoder
+from .timm_encoder import TimmEncoder
+
+
+@dataclass(frozen=True)
+class Base:
+    """The encoder's origin.
+
+    Attributes:
+        name: checkpoint name or file, as the recipe gives it.
+        fingerprint: of the encoder's tensors before anything was attached.
+    """
+
+    name: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class BuiltCounter:
+    """A counter and the base it stands on."""
+
+    counter: CrowdCounter
+    base: Base
+
+    @property
+    def pad_colour(self) -> tuple[int, int, int]:
+        """RGB that normalisation maps to about zero."""
+        red, green, blue = (round(255 * value) for value in cast(Any, self.counter.encoder).mean)
+        return red, green, blue
+
+
+def build_encoder(recipe: Recipe, base: str | None = None, *, weights: bool = True) -> tuple[nn.Module, Base]:
+    """Return the bare encoder of a recipe and its origin.
+
+    Args:
+        recipe: names the family and the base.
+        base: checkpoint name or file that replaces the recipe's.
+        weights: False leaves a timm model's published weights out: all its tensors are about to be replaced.
+
+    Raises:
+        RequestError: the base is not on disk (and how to get it), or is no checkpoint of this family.
+    """
+    name = base or recipe.model.base
+    encoder: nn.Module
+    if recipe.model.encoder == "sam":
+        encoder = SamEncoder.from_checkpoint(name, positions=recipe.model.positions)
+    else:
+        encoder = TimmEncoder(name, pretrained=recipe.model.pretrained and weights)
+    return encoder, Base(name, fingerprint(encoder.state_dict()))
+
+
+def build_counter(recipe: Recipe, *, segmenter: bool) -> BuiltCounter:
+    """Return a counter ready for training: prompts attached, base frozen, heads fresh from torch's random state.
+
+    Raises:
+        RequestError: as `build_encoder`, or the tuning method does not fit the encoder.
+    """
+    encoder, base = build_encoder(recipe)
+    tuning = recipe.tuning
+    tuned = attach(
+        encoder,
+        tuning.method,
+        bottleneck=tuning.bottleneck,
+        placement=tuning.placement,
+        blocks=tuning.blocks,
+        options=tuning.options,
+    )
+    return BuiltCounter(CrowdCounter(tuned, recipe.model, segmenter=segmenter), base)

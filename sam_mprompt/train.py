@@ -1,0 +1,294 @@
+"""The training loop on accelerate: batches, steps, validation, previews, and a state to resume from."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import Any, cast
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from rich.console import Console
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from .artifacts import write_adapter
+from .data.dataset import Batch, CropDataset, EpochBatches, collate
+from .data.sources import geometry_of, open_split
+from .ema import MovingAverage
+from .errors import WorkError
+from .evaluate import Metrics
+from .files import write_text
+from .models.build import BuiltCounter, build_counter
+from .mutual import MutualPromptLoss
+from .recipe import Recipe
+from .render import save_image
+from .run_log import RunLog, peak_memory_mb
+from .schedule import learning_rate
+from .training_state import TrainingProgress, load_state, save_state
+from .tuning.attach import report
+from .validation import preview_image, validate
+
+_PREVIEWS = 2
+
+
+class Interrupted(KeyboardInterrupt):
+    """The user (Ctrl-C) or the system (SIGTERM) asked to stop; the state is saved and --resume goes on."""
+
+
+class Trainer:
+    """Everything one training needs, put together from the recipe."""
+
+    def __init__(self, recipe: Recipe, root: Path | None, run: Path, *, resume: bool, console: Console) -> None:
+        self.recipe, self.run = recipe, run
+        train = recipe.train
+        self.accelerator = Accelerator(
+            mixed_precision=train.precision, log_with="tensorboard" if train.tensorboard else None, project_dir=run
+        )
+        self.console = console if self.accelerator.is_main_process else Console(quiet=True)
+        self.data, self.held_out = open_split(recipe, "train", root), open_split(recipe, "val", root)
+        self.geometry = geometry_of(recipe)
+        set_seed(train.seed)
+        self.built: BuiltCounter = build_counter(recipe, segmenter=recipe.loss.segmentation > 0)
+        self.counter = self.built.counter
+        self.loss = MutualPromptLoss(recipe.loss, stride=self.counter.stride)
+        self.batches = EpochBatches(
+            len(self.data.source),
+            train.batch_size,
+            seed=train.seed,
+            rank=self.accelerator.process_index,
+            world=self.accelerator.num_processes,
+        )
+        trainable = [parameter for parameter in self.counter.parameters() if parameter.requires_grad]
+        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[train.optimizer]
+        self.model, self.optimizer = self.accelerator.prepare(
+            self.counter, kind(trainable, lr=train.lr, weight_decay=train.weight_decay)
+        )
+        self.loader = DataLoader(
+            CropDataset(self.data.source, recipe, stride=self.counter.stride, pad_colour=self.built.pad_colour),
+            batch_sampler=cast(Any, self.batches),
+            collate_fn=collate,
+            num_workers=train.workers,
+            persistent_workers=train.workers > 0,
+            worker_init_fn=_leave_signals_to_the_main_process,
+            # Its own generator: one more iteration after resuming must not move the random state that dropout reads.
+            generator=torch.Generator().manual_seed(train.seed),
+            pin_memory=self.accelerator.device.type == "cuda",
+        )
+        self.average = MovingAverage(self.counter, train.ema) if train.ema > 0 else None
+        self.progress = TrainingProgress()
+        self.stop_signal: int | None = None
+        if resume:
+            self.progress = load_state(
+                run / "state",
+                self.counter,
+                self.optimizer,
+                average=self.average,
+                scaler=self.accelerator.scaler,
+            )
+
+    def train(self) -> None:
+        """Run all epochs that are left. Raises as `finetune`."""
+        train = self.recipe.train
+        self._announce()
+        with ExitStack() as stack:
+            stack.enter_context(self._stoppable())
+            self.log = stack.enter_context(
+                RunLog(
+                    self.run / "metrics.jsonl",
+                    self.console,
+                    epochs=train.epochs,
+                    batches=len(self.batches),
+                    kept_lines=self.progress.log_lines,
+                    active=self.accelerator.is_main_process,
+                )
+            )
+            if train.tensorboard:
+                self.accelerator.init_trackers(self.run.name)
+                stack.callback(self.accelerator.end_training)
+            if self.accelerator.is_main_process:
+                write_text(self.run / "recipe.toml", self.recipe.to_toml())
+            if self.progress.step == 0:
+                self._save()
+            for epoch in range(self.progress.epoch, train.epochs):
+                self._epoch(epoch)
+
+    def _announce(self) -> None:
+        for split, opened in (("train", self.data), ("val", self.held_out)):
+            self.console.print(f"{split}: {len(opened.source)} images", highlight=False)
+            for line in opened.problems.lines() if opened.problems is not None else ():
+                self.console.print(f"  {line}", soft_wrap=True, markup=False, highlight=False)
+        self.console.print(str(report(self.counter)), highlight=False, soft_wrap=True)
+
+    def _epoch(self, epoch: int) -> None:
+        started, train = time.monotonic(), self.recipe.train
+        before = self.progress.seconds
+        self.batches.start(epoch, self.progress.batch)
+        self.model.train()
+        sums: dict[str, float] = {}
+        seen, saved = 0, time.monotonic()
+        for batch in self.loader:
+            number = self.progress.batch
+            terms = self._batch(batch, epoch, number)
+            sums = {name: sums.get(name, 0.0) + value for name, value in terms.items()}
+            seen += 1
+            self.progress.batch = number + 1
+            self.progress.seconds = before + time.monotonic() - started
+            self.log.batch(epoch * len(self.batches) + number + 1, terms)
+            if self._at_step(number):
+                if self._must_stop():
+                    self._save()
+                    raise Interrupted(f"stopped; the state is saved. Go on with --resume --out {self.run}")
+                if time.monotonic() - saved > 60 * train.save_minutes and self._may_save():
+                    self._save()
+                    saved = time.monotonic()
+        images = seen * train.batch_size * self.accelerator.num_processes
+        record: dict[str, Any] = {"epoch": epoch + 1, "step": self.progress.step, "lr": self._lr()}
+        record |= {name: value / seen for name, value in sums.items()}
+        record |= {
+            "images_per_s": images / (time.monotonic() - started),
+            "memory_mb": peak_memory_mb(self.accelerator.device),
+        }
+        self.progress.epoch, self.progress.batch = epoch + 1, 0
+        last = epoch + 1 == train.epochs
+        if last or (epoch + 1) % train.validate_every == 0:
+            record |= self._validate(epoch)
+        self.progress.seconds = before + time.monotonic() - started
+        record["seconds"] = self.progress.seconds
+        if train.preview_every and (last or (epoch + 1) % train.preview_every == 0):
+            self._preview(epoch)
+        self.log.epoch(record)
+        if train.tensorboard:
+            self.accelerator.log({k: v for k, v in record.items() if v is not None}, step=self.progress.step)
+        self._save()
+
+    def _batch(self, batch: Batch, epoch: int, number: int) -> dict[str, float]:
+        """Add one batch's gradients and, at the end of its group, step. Returns the loss terms as floats."""
+        accelerator, train = self.accelerator, self.recipe.train
+        step = self._at_step(number)
+        first = number // train.accumulate * train.accumulate
+        group = min(train.accumulate, len(self.batches) - first)
+        images = self.counter.normalise(batch.images.to(accelerator.device, non_blocking=True))
+        with ExitStack() as stack:
+            if not step:
+                stack.enter_context(accelerator.no_sync(self.model))
+            output = self.model(images)
+            terms = self.loss(output.density, output.mask_logits, batch.targets.to(accelerator.device), epoch=epoch)
+            values = {name: float(term.detach()) for name, term in terms.items()}
+            self._refuse_non_finite(terms["loss"], values, batch, epoch, number)
+            accelerator.backward(terms["loss"] / group)
+        if step:
+            if train.clip_norm > 0:
+                accelerator.clip_grad_norm_(self.model.parameters(), train.clip_norm)
+            for parameters in self.optimizer.param_groups:
+                parameters["lr"] = self._lr()
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+            self.progress.step += 1
+            if self.average is not None:
+                self.average.update(self.counter)
+        return values
+
+    def _at_step(self, number: int) -> bool:
+        """Whether the optimizer steps after batch `number` of an epoch; an epoch always ends with a step."""
+        return (number + 1) % self.recipe.train.accumulate == 0 or number + 1 == len(self.batches)
+
+    def _lr(self) -> float:
+        train = self.recipe.train
+        steps_per_epoch = -(-len(self.batches) // train.accumulate)
+        return learning_rate(self.recipe, self.progress.step / steps_per_epoch)
+
+    def _refuse_non_finite(self, loss: Tensor, values: dict[str, float], batch: Batch, epoch: int, number: int) -> None:
+        if torch.isfinite(loss):
+            return
+        terms = ", ".join(f"{name} {value:g}" for name, value in values.items())
+        images = ", ".join(self.data.source.name(index) for _, index in batch.keys)
+        raise WorkError(
+            f"The loss is not finite in epoch {epoch + 1}, batch {number + 1}: {terms}. Images: {images}. The last "
+            "saved state is kept; lower train.lr or set train.clip_norm."
+        )
+
+    def _validate(self, epoch: int) -> dict[str, float | None]:
+        """Count the validation images with the averaged weights; keep the adapter when it is the best so far."""
+        with ExitStack() as stack:
+            if self.average is not None:
+                stack.enter_context(self.average.applied(self.counter))
+            result: Metrics = validate(self.counter, self.held_out.source, self.recipe, self.geometry, self.accelerator)
+            best = self.progress.best_mae
+            if best is None or result.mae < best:
+                self.progress.best_mae, self.progress.best_epoch = result.mae, epoch + 1
+                if self.accelerator.is_main_process:
+                    figures = {"val": asdict(result), "epoch": epoch + 1, "seconds": self.progress.seconds}
+                    write_adapter(self.run / "adapter", self.built, self.recipe, metrics=figures)
+        return {"val_mae": result.mae, "val_rmse": result.rmse, "val_nae": result.nae}
+
+    def _preview(self, epoch: int) -> None:
+        if not self.accelerator.is_main_process:
+            return
+        with ExitStack() as stack:
+            if self.average is not None:
+                stack.enter_context(self.average.applied(self.counter))
+            for index in range(min(_PREVIEWS, len(self.held_out.source))):
+                picture = preview_image(
+                    self.counter,
+                    self.held_out.source,
+                    index,
+                    recipe=self.recipe,
+                    geometry=self.geometry,
+                    device=self.accelerator.device,
+                )
+                save_image(self.run / "previews" / f"epoch{epoch + 1:04d}-{index}.jpg", picture)
+
+    def _save(self) -> None:
+        if self.accelerator.is_main_process:
+            self.progress.log_lines = self.log.lines
+            save_state(
+                self.run / "state",
+                self.progress,
+                self.counter,
+                self.optimizer,
+                average=self.average,
+                scaler=self.accelerator.scaler,
+            )
+        self.accelerator.wait_for_everyone()
+
+    def _may_save(self) -> bool:
+        """Several processes save at the end of an epoch only: their clocks may not agree on the minute."""
+        return self.accelerator.num_processes == 1
+
+    def _must_stop(self) -> bool:
+        """Whether any process was asked to stop: all must leave the loop after the same step."""
+        asked = self.stop_signal is not None
+        if self.accelerator.num_processes == 1:
+            return asked
+        flag = torch.tensor([float(asked)], device=self.accelerator.device)
+        return bool(cast(Tensor, self.accelerator.reduce(flag, reduction="sum")).item() > 0)
+
+    @contextmanager
+    def _stoppable(self) -> Iterator[None]:
+        """Let Ctrl-C and SIGTERM end the training after the step that runs; a second one ends it at once."""
+
+        def ask(number: int, _frame: FrameType | None) -> None:
+            if self.stop_signal is not None:
+                signal.signal(number, signal.SIG_DFL)
+                os.kill(os.getpid(), number)
+            self.stop_signal = number
+            self.console.print("Stopping after this step; again to stop at once.")
+
+        old = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in old.items():
+                signal.signal(number, handler)
+
+
+def _leave_signals_to_the_main_process(_worker: int) -> None:
+    """Ctrl-C reaches every process of a terminal: the main one still needs its workers to finish the step."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
