@@ -1,0 +1,165 @@
+"""The command line: thin commands that parse, call and print. Imports neither torch nor peft before a command runs."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from .cli_catalogue import adapters, checkpoints, data, recipes
+from .errors import RequestError, WorkError
+
+app = typer.Typer(
+    name="sam-mprompt",
+    help="Turn a frozen Segment-Anything encoder into a crowd counter: checkpoint + recipe -> adapter.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(adapters, name="adapters")
+app.add_typer(recipes, name="recipes")
+app.add_typer(checkpoints, name="checkpoints")
+app.add_typer(data, name="data")
+
+Adapter = Annotated[str, typer.Argument(metavar="ADAPTER", help="Adapter folder, run folder, or an adapter's name.")]
+Base = Annotated[str | None, typer.Option(metavar="NAME|FILE", help="Base checkpoint instead of the recorded one.")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; by default the GPU when there is one.")]
+
+
+@app.command(epilog="Example: `sam-mprompt finetune --recipe shb --data data/part_B --set train.epochs=100`")
+def finetune(
+    recipe: Annotated[str, typer.Option(metavar="NAME|FILE", help="Recipe name (see `recipes list`) or TOML file.")],
+    data: Annotated[Path | None, typer.Option(metavar="DIR", help="Dataset folder instead of the recipe's.")] = None,
+    base: Annotated[str | None, typer.Option(metavar="NAME|FILE", help="Base instead of the recipe's.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder; by default runs/RECIPE.")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe key; repeatable.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's saved state.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+) -> None:
+    """Train prompt modules and a regressor on a frozen base; write the best epoch's adapter.
+
+    Ctrl-C saves the state; --resume goes on to the same weights as an uninterrupted run.
+    """
+    from .finetune import finetune as train
+    from .finetune import prepare_run
+
+    console = Console(stderr=True)
+    wanted = [*(overrides or ()), *([f"model.base={json.dumps(base)}"] if base else ())]
+    resolved, run = prepare_run(recipe, wanted, out, resume=resume)
+    result = train(resolved, data=data, run=run, resume=resume, console=console)
+    if result is None:  # not the main process of a distributed run
+        return
+    if as_json:
+        typer.echo(json.dumps(result.as_dict()))
+    else:
+        typer.echo(result.summary())
+
+
+@app.command(epilog="Example: `sam-mprompt evaluate runs/shb --data data/part_B --json shb.json --worst worst/`")
+def evaluate(
+    adapter: Adapter,
+    data: Annotated[Path, typer.Option(metavar="DIR", help="Dataset folder.")],
+    data_format: Annotated[
+        str | None, typer.Option("--format", metavar="F", help="Layout on disk; recognised when not given.")
+    ] = None,
+    split: Annotated[Literal["train", "val", "test"], typer.Option(help="Which split to count.")] = "test",
+    per_image: Annotated[bool, typer.Option("--per-image", help="Print every image, not only the worst five.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write all as JSON.")] = None,
+    submission: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write NWPU's submission: a line `id count` per image.")
+    ] = None,
+    worst: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also draw the worst cases into this folder.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Tiles per forward pass.")] = 1,
+    base: Base = None,
+    device: Device = None,
+) -> None:
+    """Count an annotated split: MAE, RMSE, NAE, the table per image, groups, and pictures of the worst cases."""
+    from .commands import evaluate_adapter
+
+    evaluate_adapter(
+        adapter,
+        data,
+        data_format=data_format,
+        split=split,
+        per_image=per_image,
+        json_file=json_file,
+        submission=submission,
+        worst=worst,
+        batch_size=batch_size,
+        base=base,
+        device=device,
+    )
+
+
+@app.command(epilog="Example: `sam-mprompt count runs/shb street.jpg photos/ 'cam-*/*.png' --overlay out/`")
+def count(
+    adapter: Adapter,
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Images, folders of images, or globs.")],
+    csv_file: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Also write image,count.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
+    overlay: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also draw heat maps with the count into this folder.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Tiles per forward pass.")] = 1,
+    base: Base = None,
+    device: Device = None,
+) -> None:
+    """Count the people in images."""
+    from .commands import count_images
+
+    count_images(
+        adapter,
+        paths,
+        csv_file=csv_file,
+        as_json=as_json,
+        overlay=overlay,
+        batch_size=batch_size,
+        base=base,
+        device=device,
+    )
+
+
+@app.command(epilog="Example: `sam-mprompt export runs/shb --to adapters/shb --dtype float16`")
+def export(
+    adapter: Adapter,
+    to: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write; must not exist or be empty.")],
+    dtype: Annotated[
+        Literal["float32", "float16"], typer.Option(help="How prompt modules are stored; the heads stay float32.")
+    ] = "float32",
+) -> None:
+    """Write an adapter folder to share or deploy: prompt modules and regressor, without base and segmenter."""
+    from .artifacts import export_adapter, read_adapter
+    from .find import find_adapter
+
+    exported = export_adapter(read_adapter(find_adapter(adapter)), to, dtype=dtype)
+    size = sum(file.stat().st_size for file in exported.path.iterdir())
+    typer.echo(f"{exported.path}  {size / 1e6:.2f} MB  {dtype}")
+
+
+def main() -> None:
+    """Run the command line; exits with 0 done, 1 failed while working, 2 a wrong request, 130 interrupted."""
+    try:
+        app()
+    except RequestError as error:
+        sys.exit(_failure(error, 2))
+    except WorkError as error:
+        sys.exit(_failure(error, 1))
+    except KeyboardInterrupt as error:
+        sys.exit(_failure(error, 130))
+    except BrokenPipeError:
+        # The reader of a pipe has gone (`| head`): point stdout elsewhere so that closing it stays silent.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _failure(error: BaseException, code: int) -> int:
+    print(f"sam-mprompt: {error or 'interrupted'}", file=sys.stderr)  # noqa: T201 - plain, also without rich
+    return code

@@ -1,0 +1,166 @@
+"""What `count` and `evaluate` do once their arguments are parsed. Imports torch."""
+
+import csv
+import glob
+import io
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from .data.image import images_in
+from .data.readers import read_split
+from .errors import RequestError, WorkError
+from .evaluate import evaluate, print_evaluation, write_submission, write_worst
+from .files import write_text
+from .loading import load
+from .render import save_image
+from .result import CountResult, ImageLike
+
+_WORST = 10
+
+
+def count_images(
+    adapter: str,
+    paths: Sequence[str],
+    *,
+    csv_file: Path | None,
+    as_json: bool,
+    overlay: Path | None,
+    batch_size: int,
+    base: str | None,
+    device: str | None,
+) -> None:
+    """Count images and print a table (or JSON); optionally write a CSV file and overlays.
+
+    Raises:
+        RequestError: no image under a path, or the only one can't be read.
+        WorkError: some of several images can't be read; the others were counted and printed.
+    """
+    images = expand(paths)
+    counter = load(adapter, device=device, base=base)
+    pictures = _picture_names(images, overlay) if overlay is not None else {}
+    table = Table("image", "count", box=None, header_style="bold", pad_edge=False)
+    table.columns[1].justify = "right"
+    results: list[CountResult] = []
+    failed: list[str] = []
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("counting", total=len(images))
+
+        def left_out(_image: ImageLike, error: RequestError) -> None:
+            if len(images) == 1:
+                raise error
+            failed.append(str(error))
+            progress.advance(task)
+
+        for result in counter.count_many(images, batch_size=batch_size, on_error=left_out):
+            if overlay is not None and result.image is not None:
+                save_image(pictures[result.image], result.overlay())
+            table.add_row(str(result.image), f"{result.count:.1f}")
+            results.append(result)
+            progress.advance(task)
+    if as_json:
+        typer.echo(json.dumps({"adapter": adapter, "images": [_row(r) for r in results], "failed": failed}, indent=2))
+    else:
+        Console(soft_wrap=not sys.stdout.isatty()).print(table)
+    if csv_file is not None:
+        _write_csv(csv_file, results)
+    if failed:
+        reasons = "\n  ".join(failed)
+        raise WorkError(f"{len(failed)} of {len(images)} images could not be counted:\n  {reasons}")
+
+
+def evaluate_adapter(
+    adapter: str,
+    data: Path,
+    *,
+    data_format: str | None,
+    split: Literal["train", "val", "test"],
+    per_image: bool,
+    json_file: Path | None,
+    submission: Path | None,
+    worst: Path | None,
+    batch_size: int,
+    base: str | None,
+    device: str | None,
+) -> None:
+    """Evaluate an adapter on a split and print or write what was asked for.
+
+    A val split that is carved from train is the one the adapter's recipe was validated on.
+    """
+    counter = load(adapter, device=device, base=base)
+    recipe = counter.recipe
+    found = read_split(data, split, format=data_format, val_fraction=recipe.data.val_fraction, fold=recipe.data.fold)
+    messages = Console(stderr=True)
+    for line in found.problems.lines():
+        messages.print(line, soft_wrap=True, markup=False, highlight=False)
+
+    def predict(image: Path) -> CountResult:
+        return next(counter.count_many([image], batch_size=batch_size))
+
+    with Progress(console=messages, transient=True) as progress:
+        task = progress.add_task("evaluating", total=len(found.samples))
+        evaluation = evaluate(predict, found.samples, lambda done, _: progress.update(task, completed=done))
+    print_evaluation(evaluation, Console(), worst=len(evaluation.rows) if per_image else 5)
+    if json_file is not None:
+        record = {"adapter": adapter, "data": str(data), "split": split, **evaluation.as_dict()}
+        write_text(json_file, json.dumps(record, indent=2) + "\n")
+    if submission is not None:
+        write_submission(submission, evaluation)
+    if worst is not None:
+        write_worst(worst, evaluation, predict, _WORST)
+
+
+def expand(paths: Sequence[str]) -> list[Path]:
+    """Return the image files behind files, folders and globs, in that order and without repeats.
+
+    Raises:
+        RequestError: a path or pattern without any image.
+    """
+    found: dict[Path, None] = {}
+    for text in paths:
+        path = Path(text)
+        if path.is_file():
+            images = [path]
+        elif path.is_dir():
+            images = images_in(path)
+        else:
+            images = sorted(Path(match) for match in glob.glob(text, recursive=True) if Path(match).is_file())
+        if not images:
+            raise RequestError(f"No image at '{text}': expected an image file, a folder of images or a quoted glob.")
+        found |= dict.fromkeys(images)
+    return list(found)
+
+
+def _picture_names(images: Sequence[Path], folder: Path) -> dict[Path, Path]:
+    """Return one overlay path per image; images of one name from several folders get their folder's name too."""
+    names: dict[Path, Path] = {}
+    for image in images:
+        name = folder / f"{image.stem}.jpg"
+        if name in names.values():
+            name = folder / f"{image.parent.name}_{image.stem}.jpg"
+        number = 2
+        while name in names.values():
+            name = folder / f"{image.parent.name}_{image.stem}_{number}.jpg"
+            number += 1
+        names[image] = name
+    return names
+
+
+def _row(result: CountResult) -> dict[str, object]:
+    height, width = result.image_size
+    return {"image": str(result.image), "count": result.count, "width": width, "height": height}
+
+
+def _write_csv(path: Path, results: Sequence[CountResult]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["image", "count"])
+    writer.writerows([str(result.image), f"{result.count:.4f}"] for result in results)
+    write_text(path, text.getvalue())
