@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import tomli_w
 from pydantic import (
@@ -37,6 +37,9 @@ class Section(BaseModel):
     """A table of a recipe: unknown keys are refused, values are fixed once read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+Schema = TypeVar("Schema", bound=Section)
 
 
 class DataRecipe(Section):
@@ -116,7 +119,8 @@ class LossRecipe(Section):
     online: bool = Field(True, description="the online prompt, Eq. 2")
     kappa: Count = Field(50, description="epochs before the online prompt starts")
     threshold: NonNegativeFloat = Field(0.0, description="of B(.) on predictions, in heads per cell")
-    density_scale: PositiveFloat = Field(400.0, description="squared errors are summed over a square of this side")
+    # 1600 = 400 sqrt(16): the sum of squared errors over a batch of 16 crops of 400 pixels, as in the released code.
+    density_scale: PositiveFloat = Field(1600.0, description="squared errors are summed over a square of this side")
 
     @model_validator(mode="after")
     def _context_needs_segmenter(self) -> Self:
@@ -192,12 +196,12 @@ def recipe_files(folders: Sequence[Path] | None = None) -> dict[str, Path]:
     return found
 
 
-def find_recipe(name_or_file: str) -> Path:
+def find_recipe(name_or_file: str, folders: Sequence[Path] | None = None) -> Path:
     """Return the recipe's file by name ("nwpu") or path ("my/station.toml"). Raises RequestError when there is none."""
     path = Path(name_or_file)
     if path.suffix == ".toml" and path.is_file():
         return path
-    known = recipe_files()
+    known = recipe_files(folders)
     if name_or_file in known:
         return known[name_or_file]
     what = f"recipe file '{name_or_file}'" if path.suffix == ".toml" else f"recipe '{name_or_file}'"
@@ -211,22 +215,30 @@ def load_recipe(name_or_file: str | Path, overrides: Sequence[str] = ()) -> Reci
     Raises:
         RequestError: no such recipe, no TOML, or faulty values; the message lists every fault, one a line.
     """
-    path = find_recipe(str(name_or_file))
+    return read_recipe(find_recipe(str(name_or_file)), overrides, Recipe)
+
+
+def read_recipe(path: Path, overrides: Sequence[str], schema: type[Schema]) -> Schema:
+    """Read a recipe file of any schema that has a `name`, by default the file's stem. Raises as `load_recipe`."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RequestError(f"Recipe '{path}' is not valid TOML: {error}.") from error
     for override in overrides:
         _apply(table, override)
-    return parse_recipe({"name": path.stem, **table}, source=str(path))
+    return _parse({"name": path.stem, **table}, schema, str(path))
 
 
 def parse_recipe(table: dict[str, Any], *, source: str) -> Recipe:
     """Check a table of values. Raises RequestError that lists every fault with its key; `source` names the origin."""
+    return _parse(table, Recipe, source)
+
+
+def _parse(table: dict[str, Any], schema: type[Schema], source: str) -> Schema:
     try:
-        return Recipe.model_validate(_tuples(table))
+        return schema.model_validate(_tuples(table))
     except ValidationError as error:
-        faults = _faults(error)
+        faults = _faults(error, schema)
         count = f"{len(faults)} fault" + ("" if len(faults) == 1 else "s")
         raise RequestError(f"Recipe '{source}' has {count}:\n  " + "\n  ".join(faults)) from error
 
@@ -254,7 +266,7 @@ def _apply(table: dict[str, Any], override: str) -> None:
     table[parts[-1]] = value
 
 
-def _faults(error: ValidationError) -> list[str]:
+def _faults(error: ValidationError, schema: type[BaseModel]) -> list[str]:
     """Turn pydantic's errors into one line a key: `key: expected A or B, got C`."""
     lines: list[str] = []
     expected: dict[str, tuple[list[str], object]] = {}
@@ -263,7 +275,7 @@ def _faults(error: ValidationError) -> list[str]:
         location = [str(part) for part in fault["loc"]][:2]
         key = ".".join(location)
         if fault["type"] == "extra_forbidden":
-            names = _keys_at(location[:-1])
+            names = _keys_at(schema, location[:-1])
             hint = did_you_mean(location[-1], names) or f" Known: {', '.join(names)}."
             lines.append(f"{key}: unknown key.{hint}")
         elif fault["type"] == "value_error":
@@ -280,6 +292,6 @@ def _faults(error: ValidationError) -> list[str]:
     ] + lines
 
 
-def _keys_at(location: list[str]) -> list[str]:
-    section = Recipe.model_fields[location[0]].annotation if location else Recipe
+def _keys_at(schema: type[BaseModel], location: list[str]) -> list[str]:
+    section = schema.model_fields[location[0]].annotation if location else schema
     return list(section.model_fields) if isinstance(section, type) and issubclass(section, BaseModel) else []

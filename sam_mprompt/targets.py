@@ -136,7 +136,7 @@ def context_radius(points: FloatArray, *, k: int) -> NDArray[np.float64]:
 
 
 def disc_mask(points: FloatArray, radius: NDArray[np.float64], size: tuple[int, int], *, stride: int = 1) -> Mask:
-    """Return bool (ceil(H/stride), ceil(W/stride)): cells with the centre within `radius` (N,) pixels of a point (N, 2).
+    """Return bool (ceil(H/stride), ceil(W/stride)): cells whose centre is within `radius` (N,) of a point (N, 2).
 
     The cell of a point inside the frame is always on, so that no head disappears at a coarse stride. An infinite
     radius fills the frame, and so does a frame without any point (nothing is known about where its context ends).
