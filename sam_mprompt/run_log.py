@@ -16,6 +16,13 @@ from rich.table import Table
 
 from .files import write_text
 
+_GROUPS = (
+    ("epoch", "step", "lr", "images_per_s", "memory_mb"),
+    ("loss", "density", "count", "segmentation", "context", "overlap"),
+    ("val_mae", "val_rmse", "val_nae"),
+)
+"""What the live display shows, a group a row; the validation figures are those of the last validation."""
+
 
 def peak_memory_mb(device: torch.device) -> float:
     """Return the peak memory in MB: of the GPU when training on one, else of this process."""
@@ -67,11 +74,11 @@ class RunLog:
         if self.active:
             self.file.close()
 
-    def batch(self, done: int, terms: Mapping[str, float]) -> None:
-        """Show that `done` batches of the whole training are behind, and the latest loss terms."""
+    def batch(self, done: int, values: Mapping[str, float]) -> None:
+        """Show that `done` batches of the whole training are behind, and the latest loss terms and rates."""
         if self.active:
             self.progress.update(self.batch_task, completed=done)
-            self.latest |= terms
+            self.latest |= values
             if self.live is not None:
                 self.live.update(self._display())
 
@@ -94,17 +101,21 @@ class RunLog:
             self.console.print(message, soft_wrap=True, highlight=False)
 
     def _display(self) -> Table:
-        table = Table.grid(padding=(0, 2))
-        table.add_row(self.progress)
-        table.add_row(_line(self.latest))
-        return table
+        """The bar, then a row of names over a row of values for each group that has values already."""
+        display = Table.grid()
+        display.add_row(self.progress)
+        for group in _GROUPS:
+            shown = {name: self.latest[name] for name in group if self.latest.get(name) is not None}
+            if shown:
+                values = Table(*shown, box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+                values.add_row(*(_text(value) for value in shown.values()))
+                display.add_row(values)
+        return display
+
+
+def _text(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _line(record: Mapping[str, Any]) -> str:
-    parts = []
-    for key, value in record.items():
-        if isinstance(value, float):
-            parts.append(f"{key} {value:.4g}")
-        elif value is not None:
-            parts.append(f"{key} {value}")
-    return " · ".join(parts)
+    return " · ".join(f"{key} {_text(value)}" for key, value in record.items() if value is not None)

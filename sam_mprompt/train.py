@@ -139,7 +139,8 @@ class Trainer:
             seen += 1
             self.progress.batch = number + 1
             self.progress.seconds = before + time.monotonic() - started
-            self.log.batch(epoch * len(self.batches) + number + 1, terms)
+            now = {"epoch": epoch + 1, **self._rates(seen, time.monotonic() - started)}
+            self.log.batch(epoch * len(self.batches) + number + 1, {**now, **terms})
             if self._at_step(number):
                 if self._must_stop():
                     self._save()
@@ -147,13 +148,8 @@ class Trainer:
                 if time.monotonic() - saved > 60 * train.save_minutes and self._may_save():
                     self._save()
                     saved = time.monotonic()
-        images = seen * train.batch_size * self.accelerator.num_processes
-        record: dict[str, Any] = {"epoch": epoch + 1, "step": self.progress.step, "lr": self._lr()}
-        record |= {name: value / seen for name, value in sums.items()}
-        record |= {
-            "images_per_s": images / (time.monotonic() - started),
-            "memory_mb": peak_memory_mb(self.accelerator.device),
-        }
+        rates = self._rates(seen, time.monotonic() - started)
+        record: dict[str, Any] = {"epoch": epoch + 1, **rates, **{name: value / seen for name, value in sums.items()}}
         self.progress.epoch, self.progress.batch = epoch + 1, 0
         last = epoch + 1 == train.epochs
         if last or (epoch + 1) % train.validate_every == 0:
@@ -166,6 +162,16 @@ class Trainer:
         if train.tensorboard:
             self.accelerator.log({k: v for k, v in record.items() if v is not None}, step=self.progress.step)
         self._save()
+
+    def _rates(self, batches: int, seconds: float) -> dict[str, float]:
+        """Return step, learning rate, speed over so many batches of this process, and peak memory."""
+        images = batches * self.recipe.train.batch_size * self.accelerator.num_processes
+        return {
+            "step": self.progress.step,
+            "lr": self._lr(),
+            "images_per_s": images / seconds,
+            "memory_mb": peak_memory_mb(self.accelerator.device),
+        }
 
     def _batch(self, batch: Batch, epoch: int, number: int) -> dict[str, float]:
         """Add one batch's gradients and, at the end of its group, step. Returns the loss terms as floats."""

@@ -107,6 +107,7 @@ def test_a_file_cut_anywhere_is_refused_in_one_line(kept: float, tmp_path_factor
     refusal(path)
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @given(at=st.floats(0, 1, exclude_max=True), byte=st.integers(0, 255), zipped=st.booleans())
 def test_a_file_with_a_wrong_byte_is_read_or_refused(
     at: float, byte: int, zipped: bool, tmp_path_factory: pytest.TempPathFactory

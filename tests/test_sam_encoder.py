@@ -397,7 +397,7 @@ def test_gradient_checkpointing_recomputes_every_block_and_changes_no_gradient()
     x = images(1, 3, 224, 240)
     gradients, runs = [], []
     for block in encoder.blocks:
-        block.register_forward_hook(lambda *_: runs.append(None))
+        block.register_forward_pre_hook(lambda *_: runs.append(None))
     for recompute in (False, True):
         encoder.gradient_checkpointing = recompute
         encoder.zero_grad()

@@ -1,5 +1,6 @@
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -124,6 +125,7 @@ def test_the_same_seed_gives_the_same_weights(tmp_path, tiny_recipe, crowd_folde
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+SLIM = {**os.environ, "OMP_NUM_THREADS": "1"}
 COMMAND = [sys.executable, "-m", "sam_mprompt", "finetune"]
 
 
@@ -132,7 +134,7 @@ def start(recipe, data, run, *more):
         [*COMMAND, "--recipe", recipe, "--data", data, "--out", run, *more],
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env=SLIM,
     )
 
 
@@ -212,6 +214,21 @@ def test_a_full_disk_while_saving_keeps_the_last_state(tmp_path, tiny_recipe, cr
     assert all(torch.equal(good[name], tensor) for name, tensor in state_of(tmp_path / "run").items())
 
 
+def test_a_disk_that_takes_no_more_ends_the_command_with_1_and_one_line(tmp_path, tiny_recipe, crowd_folder):
+    def allow_100_kilobytes_a_file():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    command = [*COMMAND, "--recipe", tiny_recipe, "--data", crowd_folder, "--out", tmp_path / "run"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, preexec_fn=allow_100_kilobytes_a_file, check=False, env=SLIM
+    )
+    assert done.returncode == 1
+    assert "Cannot write" in done.stderr
+    assert "File too large" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list((tmp_path / "run").rglob("*.part"))
+
+
 def test_a_state_of_another_recipe_is_refused(tmp_path, tiny_recipe, crowd_folder):
     trainer(tiny_recipe, crowd_folder, tmp_path / "run", "train.epochs=1").train()
     with pytest.raises(RequestError, match="does not fit the recipe"):
@@ -267,6 +284,6 @@ def test_tensorboard_events_are_written_when_asked(tmp_path, tiny_recipe, crowd_
 def test_two_processes_train_one_model(tmp_path, tiny_recipe, crowd_folder):
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "sam_mprompt"]
     command = [*launch, "finetune", "--recipe", tiny_recipe, "--data", crowd_folder, "--out", tmp_path / "run"]
-    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"})
+    subprocess.run(command, check=True, env={**SLIM, "ACCELERATE_USE_CPU": "true"})
     assert len(metrics_of(tmp_path / "run")) == 3
     load_adapter(read_adapter(tmp_path / "run" / "adapter"))
