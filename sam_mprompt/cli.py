@@ -144,6 +144,27 @@ def export(
     typer.echo(f"{exported.path}  {size / 1e6:.2f} MB  {dtype}")
 
 
+@app.command(epilog="Example: `sam-mprompt pretrain --recipe sam-tiny --set train.minutes=120`")
+def pretrain(
+    recipe: Annotated[str, typer.Option(metavar="NAME|FILE", help="Recipe in recipes/pretrain, or a TOML file.")],
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder; by default runs/RECIPE.")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe key; repeatable.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's saved state.")] = False,
+) -> None:
+    """Train a small base from scratch on procedural scenes without people: class-agnostic promptable segmentation."""
+    from .find import run_folder
+    from .pretrain import pretrain as train
+    from .pretrain_recipe import load_pretrain_recipe
+
+    resolved = load_pretrain_recipe(recipe, overrides or ())
+    run = run_folder(resolved.name, out, resume=resume)
+    if resume:
+        resolved = load_pretrain_recipe(str(run / "recipe.toml"), overrides or ())
+    typer.echo(str(train(resolved, out=run, resume=resume, console=Console(stderr=True))))
+
+
 def main() -> None:
     """Run the command line; exits with 0 done, 1 failed while working, 2 a wrong request, 130 interrupted."""
     try:

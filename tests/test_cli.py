@@ -14,6 +14,7 @@ COMMANDS = [
     ["evaluate"],
     ["count"],
     ["export"],
+    ["pretrain"],
     *(["adapters", name] for name in ("list", "show", "verify")),
     *(["recipes", name] for name in ("list", "show", "copy")),
     *(["checkpoints", name] for name in ("list", "pull", "verify")),
