@@ -50,7 +50,8 @@ def count_images(
     table.columns[1].justify = "right"
     results: list[CountResult] = []
     failed: list[str] = []
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    messages = Console(stderr=True)
+    with Progress(console=messages, transient=True, disable=not messages.is_terminal) as progress:
         task = progress.add_task("counting", total=len(images))
 
         def left_out(_image: ImageLike, error: RequestError) -> None:
@@ -104,7 +105,7 @@ def evaluate_adapter(
     def predict(image: Path) -> CountResult:
         return next(counter.count_many([image], batch_size=batch_size))
 
-    with Progress(console=messages, transient=True) as progress:
+    with Progress(console=messages, transient=True, disable=not messages.is_terminal) as progress:
         task = progress.add_task("evaluating", total=len(found.samples))
         evaluation = evaluate(predict, found.samples, lambda done, _: progress.update(task, completed=done))
     print_evaluation(evaluation, Console(), worst=len(evaluation.rows) if per_image else 5)

@@ -104,7 +104,13 @@ def finetune(recipe: Recipe, *, data: Path | None, run: Path, resume: bool, cons
     """
     root = None if recipe.data.format == "synthetic" else data_root(recipe, data)
     if recipe.model.encoder == "sam":
-        with Progress(*Progress.get_default_columns(), DownloadColumn(), console=console, transient=True) as bar:
+        with Progress(
+            *Progress.get_default_columns(),
+            DownloadColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        ) as bar:
             task = bar.add_task(f"fetching {recipe.model.base}", total=None, visible=False)
             obtain(
                 recipe.model.base,

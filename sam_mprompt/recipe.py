@@ -65,7 +65,6 @@ class SyntheticRecipe(Section):
 
     train: PositiveInt = Field(256, description="scenes an epoch; each epoch draws new ones")
     val: PositiveInt = Field(48, description="fixed scenes for validation")
-    test: PositiveInt = Field(64, description="fixed scenes for the final report")
     size: PositiveInt = Field(448, description="side of a square scene in pixels")
     max_heads: Count = Field(600, description="most heads in a scene")
     annotation_noise: Share = Field(0.0, description="train's points and boxes move by up to this share")

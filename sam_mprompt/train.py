@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, cast
 
+import cv2
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
@@ -75,7 +76,7 @@ class Trainer:
             collate_fn=collate,
             num_workers=train.workers,
             persistent_workers=train.workers > 0,
-            worker_init_fn=_leave_signals_to_the_main_process,
+            worker_init_fn=_start_worker,
             # Its own generator: one more iteration after resuming must not move the random state that dropout reads.
             generator=torch.Generator().manual_seed(train.seed),
             pin_memory=self.accelerator.device.type == "cuda",
@@ -294,7 +295,11 @@ class Trainer:
                 signal.signal(number, handler)
 
 
-def _leave_signals_to_the_main_process(_worker: int) -> None:
-    """Ctrl-C reaches every process of a terminal: the main one still needs its workers to finish the step."""
+def _start_worker(_worker: int) -> None:
+    """Leave signals to the main process, which needs its workers to finish the step, and threads to it as well.
+
+    OpenCV's pool of threads does not survive the fork that makes a worker; one that waits for it would hang.
+    """
+    cv2.setNumThreads(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

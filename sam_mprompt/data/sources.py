@@ -17,7 +17,8 @@ from .sample import FloatArray, Sample
 from .synthetic import Scene, crowd_scene
 
 DATA_VARIABLE = "SAM_MPROMPT_DATA"
-_HELD_OUT_SEEDS = {"val": 1_000_001, "test": 1_000_002}
+# Validation scenes are the same whatever the seed of a training, and no training draws them.
+_VALIDATION_SEED = 1_000_001
 
 
 class Source(Protocol):
@@ -154,7 +155,7 @@ def geometry_of(recipe: Recipe) -> Geometry:
     return Geometry(data.max_side, data.min_side, data.scale, infer.tile, infer.overlap)
 
 
-def open_split(recipe: Recipe, split: Literal["train", "val", "test"], root: Path | None) -> OpenedData:
+def open_split(recipe: Recipe, split: Literal["train", "val"], root: Path | None) -> OpenedData:
     """Open a split of the recipe's data; `root` is the dataset's folder (None for procedural scenes).
 
     Raises:
@@ -163,9 +164,9 @@ def open_split(recipe: Recipe, split: Literal["train", "val", "test"], root: Pat
     k = recipe.targets.context_k
     if root is None:
         scenes, train = recipe.synthetic, split == "train"
-        seed = recipe.train.seed if train else _HELD_OUT_SEEDS[split]
+        seed = recipe.train.seed if train else _VALIDATION_SEED
         noise = scenes.annotation_noise if train else 0.0
-        length = getattr(scenes, split)
+        length = scenes.train if train else scenes.val
         return OpenedData(SyntheticSource(scenes, length, seed=seed, fresh=train, noise=noise, context_k=k), None)
     data = recipe.data
     found = read_split(root, split, format=data.format, val_fraction=data.val_fraction, fold=data.fold)

@@ -62,7 +62,7 @@ class SamEncoder(nn.Module):
         multiple: image sides must be multiples of it.
         level_channels: channels of each of `forward_levels`' outputs.
         mean, std: RGB statistics for images in [0, 1]: (image - mean) / std is what the encoder expects.
-        gradient_checkpointing: recompute each block in the backward pass; a third more time, a fraction of the memory.
+        gradient_checkpointing: recompute each block in the backward pass: more time, less memory.
 
     Raises:
         RequestError: an unknown `positions`.
