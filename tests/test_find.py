@@ -1,0 +1,45 @@
+import pytest
+
+from sam_mprompt.errors import RequestError
+from sam_mprompt.find import find_adapter, known_adapters, run_folder
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("runs/a/adapter", "runs/b", "adapters/c"):
+        (tmp_path / folder).mkdir(parents=True)
+    for adapter in ("runs/a/adapter", "adapters/c"):
+        (tmp_path / adapter / "counter.json").write_text("{}")
+
+
+def test_adapters_are_found_in_runs_and_in_adapters():
+    assert {"a", "c"} <= known_adapters().keys()
+    assert "b" not in known_adapters()
+
+
+@pytest.mark.parametrize("name", ["a", "runs/a", "runs/a/adapter"])
+def test_an_adapter_is_found_by_name_by_run_and_by_folder(name):
+    assert find_adapter(name).as_posix() == "runs/a/adapter"
+
+
+def test_a_run_without_an_adapter_is_told_apart_from_a_missing_one():
+    with pytest.raises(RequestError, match="neither an adapter nor a run with one"):
+        find_adapter("runs/b")
+    with pytest.raises(RequestError, match="No adapter 'x'"):
+        find_adapter("x")
+
+
+def test_a_run_gets_the_next_free_number_and_resuming_takes_the_latest(tmp_path):
+    assert run_folder("a", None, resume=False).as_posix() == "runs/a-2"
+    assert run_folder("new", None, resume=False).as_posix() == "runs/new"
+    (tmp_path / "runs/a-2/state").mkdir(parents=True)
+    assert run_folder("a", None, resume=True).as_posix() == "runs/a-2"
+    assert run_folder("a", None, resume=False).as_posix() == "runs/a-3"
+
+
+def test_nothing_to_resume_and_a_folder_in_use_are_refused(tmp_path):
+    with pytest.raises(RequestError, match="Nothing to resume in 'runs/a'"):
+        run_folder("a", None, resume=True)
+    with pytest.raises(RequestError, match="not empty"):
+        run_folder("a", tmp_path / "runs" / "a", resume=False)

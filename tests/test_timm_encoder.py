@@ -1,0 +1,45 @@
+import pytest
+import torch
+
+from sam_mprompt.errors import RequestError
+from sam_mprompt.models.counter import CrowdCounter
+from sam_mprompt.models.timm_encoder import TimmEncoder
+from sam_mprompt.recipe import ModelRecipe
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    torch.manual_seed(0)
+    return TimmEncoder("resnet10t", pretrained=False).eval()
+
+
+def test_all_levels_from_stride_4_on_are_joined_at_stride_4(encoder):
+    features = encoder(torch.randn(1, 3, 64, 96))
+    assert features.shape == (1, encoder.out_channels, 16, 24)
+    assert encoder.out_channels == sum(encoder.level_channels)
+    assert len(encoder.level_channels) == 4
+
+
+def test_a_counter_stands_on_it_at_stride_4_and_finer(encoder):
+    for stride in (4, 2):
+        model = CrowdCounter(encoder, ModelRecipe(density_stride=stride, gate="segmenter"), segmenter=True)
+        assert model(torch.randn(2, 3, 64, 64)).density.shape == (2, 1, 64 // stride, 64 // stride)
+
+
+def test_an_unknown_model_gets_a_suggestion():
+    with pytest.raises(RequestError, match="Did you mean 'hrnet_w40'"):
+        TimmEncoder("hrnet_w400", pretrained=False)
+
+
+def test_a_model_without_a_stride_4_level_is_refused():
+    with pytest.raises(RequestError, match="one at 4 is needed"):
+        TimmEncoder("vit_tiny_patch16_224", pretrained=False)
+
+
+def test_weights_that_cannot_be_fetched_say_how_to_go_on(monkeypatch):
+    def offline(*_, **__):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("timm.create_model", offline)
+    with pytest.raises(RequestError, match=r"model\.pretrained=false"):
+        TimmEncoder("resnet10t", pretrained=True)
