@@ -11,7 +11,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,13 +21,12 @@ import torch
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from torch import Tensor, nn
 
-from .errors import RequestError, WorkError, did_you_mean
+from .errors import RequestError, WorkError, did_you_mean, listed
 from .files import write_with
 from .tuning.attach import adapter_config
 
 _LENGTH_BYTES = 8
 _HEADER_LIMIT = 100_000_000
-_SHOWN = 8
 _OF_THE_HUB = {"auto_mapping": None, "base_model_name_or_path": None, "revision": None}
 
 
@@ -52,7 +51,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         except (safetensors.SafetensorError, KeyError, ValueError, RuntimeError) as error:
             faults = [f"its header contradicts its content ({error})"]
     if unusable := _not_finite(tensors):
-        faults.append(f"values that are not finite in {_listed(unusable)}")
+        faults.append(f"values that are not finite in {listed(unusable)}")
     if faults:
         raise RequestError(
             f"'{path}' cannot be used, expected an intact safetensors file: {'; '.join(faults)}. Get it again."
@@ -74,7 +73,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], dtype: torch.dtype 
     """
     if broken := _not_finite(tensors):
         raise WorkError(
-            f"Not writing '{path}': values that are not finite in {_listed(broken)}. The training diverged: "
+            f"Not writing '{path}': values that are not finite in {listed(broken)}. The training diverged: "
             "resume from an earlier state with a lower train.lr"
         )
     stored = {
@@ -83,7 +82,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], dtype: torch.dtype 
     }
     if overflowing := _not_finite(stored):
         raise RequestError(
-            f"{dtype} cannot hold the values of {_listed(overflowing)}; expected a dtype that can: bfloat16 or float32"
+            f"{dtype} cannot hold the values of {listed(overflowing)}; expected a dtype that can: bfloat16 or float32"
         )
     # Not save_file: it creates files that only their owner can read.
     contiguous = {name: tensor.contiguous() for name, tensor in stored.items()}
@@ -105,7 +104,7 @@ def check_against(
         if name in got and tuple(got[name].shape) != tuple(shape)
     ]
     found = {"missing": expected.keys() - got.keys(), "unexpected": got.keys() - expected.keys(), "reshaped": reshaped}
-    faults = [f"{len(names)} {kind}: {_listed(names)}" for kind, names in found.items() if names]
+    faults = [f"{len(names)} {kind}: {listed(names)}" for kind, names in found.items() if names]
     if faults:
         raise RequestError(
             f"The keys of {source} are not those of the model: {'; '.join(faults)}. "
@@ -153,7 +152,7 @@ def load_adapter_state(
         if tensors[name].is_floating_point() != tensor.is_floating_point()
     ]
     if mixed_up:
-        raise RequestError(f"{source} cannot be loaded, integers and floating point differ: {_listed(mixed_up)}")
+        raise RequestError(f"{source} cannot be loaded, integers and floating point differ: {listed(mixed_up)}")
     peft.set_peft_model_state_dict(encoder, dict(tensors), adapter_name=adapter_name)
 
 
@@ -183,7 +182,7 @@ def config_from_dict(values: Mapping[str, Any]) -> peft.PeftConfig:
     known = keys[peft_type]
     if unknown := values.keys() - known:
         raise RequestError(
-            f"adapter_config.json: {peft_type} has no {_listed(unknown)}."
+            f"adapter_config.json: {peft_type} has no {listed(unknown)}."
             f"{did_you_mean(min(unknown), known)} It may have been written for another version of peft."
         )
     try:
@@ -220,17 +219,11 @@ def _header_faults(file: BinaryIO, size: int) -> list[str]:
         faults = [] if max(ends, default=0) == held else [f"it declares {max(ends, default=0)} bytes and holds {held}"]
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return ["its header is not the JSON of a safetensors file"]
-    return faults + ([f"keys that occur more than once: {_listed(repeated)}"] if repeated else [])
+    return faults + ([f"keys that occur more than once: {listed(repeated)}"] if repeated else [])
 
 
 def _not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
     return [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
-
-
-def _listed(names: Iterable[str]) -> str:
-    """Return sorted names in one line; of more than eight the first eight and the number of the others."""
-    ordered = sorted(names)
-    return ", ".join(ordered[:_SHOWN]) + (f" and {len(ordered) - _SHOWN} more" if len(ordered) > _SHOWN else "")
 
 
 def _plain(value: Any) -> Any:

@@ -2,20 +2,19 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ..adapter_files import read_tensors
-from ..errors import RequestError
+from ..errors import RequestError, listed
 
 _PREFIX = "image_encoder."
 _DECODER = ("prompt_encoder.", "mask_decoder.")
 _OF_THE_MLP = re.compile(r"blocks\.\d+\.mlp\.lin[12]\.")
 _TIMM_MLP = re.compile(r"^(blocks\.\d+\.mlp\.)fc([12]\.)")
-_SHOWN = 8
 
 # How files that are often taken for SAM's betray themselves: the beginning of a key, and what the file is.
 _FOREIGN = {
@@ -58,13 +57,13 @@ def encoder_tensors(tensors: Mapping[str, Tensor], source: str = "the state dict
     if "patch_embed.proj.weight" not in encoder:
         raise RequestError(
             f"{source} is not a SAM encoder: expected tensors such as '{_PREFIX}patch_embed.proj.weight', "
-            f"got {_listed(tensors) or 'none'}."
+            f"got {listed(tensors) or 'none'}."
         )
     whole = any(name.startswith(_PREFIX) for name in tensors)
     if whole and (others := [name for name in tensors if not name.startswith((_PREFIX, *_DECODER))]):
-        raise RequestError(f"{source} holds tensors that SAM does not have: {_listed(others)}.")
+        raise RequestError(f"{source} holds tensors that SAM does not have: {listed(others)}.")
     if integers := [name for name, tensor in encoder.items() if not tensor.is_floating_point()]:
-        raise RequestError(f"{source}: expected floating-point weights, got others in {_listed(integers)}.")
+        raise RequestError(f"{source}: expected floating-point weights, got others in {listed(integers)}.")
     return encoder
 
 
@@ -133,12 +132,12 @@ def _read_pth(path: Path) -> dict[str, Tensor]:
         size = path.stat().st_size
         raise RequestError(f"'{path}' is damaged or cut short ({size:,} bytes): get it again.") from error
     if not isinstance(content, Mapping) or not all(_dense(value) for value in content.values()):
-        inside = _listed(map(str, content)) if isinstance(content, Mapping) else type(content).__name__
+        inside = listed(map(str, content)) if isinstance(content, Mapping) else type(content).__name__
         raise RequestError(
             f"'{path}': expected a state dict, tensors by name, got {inside}. Save the model's state dict alone."
         )
     if broken := [str(name) for name, tensor in content.items() if not _finite(tensor)]:
-        raise RequestError(f"'{path}' holds values that are not finite in {_listed(broken)}. Get it again.")
+        raise RequestError(f"'{path}' holds values that are not finite in {listed(broken)}. Get it again.")
     return {str(name): tensor for name, tensor in content.items()}
 
 
@@ -151,8 +150,3 @@ def _finite(tensor: Tensor) -> bool:
         return True
     low, high = torch.aminmax(tensor.float())  # one pass without a copy of float32; NaN spreads to both
     return bool(torch.isfinite(low) and torch.isfinite(high))
-
-
-def _listed(names: Iterable[str]) -> str:
-    ordered = sorted(names)
-    return ", ".join(ordered[:_SHOWN]) + (f" and {len(ordered) - _SHOWN} more" if len(ordered) > _SHOWN else "")
