@@ -66,12 +66,12 @@ def count_images(
             table.add_row(str(result.image), f"{result.count:.1f}")
             results.append(result)
             progress.advance(task)
+    if csv_file is not None:
+        _write_csv(csv_file, results)
     if as_json:
         typer.echo(json.dumps({"adapter": adapter, "images": [_row(r) for r in results], "failed": failed}, indent=2))
     else:
         Console(soft_wrap=not sys.stdout.isatty()).print(table)
-    if csv_file is not None:
-        _write_csv(csv_file, results)
     if failed:
         reasons = "\n  ".join(failed)
         raise WorkError(f"{len(failed)} of {len(images)} images could not be counted:\n  {reasons}")
@@ -108,7 +108,6 @@ def evaluate_adapter(
     with Progress(console=messages, transient=True, disable=not messages.is_terminal) as progress:
         task = progress.add_task("evaluating", total=len(found.samples))
         evaluation = evaluate(predict, found.samples, lambda done, _: progress.update(task, completed=done))
-    print_evaluation(evaluation, Console(), worst=len(evaluation.rows) if per_image else 5)
     if json_file is not None:
         record = {"adapter": adapter, "data": str(data), "split": split, **evaluation.as_dict()}
         write_text(json_file, json.dumps(record, indent=2) + "\n")
@@ -116,6 +115,8 @@ def evaluate_adapter(
         write_submission(submission, evaluation)
     if worst is not None:
         write_worst(worst, evaluation, predict, _WORST)
+    # Files come first: a reader of stdout that leaves early (`| head`) ends the command.
+    print_evaluation(evaluation, Console(), worst=len(evaluation.rows) if per_image else 5)
 
 
 def expand(paths: Sequence[str]) -> list[Path]:

@@ -1,6 +1,8 @@
 import csv
 import json
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -76,6 +78,17 @@ def test_evaluate_prints_metrics_and_writes_json_and_worst_cases(run_cli, traine
     assert record["metrics"]["rmse"] == pytest.approx(np.sqrt(np.square(errors).mean()))
     assert len(list((tmp_path / "w").iterdir())) == 3
     assert all(re.fullmatch(r"\d+ \d+\.\d{4}", line) for line in (tmp_path / "s.txt").read_text().splitlines())
+
+
+def test_files_are_written_even_when_the_reader_of_stdout_has_gone(trained_run, crowd_folder, tmp_path):
+    base = [sys.executable, "-m", "sam_mprompt"]
+    evaluate = ["evaluate", trained_run, "--data", crowd_folder, "--json", tmp_path / "e.json"]
+    with subprocess.Popen([*base, *evaluate], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        said = process.stderr.read().decode()
+    assert process.returncode == 1
+    assert "Traceback" not in said
+    assert json.loads((tmp_path / "e.json").read_text())["rows"]
 
 
 def test_the_run_and_its_evaluation_agree_on_the_validation_split(run_cli, trained_run, crowd_folder, tmp_path):
