@@ -48,7 +48,7 @@ def count_images(
     pictures = _picture_names(images, overlay) if overlay is not None else {}
     table = Table("image", "count", box=None, header_style="bold", pad_edge=False)
     table.columns[1].justify = "right"
-    results: list[CountResult] = []
+    rows: list[dict[str, object]] = []  # not the results: their densities would fill the memory on a large folder
     failed: list[str] = []
     messages = Console(stderr=True)
     with Progress(console=messages, transient=True, disable=not messages.is_terminal) as progress:
@@ -64,12 +64,12 @@ def count_images(
             if overlay is not None and result.image is not None:
                 save_image(pictures[result.image], result.overlay())
             table.add_row(str(result.image), f"{result.count:.1f}")
-            results.append(result)
+            rows.append(_row(result))
             progress.advance(task)
     if csv_file is not None:
-        _write_csv(csv_file, results)
+        _write_csv(csv_file, rows)
     if as_json:
-        typer.echo(json.dumps({"adapter": adapter, "images": [_row(r) for r in results], "failed": failed}, indent=2))
+        typer.echo(json.dumps({"adapter": adapter, "images": rows, "failed": failed}, indent=2))
     else:
         Console(soft_wrap=not sys.stdout.isatty()).print(table)
     if failed:
@@ -160,9 +160,9 @@ def _row(result: CountResult) -> dict[str, object]:
     return {"image": str(result.image), "count": result.count, "width": width, "height": height}
 
 
-def _write_csv(path: Path, results: Sequence[CountResult]) -> None:
+def _write_csv(path: Path, rows: Sequence[dict[str, object]]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["image", "count"])
-    writer.writerows([str(result.image), f"{result.count:.4f}"] for result in results)
+    writer.writerows([row["image"], f"{row['count']:.4f}"] for row in rows)
     write_text(path, text.getvalue())
