@@ -203,3 +203,26 @@ def verify_checkpoint(name: Annotated[str, typer.Argument(help="Registered name,
     if status.state != "ready":
         raise RequestError(f"Base '{name}' is {status.state}: {status.detail}")
     typer.echo(f"{status.path}: intact")
+
+
+@data.command("synthesize", epilog="Example: `sam-mprompt data synthesize data/scenes --sheet scenes.png`")
+def synthesize_data(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="New folder.")],
+    train: Annotated[int, typer.Option(min=1, help="Scenes for training.")] = 100,
+    val: Annotated[int, typer.Option(min=1, help="Scenes for validation.")] = 20,
+    test: Annotated[int, typer.Option(min=1, help="Scenes for testing.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="Which series of scenes.")] = 0,
+    noise: Annotated[float, typer.Option(min=0, max=1, help="Annotation noise in train, share of a head.")] = 0.0,
+    sheet: Annotated[Path | None, typer.Option(metavar="FILE", help="Also draw a contact sheet of train.")] = None,
+) -> None:
+    """Write procedural crowd scenes as a dataset of the 'points' format: to look at, count and train on."""
+    from .data.contact import contact_sheet
+    from .data.synthetic import crowd_scene, write_dataset
+    from .render import save_image
+
+    write_dataset(directory, seed=seed, splits={"train": train, "val": val, "test": test}, annotation_noise=noise)
+    if sheet is not None:
+        scenes = [crowd_scene(seed, index) for index in range(min(16, train))]
+        captions = [f"{len(scene.points)} heads" for scene in scenes]
+        save_image(sheet, contact_sheet([scene.image for scene in scenes], captions=captions))
+    typer.echo(str(directory))
