@@ -143,10 +143,10 @@ class Trainer:
             now = {"epoch": epoch + 1, **self._rates(seen, time.monotonic() - started)}
             self.log.batch(epoch * len(self.batches) + number + 1, {**now, **terms})
             if self._at_step(number):
-                if self._must_stop():
+                if self._any(self.stop_signal is not None):
                     self._save()
                     raise Interrupted(f"stopped; the state is saved. Go on with --resume --out {self.run}")
-                if time.monotonic() - saved > 60 * train.save_minutes and self._may_save():
+                if self._any(time.monotonic() - saved > 60 * train.save_minutes):
                     self._save()
                     saved = time.monotonic()
         rates = self._rates(seen, time.monotonic() - started)
@@ -264,13 +264,8 @@ class Trainer:
             )
         self.accelerator.wait_for_everyone()
 
-    def _may_save(self) -> bool:
-        """Several processes save at the end of an epoch only: their clocks may not agree on the minute."""
-        return self.accelerator.num_processes == 1
-
-    def _must_stop(self) -> bool:
-        """Whether any process was asked to stop: all must leave the loop after the same step."""
-        asked = self.stop_signal is not None
+    def _any(self, asked: bool) -> bool:
+        """Whether any process asks: all must stop or save after the same step, and their clocks may disagree."""
         if self.accelerator.num_processes == 1:
             return asked
         flag = torch.tensor([float(asked)], device=self.accelerator.device)
