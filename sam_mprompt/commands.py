@@ -21,6 +21,7 @@ from .evaluate import evaluate, print_evaluation, write_submission, write_worst
 from .files import write_text
 from .loading import load
 from .render import save_image
+from .resources import bundled
 from .result import CountResult, ImageLike
 
 _WORST = 10
@@ -128,6 +129,8 @@ def expand(paths: Sequence[str]) -> list[Path]:
     found: dict[Path, None] = {}
     for text in paths:
         path = Path(text)
+        if not path.exists() and (shipped := bundled("adapters").parent / path).exists():
+            path = shipped  # "adapters/demo/examples" works from anywhere, as "adapters/demo" does
         if path.is_file():
             images = [path]
         elif path.is_dir():

@@ -19,9 +19,10 @@ from .data.prompted_scenes import PromptedBatch, PromptedScenes
 from .ema import MovingAverage
 from .errors import WorkError
 from .files import write_text
-from .models.prompted_masks import CELL, MAPS, MaskDecoder, PromptedSegmenter, mask_iou, mask_loss
+from .models.prompted_masks import CELL, MAPS, Answers, MaskDecoder, PromptedSegmenter, mask_iou, mask_loss, offset_loss
 from .models.sam_config import SamConfig
 from .models.sam_encoder import SamEncoder
+from .muon import Muon
 from .pretrain_recipe import PretrainRecipe
 from .run_log import RunLog, peak_memory_mb
 from .train import Interrupted
@@ -69,7 +70,8 @@ class Pretrainer:
         self.model, self.encoder = build(recipe)
         self.model.to(self.device)
         train = recipe.train
-        self.optimizer = torch.optim.AdamW(_groups(self.model, train.weight_decay), lr=train.lr, betas=(0.9, 0.98))
+        groups = _groups(self.model, train.weight_decay, orthogonal=train.optimizer == "muon")
+        self.optimizer = Muon(groups, lr=train.lr, betas=(0.9, 0.98))
         self.average = MovingAverage(self.model, train.ema)
         self.progress = TrainingProgress()
         if resume:
@@ -176,14 +178,17 @@ class Pretrainer:
     def _losses(self, batch: PromptedBatch) -> dict[str, Tensor]:
         task = self.recipe.task
         images = self._images(batch)
-        masks, maps, colours = self.model(images, batch.prompts.to(self.device))
+        answers: Answers = self.model(images, batch.prompts.to(self.device))
         valid = batch.valid
-        wanted = batch.masks()[valid].float().to(self.device)
-        terms = {"masks": mask_loss(masks[valid.to(self.device)], wanted) if valid.any() else masks.sum() * 0}
+        masks, wanted = answers.masks[valid.to(self.device)], batch.masks()[valid].float().to(self.device)
+        terms = {"masks": mask_loss(masks, wanted) if valid.any() else answers.masks.sum() * 0}
         if task.maps > 0:
-            terms["maps"] = mask_loss(maps, batch.maps.to(self.device))
+            terms["maps"] = mask_loss(answers.maps, batch.maps.to(self.device))
+        if task.offsets > 0:
+            targets, labels = batch.offsets.to(self.device), batch.labels.to(self.device)
+            terms["offsets"] = offset_loss(answers.offsets, targets, labels)
         if task.colours > 0:
-            terms["colours"] = F.mse_loss(colours, F.avg_pool2d(images, CELL))
+            terms["colours"] = F.mse_loss(answers.colours, F.avg_pool2d(images, CELL))
         weights = task.model_dump()
         return {"loss": torch.stack([weights[name] * term for name, term in terms.items()]).sum(), **terms}
 
@@ -196,7 +201,7 @@ class Pretrainer:
 
         Returns:
             `val_iou` over all prompts, `val_iou_small` over prompts on things of at most 25 cells, and `val_NAME`,
-            the squared error of each dense map divided by that of predicting its mean.
+            the squared error of each dense map divided by that of predicting its mean (for `val_offsets`: zero).
         """
         train, scenes = self.recipe.train, self.recipe.scenes
         held_out = PromptedScenes(scenes, scenes=1, prompts=self.recipe.task.prompts, seed=train.seed + 1_000_003)
@@ -205,19 +210,23 @@ class Pretrainer:
             self.model.eval()
             for index in range(scenes.val):
                 batch = held_out[index]
-                masks, maps, _ = self.model(self._images(batch), batch.prompts.to(self.device))
+                answers: Answers = self.model(self._images(batch), batch.prompts.to(self.device))
                 wanted = batch.masks()
-                iou = mask_iou(masks.cpu(), wanted)[batch.valid]
+                iou = mask_iou(answers.masks.cpu(), wanted)[batch.valid]
                 ious.append(iou.flatten())
                 small.append(iou[wanted[batch.valid].sum((-2, -1)) <= _SMALL])
                 mean = batch.maps.mean((0, 2, 3), keepdim=True)
-                pair = (maps.sigmoid().cpu() - batch.maps).square(), (mean - batch.maps).square()
-                errors.append(torch.stack([error.mean((0, 2, 3)) for error in pair]))
+                pair = (answers.maps.sigmoid().cpu() - batch.maps).square(), (mean - batch.maps).square()
+                dense = torch.stack([error.mean((0, 2, 3)) for error in pair])
+                guesses = answers.offsets.cpu(), torch.zeros_like(batch.offsets)
+                placed = torch.stack([offset_loss(guess, batch.offsets, batch.labels) for guess in guesses])
+                errors.append(torch.cat([dense, placed[:, None]], dim=1))
             self.model.train()
         ours, naive = torch.stack(errors).mean(0)
         record = {"val_iou": torch.cat(ious), "val_iou_small": torch.cat(small)}
         scores = {name: float(values.mean()) for name, values in record.items() if len(values)}
-        return scores | {f"val_{name}": float(ours[i] / naive[i].clamp(min=1e-9)) for i, name in enumerate(MAPS)}
+        names = (*MAPS, "offsets")
+        return scores | {f"val_{name}": float(ours[i] / naive[i].clamp(min=1e-9)) for i, name in enumerate(names)}
 
     def _export(self) -> None:
         with self.average.applied(self.model):
@@ -266,15 +275,24 @@ def _normalised(encoder: SamEncoder, images: Tensor) -> Tensor:
     return (images.float() / 255 - mean) / std
 
 
-def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Parameter groups: biases, norms and positions are not decayed, patches learn at a `share` of the rate."""
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+def _groups(model: nn.Module, weight_decay: float, *, orthogonal: bool) -> list[dict[str, Any]]:
+    """Parameter groups: biases, norms and positions are not decayed, patches learn at a `share` of the rate.
+
+    With `orthogonal` the matrices inside the blocks are marked for Muon.
+    """
+    groups: dict[tuple[bool, bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         decayed = parameter.ndim > 1 and not any(part in name for part in _UNDECAYED)
-        groups.setdefault((decayed, _PATCHES in name), []).append(parameter)
+        matrix = orthogonal and decayed and parameter.ndim == 2 and ".blocks." in name
+        groups.setdefault((decayed, _PATCHES in name, matrix), []).append(parameter)
     return [
-        {"params": found, "weight_decay": weight_decay * decayed, "share": _PATCH_SHARE if patches else 1.0}
-        for (decayed, patches), found in groups.items()
+        {
+            "params": found,
+            "weight_decay": weight_decay * decayed,
+            "share": _PATCH_SHARE if patches else 1.0,
+            "orthogonal": matrix,
+        }
+        for (decayed, patches, matrix), found in groups.items()
     ]
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 import tomli_w
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
@@ -51,15 +51,17 @@ class TaskRecipe(Section):
     embedding: PositiveInt = Field(32, description="channels that compare a pixel with a prompted one")
     masks: PositiveFloat = Field(1.0, description="weight of the prompted masks")
     maps: NonNegativeFloat = Field(1.0, description="weight of the dense maps: things, outlines, centres")
+    offsets: NonNegativeFloat = Field(1.0, description="weight of where in its thing a cell lies")
     colours: NonNegativeFloat = Field(1.0, description="weight of the image itself at a quarter of its resolution")
 
 
 class PretrainSteps(Section):
-    """The optimisation: AdamW, linear warm-up, cosine decay to zero at whichever of the two budgets ends first."""
+    """The optimisation: linear warm-up, cosine decay to zero at whichever of the two budgets ends first."""
 
     steps: PositiveInt = Field(20000, description="optimizer steps")
     minutes: NonNegativeFloat = Field(0.0, description="end after this time at the latest; 0 for no limit")
     scenes: PositiveInt = Field(2, description="scenes per step")
+    optimizer: Literal["adamw", "muon"] = Field("adamw", description="of the blocks' matrices; AdamW for all else")
     lr: PositiveFloat = 1e-3
     weight_decay: NonNegativeFloat = 0.05
     warmup: NonNegativeFloat = Field(0.03, le=0.5, description="share of the budget that warms up")

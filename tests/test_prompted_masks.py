@@ -3,7 +3,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sam_mprompt.models.prompted_masks import CELL, MAPS, MaskDecoder, PromptedSegmenter, mask_iou, mask_loss
+from sam_mprompt.models.prompted_masks import (
+    CELL,
+    MAPS,
+    MaskDecoder,
+    PromptedSegmenter,
+    mask_iou,
+    mask_loss,
+    offset_loss,
+)
 from sam_mprompt.models.sam_config import SamConfig
 from sam_mprompt.models.sam_encoder import SamEncoder
 
@@ -12,9 +20,10 @@ CONFIG = SamConfig(dim=16, depth=2, heads=2, global_blocks=(1,), out_channels=8,
 
 def test_masks_and_maps_have_a_quarter_of_the_images_resolution():
     model = PromptedSegmenter(SamEncoder.random(CONFIG), MaskDecoder(8, embedding=4))
-    masks, maps, colours = model(torch.randn(2, 3, 32, 64), torch.zeros(2, 5, dtype=torch.int64))
+    masks, maps, offsets, colours = model(torch.randn(2, 3, 32, 64), torch.zeros(2, 5, dtype=torch.int64))
     assert masks.shape == (2, 5, 32 // CELL, 64 // CELL)
     assert maps.shape == (2, len(MAPS), 32 // CELL, 64 // CELL)
+    assert offsets.shape == (2, 2, 32 // CELL, 64 // CELL)
     assert colours.shape == (2, 3, 32 // CELL, 64 // CELL)
 
 
@@ -25,7 +34,7 @@ def test_without_knowledge_of_the_image_a_mask_surrounds_its_prompt(row, column)
     with torch.no_grad():
         decoder.output.weight.zero_()
         decoder.output.bias.zero_()
-    masks, _, _ = decoder(torch.randn(1, 8, 2, 3), torch.tensor([[row * 12 + column]]))
+    masks = decoder(torch.randn(1, 8, 2, 3), torch.tensor([[row * 12 + column]])).masks
     assert divmod(int(masks[0, 0].argmax()), 12) == (row, column)
     rows, columns = torch.meshgrid(torch.arange(8), torch.arange(12), indexing="ij")
     distance = ((rows - row) ** 2 + (columns - column) ** 2).flatten()
@@ -36,16 +45,17 @@ def test_without_knowledge_of_the_image_a_mask_surrounds_its_prompt(row, column)
 def test_masks_follow_their_prompts_and_not_their_order():
     decoder, features = MaskDecoder(8, embedding=4), torch.randn(1, 8, 2, 2)
     prompts = torch.tensor([[3, 40, 17]])
-    masks, _, _ = decoder(features, prompts)
-    turned, _, _ = decoder(features, prompts.flip(1))
+    masks = decoder(features, prompts).masks
+    turned = decoder(features, prompts.flip(1)).masks
     torch.testing.assert_close(turned.flip(1), masks)
 
 
 def test_every_parameter_of_encoder_and_decoder_learns():
     model = PromptedSegmenter(SamEncoder.random(CONFIG), MaskDecoder(8, embedding=4))
-    masks, maps, colours = model(torch.randn(2, 3, 64, 64), torch.randint(0, 256, (2, 6)))
+    masks, maps, offsets, colours = model(torch.randn(2, 3, 64, 64), torch.randint(0, 256, (2, 6)))
     targets = torch.rand_like(masks), torch.rand_like(maps)
-    (mask_loss(masks, targets[0]) + mask_loss(maps, targets[1]) + colours.square().mean()).backward()
+    plain = offsets.square().mean() + colours.square().mean()
+    (mask_loss(masks, targets[0]) + mask_loss(maps, targets[1]) + plain).backward()
     assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
     assert [name for name, parameter in model.named_parameters() if not parameter.grad.any()] == []
 
@@ -81,3 +91,12 @@ def test_iou_is_the_share_of_the_union():
     logits[:, 1:3] = 1.0
     assert mask_iou(logits, wanted).tolist() == pytest.approx([4 / 12])
     assert mask_iou(torch.full((1, 4, 4), -1.0), torch.zeros(1, 4, 4, dtype=torch.bool)).tolist() == [1.0]
+
+
+def test_offsets_are_compared_on_things_alone():
+    labels, targets = torch.zeros(1, 4, 4, dtype=torch.int32), torch.zeros(1, 2, 4, 4)
+    labels[0, :2, :2] = 5
+    guess = torch.full((1, 2, 4, 4), 9.0)
+    guess[..., :2, :2] = 0.5
+    assert float(offset_loss(guess, targets, labels)) == pytest.approx(0.25)
+    assert float(offset_loss(guess, targets, torch.zeros_like(labels))) == 0

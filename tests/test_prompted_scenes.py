@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from sam_mprompt.data.objects import object_scene
-from sam_mprompt.data.prompted_scenes import PromptedScenes, dense_maps, point_prompts
+from sam_mprompt.data.prompted_scenes import PromptedScenes, dense_maps, point_prompts, thing_offsets
 from sam_mprompt.models.prompted_masks import CELL, MAPS
 from sam_mprompt.pretrain_recipe import SceneRecipe
 
@@ -32,7 +32,7 @@ def test_crops_are_the_quarters_of_their_scene_in_reading_order():
 
 def test_a_step_is_the_same_in_any_process_and_no_scene_comes_twice():
     first, again, next_step, other_seed = scenes()[4], scenes()[4], scenes()[6], scenes(seed=1)[4]
-    for name in ("images", "labels", "maps", "prompts", "valid"):
+    for name in ("images", "labels", "maps", "offsets", "prompts", "valid"):
         assert torch.equal(getattr(first, name), getattr(again, name)), name
     assert not torch.equal(first.images, next_step.images)
     assert not torch.equal(first.images, other_seed.images)
@@ -105,3 +105,24 @@ def test_a_thing_at_the_border_keeps_its_centre_inside_and_an_empty_crop_has_non
     assert not dense_maps(instances).any()
     instances[:2, :2] = 1
     assert dense_maps(instances)[2, 0, 0] > 0.5
+
+
+def test_offsets_run_from_minus_one_to_one_across_each_thing_whatever_its_size():
+    labels = np.zeros((6, 12), np.int32)
+    labels[1:4, 2:7], labels[4:6, 8:10] = 1, 2
+    x, y = thing_offsets(labels)
+    assert x[2, 2:7].tolist() == [-1, -0.5, 0, 0.5, 1]
+    assert y[1:4, 4].tolist() == [-1, 0, 1]
+    assert x[4, 8:10].tolist() == [-1, 1]
+    assert not x[labels == 0].any()
+    assert not y[labels == 0].any()
+
+
+@given(labels=labelled)
+@settings(max_examples=60, deadline=None)
+def test_offsets_stay_within_their_thing(labels):
+    offsets = thing_offsets(labels)
+    assert np.abs(offsets).max() <= 1
+    for thing in np.unique(labels[labels > 0]):
+        inside = offsets[:, labels == thing]
+        assert (inside.min(1) == -inside.max(1)).all()

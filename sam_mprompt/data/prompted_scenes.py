@@ -26,6 +26,7 @@ class PromptedBatch:
         images: uint8 (B, 3, H, W), RGB.
         labels: int32 (B, h, w), the thing at each cell's middle, 0 for the ground.
         maps: float32 (B, 3, h, w) in [0, 1], the `MAPS`: share of things, share of outline, closeness to a centre.
+        offsets: float32 (B, 2, h, w) in [-1, 1], where in its thing a cell lies; 0 on the ground.
         prompts: int64 (B, P), prompted cells row * w + column, each on a thing.
         valid: bool (B,), False for a crop without things, whose prompts mean nothing.
     """
@@ -33,6 +34,7 @@ class PromptedBatch:
     images: Tensor
     labels: Tensor
     maps: Tensor
+    offsets: Tensor
     prompts: Tensor
     valid: Tensor
 
@@ -59,7 +61,7 @@ class PromptedScenes(Dataset[PromptedBatch]):
         size, every = self.recipe.size, self.recipe.whole_every
         parts = 1 if every and (step + 1) % every == 0 else self.recipe.parts
         rng = np.random.default_rng([self.seed, step, 3])
-        images, labels, maps, prompts, valid = [], [], [], [], []
+        images, labels, maps, offsets, prompts, valid = [], [], [], [], [], []
         for index in range(step * self.scenes, (step + 1) * self.scenes):
             scene = object_scene(self.seed, index, (size, size))
             for image, instances in zip(_cut(scene.image, parts), _cut(scene.instances, parts), strict=True):
@@ -67,12 +69,14 @@ class PromptedScenes(Dataset[PromptedBatch]):
                 images.append(image.transpose(2, 0, 1))
                 labels.append(middles)
                 maps.append(dense_maps(instances))
+                offsets.append(thing_offsets(middles))
                 prompts.append(point_prompts(rng, middles, self.prompts))
                 valid.append(bool(middles.any()))
         return PromptedBatch(
             torch.from_numpy(np.stack(images)),
             torch.from_numpy(np.stack(labels)),
             torch.from_numpy(np.stack(maps)),
+            torch.from_numpy(np.stack(offsets)),
             torch.from_numpy(np.stack(prompts)),
             torch.tensor(valid),
         )
@@ -112,6 +116,25 @@ def dense_maps(instances: NDArray[np.int32]) -> NDArray[np.float32]:
             edge[(ahead, slice(None)) if axis == 0 else (slice(None), ahead)] |= differs
     shares = [mask.reshape(height, CELL, width, CELL).mean((1, 3)) for mask in (instances > 0, edge)]
     return np.stack([*shares, _centres(instances)]).astype(np.float32)
+
+
+def thing_offsets(labels: NDArray[np.int32]) -> NDArray[np.float32]:
+    """Return float32 (2, h, w): each cell's (x, y) from its thing's centre, in units of the thing's reach that way.
+
+    The centre is that of the bounding box of what can be seen of the thing in `labels` (h, w), so values span -1 to 1
+    from side to side; they are 0 on the ground, and along an axis in which the thing is one cell wide.
+    """
+    offsets = np.zeros((2, *labels.shape), np.float32)
+    rows, columns = np.nonzero(labels)
+    numbers = labels[rows, columns]
+    for axis, places in enumerate((columns, rows)):
+        low = np.full(labels.max(initial=0) + 1, np.iinfo(np.int64).max)
+        high = np.zeros_like(low)
+        np.minimum.at(low, numbers, places)
+        np.maximum.at(high, numbers, places)
+        reach = np.maximum(high[numbers] - low[numbers], 1)
+        offsets[axis, rows, columns] = (2 * places - low[numbers] - high[numbers]) / reach
+    return offsets
 
 
 def _centres(instances: NDArray[np.int32]) -> NDArray[np.float64]:

@@ -2,12 +2,15 @@
 
 A pixel says which thing it belongs to by an embedding and by a vote for the place of the thing's centre (the idea of
 spatial embeddings, Neven et al., CVPR 2019, https://arxiv.org/abs/1906.11109). A prompted pixel is compared with all
-others in both. The path from the features to quarter resolution is short and has no other input, so that all detail
-below the size of a token has to be in the tokens; painting the image's colours again at that resolution is the first
-thing that is learned, and what the masks are learned from.
+others in both. It also says directly where in its thing it lies (HoVer-Net's maps, Graham et al. 2019,
+https://arxiv.org/abs/1812.06499), which every pixel of every thing learns from, prompted or not. The path from the
+features to quarter resolution is short and has no other input, so that all detail below the size of a token has to be
+in the tokens; painting the image's colours again at that resolution is the first thing that is learned, and what the
+masks are learned from.
 """
 
 import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +24,24 @@ MAPS = ("things", "outlines", "centres")
 
 _WIDTH = 48
 _UPSCALE = 4
+_OFFSETS = 2
 _COLOURS = 3
+
+
+class Answers(NamedTuple):
+    """What the decoder says of images, on cells: h = H / CELL, w = W / CELL.
+
+    Attributes:
+        masks: logits (B, P, h, w) of the prompted things.
+        maps: logits (B, 3, h, w) of the `MAPS`.
+        offsets: (B, 2, h, w), where in its thing a cell lies as (x, y), each in [-1, 1].
+        colours: (B, 3, h, w), the normalised image.
+    """
+
+    masks: Tensor
+    maps: Tensor
+    offsets: Tensor
+    colours: Tensor
 
 
 class MaskDecoder(nn.Module):
@@ -37,25 +57,22 @@ class MaskDecoder(nn.Module):
         self.embedding = embedding
         self.expand = nn.Sequential(nn.Conv2d(channels, _WIDTH * _UPSCALE**2, 1), nn.PixelShuffle(_UPSCALE))
         self.refine = nn.Sequential(nn.GELU(), nn.Conv2d(_WIDTH, _WIDTH, 3, padding=1), nn.GELU())
-        self.output = nn.Conv2d(_WIDTH, embedding + 2 + len(MAPS) + _COLOURS, 1)
+        self.output = nn.Conv2d(_WIDTH, embedding + 2 + len(MAPS) + _OFFSETS + _COLOURS, 1)
         self.query = nn.Sequential(
             nn.Linear(embedding, 2 * embedding), nn.GELU(), nn.Linear(2 * embedding, embedding + 2)
         )
 
-    def forward(self, features: Tensor, prompts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, features: Tensor, prompts: Tensor) -> Answers:
         """Answer P point prompts an image.
 
         Args:
             features: (B, channels, H / 16, W / 16).
             prompts: int64 (B, P), the prompted cells: row * (W / CELL) + column.
-
-        Returns:
-            Mask logits (B, P, H / CELL, W / CELL), logits of the `MAPS` and the normalised image, both
-            (B, 3, H / CELL, W / CELL).
         """
         pixels = self.output(self.refine(self.expand(features)))
         height, width = pixels.shape[2:]
-        embeddings, votes, maps, colours = pixels.split([self.embedding, 2, len(MAPS), _COLOURS], dim=1)
+        parts = [self.embedding, 2, len(MAPS), _OFFSETS, _COLOURS]
+        embeddings, votes, maps, offsets, colours = pixels.split(parts, dim=1)
         places = votes.flatten(2) + _cells(height, width, pixels) / _UPSCALE  # (B, 2, N) in tokens
         embeddings = embeddings.flatten(2)  # (B, E, N)
         prompted = _at(embeddings, prompts)  # (B, P, E)
@@ -63,7 +80,7 @@ class MaskDecoder(nn.Module):
         alike = query @ embeddings / math.sqrt(self.embedding)  # (B, P, N)
         apart = torch.cdist(_at(places, prompts), places.mT).square()  # (B, P, N)
         masks = alike + bias - F.softplus(sharpness) * apart
-        return masks.unflatten(2, (height, width)), maps, colours
+        return Answers(masks.unflatten(2, (height, width)), maps, offsets, colours)
 
 
 class PromptedSegmenter(nn.Module):
@@ -73,10 +90,10 @@ class PromptedSegmenter(nn.Module):
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
 
-    def forward(self, images: Tensor, prompts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Normalised images (B, 3, H, W) and prompts (B, P) -> masks, maps and colours as `MaskDecoder`."""
-        masks, maps, colours = self.decoder(self.encoder(images), prompts)
-        return masks, maps, colours
+    def forward(self, images: Tensor, prompts: Tensor) -> Answers:
+        """Normalised images (B, 3, H, W) and prompts (B, P) -> answers as of `MaskDecoder`."""
+        answers: Answers = self.decoder(self.encoder(images), prompts)
+        return answers
 
 
 def mask_loss(logits: Tensor, targets: Tensor) -> Tensor:
@@ -93,6 +110,12 @@ def mask_loss(logits: Tensor, targets: Tensor) -> Tensor:
     overlap = (predicted * targets).sum((-2, -1))
     dice = 1 - (2 * overlap + 1) / (predicted.sum((-2, -1)) + targets.sum((-2, -1)) + 1)
     return entropy + dice.mean()
+
+
+def offset_loss(offsets: Tensor, targets: Tensor, labels: Tensor) -> Tensor:
+    """Mean squared error of offsets (B, 2, h, w) over the cells of things, labels (B, h, w) > 0; 0 without any."""
+    things = (labels > 0)[:, None]
+    return ((offsets - targets).square() * things).sum() / (2 * things.sum()).clamp(min=1)
 
 
 def mask_iou(logits: Tensor, targets: Tensor) -> Tensor:

@@ -96,9 +96,9 @@ class SamConfig:
 
 
 CONFIGS = {
-    "tiny": SamConfig(dim=192, depth=9, heads=3, global_blocks=(2, 5, 8)),
+    "tiny": SamConfig(dim=192, depth=9, heads=3, global_blocks=(2, 5, 8), span=28),
     "vit_b": SamConfig(),
     "vit_l": SamConfig(dim=1024, depth=24, heads=16, global_blocks=(5, 11, 17, 23)),
     "vit_h": SamConfig(dim=1280, depth=32, heads=16, global_blocks=(7, 15, 23, 31)),
 }
-"""Configurations by name: "tiny" (5.6 M parameters) for development, and those that SAM was published in."""
+"""Configurations by name: "tiny" (5.6 M parameters), the bundled sam-tiny's, and those that SAM was published in."""
