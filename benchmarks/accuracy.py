@@ -37,7 +37,8 @@ class Experiment:
         data: dataset folder below DIR, or "" for procedural crowds.
         test: count the test split after training.
         settings: overrides of every row.
-        rows: label, overrides `set` and `seeds` of each row, in the table's order.
+        rows: label, overrides `set` and `seeds` of each row, in the table's order; for a plot also `line` and `x`.
+        plot: a picture to draw, or "" for none.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Experiment:
     note: str = ""
     settings: tuple[str, ...] = ()
     rows: Sequence[dict[str, Any]] = ()
+    plot: str = ""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,9 @@ def write_table(folder: Path, experiments: Sequence[Record], records: Sequence[R
         found = [record for record in records if record["experiment"] == experiment["name"]]
         if found:
             parts.append(_section(experiment, found, data))
+            if experiment["plot"]:
+                _plot(experiment, found, folder.parent / experiment["plot"])
+                parts.append(f"![{experiment['title']}](../{experiment['plot']})\n")
     (folder / "accuracy.md").write_text("\n".join(parts), encoding="utf-8")
 
 
@@ -60,6 +63,29 @@ def _spread(records: Sequence[Record], key: str) -> str:
         return f"{values[0]:.1f}"
     listed = ", ".join(f"{value:.1f}" for value in values)
     return f"{mean(values):.1f} ± {stdev(values):.1f} ({listed})"
+
+
+def _plot(experiment: Record, records: Sequence[Record], path: Path) -> None:
+    """Validation MAE against the rows' `x`, one line per `line`; a band from the lowest to the highest seed."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(5, 3.4), dpi=200)
+    for number, line in enumerate(dict.fromkeys(row["line"] for row in experiment["rows"])):
+        found = {
+            row["x"]: [record["val_mae"] for record in records if record["row"] == row["label"]]
+            for row in experiment["rows"]
+            if row["line"] == line
+        }
+        drawn = {x: values for x, values in found.items() if values}
+        axes.plot(drawn, [mean(values) for values in drawn.values()], marker="os"[number % 2], label=line)
+        axes.fill_between(list(drawn), [min(v) for v in drawn.values()], [max(v) for v in drawn.values()], alpha=0.15)
+    axes.set(xlabel="annotation noise in % of the box", ylabel="validation MAE (heads)", ylim=(0, None))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", alpha=0.3)
+    axes.legend(frameon=False)
+    figure.tight_layout()
+    figure.savefig(path)
+    plt.close(figure)
 
 
 def _predicting_the_mean(folder: Path) -> tuple[float, float]:

@@ -86,6 +86,7 @@ class ModelRecipe(Section):
     encoder: Literal["sam", "timm"] = Field("sam", description="family of the encoder")
     base: str = Field("sam_vit_b", description="checkpoint name or file; for timm a model name")
     pretrained: bool = Field(True, description="timm only: start from its published weights")
+    stem_stride: Literal[1, 2] = Field(2, description="timm's HRNet only: 1 doubles the features' resolution")
     positions: Literal["resample", "slice"] = Field("resample", description="positions at sizes other than 1024")
     density_stride: Literal[1, 2, 4, 8, 16] = Field(4, description="pixels per side of a density cell")
     fuse_levels: bool = Field(False, description="add the outputs of the encoder's global-attention blocks")

@@ -26,6 +26,30 @@ def test_a_counter_stands_on_it_at_stride_4_and_finer(encoder):
         assert model(torch.randn(2, 3, 64, 64)).density.shape == (2, 1, 64 // stride, 64 // stride)
 
 
+def test_levels_are_joined_at_the_densitys_stride_when_that_is_coarser():
+    torch.manual_seed(0)
+    model = TimmEncoder("resnet10t", pretrained=False, join=8).eval()
+    assert (model.stride, model.multiple) == (8, 32)
+    assert model(torch.randn(1, 3, 64, 96)).shape == (1, model.out_channels, 8, 12)
+    flat = model(torch.zeros(1, 3, 64, 64))[:, :64]  # the stride-4 level, averaged
+    finest = model.backbone(torch.zeros(1, 3, 64, 64))[model.kept[0]]
+    torch.testing.assert_close(flat.mean((2, 3)), finest.mean((2, 3)))
+
+
+@pytest.mark.parametrize(("stem_stride", "stride"), [(2, 4), (1, 2)])
+def test_hrnets_own_branches_are_joined_and_its_stem_sets_their_resolution(stem_stride, stride):
+    model = TimmEncoder("hrnet_w18_small", pretrained=False, stem_stride=stem_stride, join=stride).eval()
+    assert model.level_channels == [16, 32, 64, 128]
+    assert (model.stride, model.multiple) == (stride, 8 * stride)
+    with torch.inference_mode():
+        assert model(torch.randn(1, 3, 64, 96)).shape == (1, 240, 64 // stride, 96 // stride)
+
+
+def test_only_hrnets_stem_can_be_changed():
+    with pytest.raises(RequestError, match="stem_stride"):
+        TimmEncoder("resnet10t", pretrained=False, stem_stride=1)
+
+
 def test_an_unknown_model_gets_a_suggestion():
     with pytest.raises(RequestError, match="Did you mean 'hrnet_w40'"):
         TimmEncoder("hrnet_w400", pretrained=False)

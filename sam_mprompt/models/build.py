@@ -56,7 +56,12 @@ def build_encoder(recipe: Recipe, base: str | None = None, *, weights: bool = Tr
     if recipe.model.encoder == "sam":
         encoder = SamEncoder.from_checkpoint(name, positions=recipe.model.positions)
     else:
-        encoder = TimmEncoder(name, pretrained=recipe.model.pretrained and weights)
+        encoder = TimmEncoder(
+            name,
+            pretrained=recipe.model.pretrained and weights,
+            join=recipe.model.density_stride,
+            stem_stride=recipe.model.stem_stride,
+        )
     return encoder, Base(name, fingerprint(encoder.state_dict()))
 
 
