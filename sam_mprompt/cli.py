@@ -144,6 +144,28 @@ def export(
     typer.echo(f"{exported.path}  {size / 1e6:.2f} MB  {dtype}")
 
 
+@app.command(epilog="Example: `sam-mprompt describe shb --size 448`")
+def describe(
+    name: Annotated[str, typer.Argument(metavar="RECIPE|ADAPTER", help="Recipe name or file, or an adapter.")],
+    size: Annotated[int, typer.Option(min=1, help="Side of the square image in pixels.")] = 224,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe key; repeatable.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show what a counter costs, part by part: parameters, multiply-adds, and memory while training."""
+    from .commands import print_description
+    from .describe import describe as measure
+    from .find import recipe_behind
+    from .recipe import load_recipe
+
+    described = measure(load_recipe(recipe_behind(name), overrides or ()), (size, size))
+    if as_json:
+        typer.echo(json.dumps(described.as_dict(), indent=2))
+    else:
+        print_description(described)
+
+
 @app.command(epilog="Example: `sam-mprompt pretrain --recipe sam-tiny --set train.minutes=120`")
 def pretrain(
     recipe: Annotated[str, typer.Option(metavar="NAME|FILE", help="Recipe in recipes/pretrain, or a TOML file.")],

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from .data.image import images_in
 from .data.readers import read_split
+from .describe import Description
 from .errors import RequestError, WorkError
 from .evaluate import evaluate, print_evaluation, write_submission, write_worst
 from .files import write_text
@@ -118,6 +119,22 @@ def evaluate_adapter(
         write_worst(worst, evaluation, predict, _WORST)
     # Files come first: a reader of stdout that leaves early (`| head`) ends the command.
     print_evaluation(evaluation, Console(), worst=len(evaluation.rows) if per_image else 5)
+
+
+def print_description(described: Description) -> None:
+    """Print a table with a line per part, and what a training step keeps."""
+    height, width = described.size
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column(f"{width}x{height} px")
+    for column in ("parameters M", "trained M", "in the adapter M", "multiply-adds G"):
+        table.add_column(column, justify="right")
+    rows = [(part.name, part.total, part.trainable, part.stored, part.macs) for part in described.parts]
+    sums = ("all", *(sum(row[column] for row in rows) for column in range(1, 5)))
+    for name, total, trainable, stored, macs in [*rows, sums]:
+        table.add_row(name, *(f"{number / 1e6:.2f}" for number in (total, trainable, stored)), f"{macs / 1e9:.2f}")
+    console = Console()
+    console.print(table)
+    console.print(f"kept for the backward pass: {described.activations / 1e6:.0f} MB an image", highlight=False)
 
 
 def expand(paths: Sequence[str]) -> list[Path]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from .errors import RequestError, did_you_mean
+from .recipe import find_recipe, recipe_files
 from .resources import bundled
 
 _MARK = "counter.json"
@@ -37,6 +38,23 @@ def find_adapter(path_or_name: str | Path) -> Path:
         return known[str(path_or_name)]
     hint = did_you_mean(path.name, known) or f" Known: {', '.join(known) or 'none yet'}."
     raise RequestError(f"No adapter '{path_or_name}'.{hint} See 'sam-mprompt adapters list'.")
+
+
+def recipe_behind(name: str) -> Path:
+    """Return the recipe's file of a recipe (by name or file), or of an adapter (by path or name).
+
+    Raises:
+        RequestError: neither; suggests the nearest of both.
+    """
+    try:
+        return find_recipe(name)
+    except RequestError:
+        if Path(name).is_dir() or name in known_adapters():
+            return find_adapter(name) / "recipe.toml"
+        known = [*recipe_files(), *known_adapters()]
+        raise RequestError(
+            f"No recipe or adapter '{name}'.{did_you_mean(name, known)} Known: {', '.join(known)}."
+        ) from None
 
 
 def run_folder(name: str, out: Path | None, *, resume: bool) -> Path:

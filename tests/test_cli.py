@@ -16,6 +16,7 @@ COMMANDS = [
     ["evaluate"],
     ["count"],
     ["export"],
+    ["describe"],
     ["pretrain"],
     *(["adapters", name] for name in ("list", "show", "verify")),
     *(["recipes", name] for name in ("list", "show", "copy")),
