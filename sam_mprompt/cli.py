@@ -74,6 +74,12 @@ def evaluate(
     submission: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write NWPU's submission: a line `id count` per image.")
     ] = None,
+    localise: Annotated[
+        bool, typer.Option("--localise", help="Also locate heads: precision, recall, F1 (NWPU's rule with boxes).")
+    ] = False,
+    locations: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write NWPU's localisation: `id N x1 y1 ...` per image.")
+    ] = None,
     worst: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Also draw the worst cases into this folder.")
     ] = None,
@@ -92,6 +98,8 @@ def evaluate(
         per_image=per_image,
         json_file=json_file,
         submission=submission,
+        localise=localise,
+        locations=locations,
         worst=worst,
         batch_size=batch_size,
         base=base,

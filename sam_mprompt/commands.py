@@ -18,7 +18,7 @@ from .data.image import images_in
 from .data.readers import read_split
 from .describe import Description
 from .errors import RequestError, WorkError
-from .evaluate import evaluate, print_evaluation, write_submission, write_worst
+from .evaluate import evaluate, print_evaluation, write_locations, write_submission, write_worst
 from .files import write_text
 from .loading import load
 from .render import save_image
@@ -88,6 +88,8 @@ def evaluate_adapter(
     per_image: bool,
     json_file: Path | None,
     submission: Path | None,
+    localise: bool,
+    locations: Path | None,
     worst: Path | None,
     batch_size: int,
     base: str | None,
@@ -109,12 +111,19 @@ def evaluate_adapter(
 
     with Progress(console=messages, transient=True, disable=not messages.is_terminal) as progress:
         task = progress.add_task("evaluating", total=len(found.samples))
-        evaluation = evaluate(predict, found.samples, lambda done, _: progress.update(task, completed=done))
+        evaluation = evaluate(
+            predict,
+            found.samples,
+            lambda done, _: progress.update(task, completed=done),
+            locate=localise or locations is not None,
+        )
     if json_file is not None:
         record = {"adapter": adapter, "data": str(data), "split": split, **evaluation.as_dict()}
         write_text(json_file, json.dumps(record, indent=2) + "\n")
     if submission is not None:
         write_submission(submission, evaluation)
+    if locations is not None:
+        write_locations(locations, evaluation)
     if worst is not None:
         write_worst(worst, evaluation, predict, _WORST)
     # Files come first: a reader of stdout that leaves early (`| head`) ends the command.

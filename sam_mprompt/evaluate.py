@@ -15,6 +15,7 @@ from .data.image import read_image
 from .data.sample import FloatArray, Sample
 from .errors import RequestError, WorkError
 from .files import write_text
+from .localisation import Localisation, combined, localise
 from .render import draw_points, fit_within, overlay, save_image, side_by_side
 from .result import CountResult
 from .targets import box_mask
@@ -83,11 +84,21 @@ def mask_iou(mask_logits: FloatArray, boxes: FloatArray, cell: tuple[float, floa
 
 @dataclass(frozen=True)
 class Row:
-    """One image that was counted; `iou` is that of its mask where there are a mask and boxes."""
+    """One image that was counted.
+
+    Attributes:
+        sample: the image and its annotation.
+        predicted: heads.
+        iou: of its mask with the head boxes, where there are both.
+        points: predicted head locations (N, 2) as (x, y) pixels, where they were asked for.
+        localisation: how they agree with the annotated heads, by rule; empty without both.
+    """
 
     sample: Sample
     predicted: float
     iou: float | None = None
+    points: FloatArray | None = None
+    localisation: Mapping[str, Localisation] = field(default_factory=dict)
 
     @property
     def image(self) -> Path:
@@ -119,6 +130,7 @@ class Evaluation:
         metrics: over all annotated rows, or None when no row is annotated.
         groups: metrics by attribute and value, such as groups["level"]["S3"] or groups["luminance"]["L0"].
         mask_iou: mean over the rows that have a mask and boxes, or None when no row has.
+        localisation: over all heads of the rows whose heads were located, by rule.
     """
 
     rows: tuple[Row, ...]
@@ -126,6 +138,7 @@ class Evaluation:
     metrics: Metrics | None = field(init=False)
     groups: Mapping[str, Mapping[str, Metrics]] = field(init=False)
     mask_iou: float | None = field(init=False)
+    localisation: Mapping[str, Localisation] = field(init=False)
 
     def __post_init__(self) -> None:
         annotated = [row for row in self.rows if row.actual is not None]
@@ -133,6 +146,7 @@ class Evaluation:
         object.__setattr__(self, "metrics", _metrics(annotated) if annotated else None)
         object.__setattr__(self, "groups", _groups(annotated))
         object.__setattr__(self, "mask_iou", float(np.mean(ious)) if ious else None)
+        object.__setattr__(self, "localisation", combined(row.localisation for row in self.rows))
 
     def worst(self, n: int) -> list[Row]:
         """Return the n annotated rows with the largest absolute errors, largest first."""
@@ -143,6 +157,7 @@ class Evaluation:
         return {
             "metrics": None if self.metrics is None else asdict(self.metrics),
             "mask_iou": self.mask_iou,
+            "localisation": {name: found.as_dict() for name, found in self.localisation.items()},
             "groups": {
                 name: {value: asdict(part) for value, part in values.items()} for name, values in self.groups.items()
             },
@@ -152,7 +167,11 @@ class Evaluation:
 
 
 def evaluate(
-    predict: Predict, samples: Sequence[Sample], progress: Callable[[int, int], None] | None = None
+    predict: Predict,
+    samples: Sequence[Sample],
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    locate: bool = False,
 ) -> Evaluation:
     """Count every sample's image and compare with its annotation.
 
@@ -163,6 +182,7 @@ def evaluate(
         predict: counts the image at a path.
         samples: annotated or not.
         progress: called after each image with the number done and the number of all.
+        locate: also find head locations, and compare them with the annotated heads.
 
     Raises:
         RequestError: there is no sample.
@@ -174,7 +194,7 @@ def evaluate(
     failed: list[tuple[Path, str]] = []
     for done, sample in enumerate(samples, start=1):
         try:
-            rows.append(_row(sample, predict(sample.image)))
+            rows.append(_row(sample, predict(sample.image), locate=locate))
         except RequestError as error:
             _log.warning("Left out of the evaluation: %s", error)
             failed.append((sample.image, str(error)))
@@ -191,12 +211,33 @@ def write_submission(path: Path, evaluation: Evaluation) -> None:
     Raises:
         WorkError: an image could not be read (a submission must name every image), or the disk is full.
     """
+    _refuse_incomplete(evaluation)
+    write_text(path, "".join(f"{row.image.stem} {row.predicted:.4f}\n" for row in evaluation.rows))
+
+
+def write_locations(path: Path, evaluation: Evaluation) -> None:
+    """Write NWPU-Crowd's localisation submission: a line `id N x1 y1 x2 y2 ...` per image, whole pixels.
+
+    Raises:
+        WorkError: an image could not be read, or the disk is full.
+        RequestError: heads were not located.
+    """
+    _refuse_incomplete(evaluation)
+    lines = []
+    for row in evaluation.rows:
+        if row.points is None:
+            raise RequestError(f"No head locations of '{row.image}': evaluate with locate=True.")
+        numbers = [len(row.points), *np.floor(row.points).astype(int).ravel().tolist()]
+        lines.append(" ".join([row.image.stem, *map(str, numbers)]) + "\n")
+    write_text(path, "".join(lines))
+
+
+def _refuse_incomplete(evaluation: Evaluation) -> None:
     if evaluation.failed:
         raise WorkError(
-            f"A submission needs a count for every image, but {len(evaluation.failed)} could not be read. "
+            f"A submission needs every image, but {len(evaluation.failed)} could not be read. "
             f"Repair them and evaluate again. The first: {evaluation.failed[0][1]}"
         )
-    write_text(path, "".join(f"{row.image.stem} {row.predicted:.4f}\n" for row in evaluation.rows))
 
 
 def print_evaluation(evaluation: Evaluation, console: Console, *, worst: int = 5) -> None:
@@ -209,6 +250,8 @@ def print_evaluation(evaluation: Evaluation, console: Console, *, worst: int = 5
             console.print(_worst_table(evaluation.worst(worst)))
     if evaluation.mask_iou is not None:
         console.print(f"Mask IoU with head boxes: {evaluation.mask_iou:.3f}")
+    if evaluation.localisation:
+        console.print(_localisation_table(evaluation.localisation))
     if evaluation.failed:
         console.print(f"{len(evaluation.failed)} images could not be read and are in no figure above:")
         for _, reason in evaluation.failed:
@@ -238,11 +281,14 @@ def write_worst(directory: Path, evaluation: Evaluation, predict: Predict, n: in
     return paths
 
 
-def _row(sample: Sample, result: CountResult) -> Row:
+def _row(sample: Sample, result: CountResult, *, locate: bool) -> Row:
     iou = None
     if result.mask_logits is not None and sample.boxes is not None and len(sample.boxes) > 0:
         iou = mask_iou(result.mask_logits, sample.boxes, result.cell)
-    return Row(sample, result.count, iou)
+    if not locate:
+        return Row(sample, result.count, iou)
+    points = result.points()
+    return Row(sample, result.count, iou, points, {} if sample.points is None else localise(sample, points))
 
 
 def _metrics(rows: Iterable[Row]) -> Metrics:
@@ -274,6 +320,15 @@ def _metrics_table(evaluation: Evaluation, total: Metrics) -> Table:
         if len(values) > 1:  # one value only would repeat the total
             for value, part in values.items():
                 table.add_row(f"{name} {value}{_range(value) if name == 'level' else ''}", *_cells(part))
+    return table
+
+
+def _localisation_table(localisation: Mapping[str, Localisation]) -> Table:
+    table = Table("within", "precision", "recall", "F1", box=None, header_style="bold", pad_edge=False)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, found in localisation.items():
+        table.add_row(name, *(f"{value:.3f}" for value in (found.precision, found.recall, found.f1)))
     return table
 
 

@@ -82,6 +82,19 @@ def test_evaluate_prints_metrics_and_writes_json_and_worst_cases(run_cli, traine
     assert all(re.fullmatch(r"\d+ \d+\.\d{4}", line) for line in (tmp_path / "s.txt").read_text().splitlines())
 
 
+def test_evaluate_locates_heads_when_asked(run_cli, trained_run, crowd_folder, tmp_path):
+    asked = ["evaluate", trained_run, "--data", crowd_folder, "--split", "val", "--json", tmp_path / "e.json"]
+    done = run_cli(*asked, "--localise", "--locations", tmp_path / "l.txt")
+    assert done.code == 0, done.err
+    assert "sigma_s" in done.out
+    found = json.loads((tmp_path / "e.json").read_text())["localisation"]
+    assert found["sigma_s"]["actual"] == found["sigma_l"]["actual"] > 0
+    assert 0 <= found["sigma_s"]["f1"] <= found["sigma_l"]["f1"] <= 1
+    lines = [line.split() for line in (tmp_path / "l.txt").read_text().splitlines()]
+    assert all(len(line) == 2 + 2 * int(line[1]) for line in lines)
+    assert "sigma_s" not in run_cli(*asked).out
+
+
 def test_files_are_written_even_when_the_reader_of_stdout_has_gone(trained_run, crowd_folder, tmp_path):
     base = [sys.executable, "-m", "sam_mprompt"]
     evaluate = ["evaluate", trained_run, "--data", crowd_folder, "--json", tmp_path / "e.json"]

@@ -19,6 +19,7 @@ from sam_mprompt.evaluate import (
     mask_iou,
     metrics,
     print_evaluation,
+    write_locations,
     write_submission,
     write_worst,
 )
@@ -179,6 +180,15 @@ def test_a_submission_with_a_hole_is_not_written(tmp_path):
     with pytest.raises(WorkError, match="every image"):
         write_submission(tmp_path / "test.txt", evaluation)
     assert not (tmp_path / "test.txt").exists()
+
+
+def test_a_localisation_submission_is_a_line_per_image_with_number_and_whole_pixels(tmp_path):
+    row = Row(sample(tmp_path / "0041.jpg", None), 2.2, points=np.array([[3.9, 4.0], [10.2, 7.7]], np.float32))
+    empty = Row(sample(tmp_path / "0042.jpg", None), 0.1, points=np.zeros((0, 2), np.float32))
+    write_locations(tmp_path / "points.txt", Evaluation((row, empty)))
+    assert (tmp_path / "points.txt").read_text() == "0041 2 3 4 10 7\n0042 0\n"
+    with pytest.raises(RequestError, match="locate=True"):
+        write_locations(tmp_path / "none.txt", Evaluation((Row(row.sample, 2.2),)))
 
 
 def test_the_worst_images_come_first(street):
