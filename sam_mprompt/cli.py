@@ -174,6 +174,24 @@ def describe(
         print_description(described)
 
 
+@app.command(epilog="Example: `sam-mprompt masks --source points --data data/part_B --out masks/part_B --dilation 8`")
+def masks(
+    source: Annotated[Literal["boxes", "points", "segmenter"], typer.Option(help="What makes the masks.")],
+    data: Annotated[Path, typer.Option(metavar="DIR", help="Dataset folder.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the masks; what is there already is kept.")],
+    data_format: Annotated[
+        str | None, typer.Option("--format", metavar="F", help="Layout on disk; recognised when not given.")
+    ] = None,
+    dilation: Annotated[int, typer.Option(min=1, help="points: radius of a head in pixels.")] = 8,
+    run: Annotated[Path | None, typer.Option(metavar="DIR", help="segmenter: the run that trained it.")] = None,
+    device: Device = None,
+) -> None:
+    """Make the pseudo masks of a dataset once, for recipes with `targets.pseudo_mask = "files"`."""
+    from .commands import write_masks
+
+    write_masks(source, data, out, data_format=data_format, dilation=dilation, run=run, device=device)
+
+
 @app.command(epilog="Example: `sam-mprompt pretrain --recipe sam-tiny --set train.minutes=120`")
 def pretrain(
     recipe: Annotated[str, typer.Option(metavar="NAME|FILE", help="Recipe in recipes/pretrain, or a TOML file.")],

@@ -20,7 +20,8 @@ from .describe import Description
 from .errors import RequestError, WorkError
 from .evaluate import evaluate, print_evaluation, write_locations, write_submission, write_worst
 from .files import write_text
-from .loading import load
+from .loading import choose_device, load
+from .masks import BoxMasks, MaskSource, PointMasks, SegmenterMasks, make_masks
 from .render import save_image
 from .resources import bundled
 from .result import CountResult, ImageLike
@@ -128,6 +129,39 @@ def evaluate_adapter(
         write_worst(worst, evaluation, predict, _WORST)
     # Files come first: a reader of stdout that leaves early (`| head`) ends the command.
     print_evaluation(evaluation, Console(), worst=len(evaluation.rows) if per_image else 5)
+
+
+def write_masks(
+    source: Literal["boxes", "points", "segmenter"],
+    data: Path,
+    out: Path,
+    *,
+    data_format: str | None,
+    dilation: int,
+    run: Path | None,
+    device: str | None,
+) -> None:
+    """Make pseudo masks with the chosen source and say where to look at them. Raises as `make_masks`."""
+    maker: MaskSource
+    if source == "segmenter":
+        if run is None:
+            raise RequestError("--source segmenter needs --run DIR: the run folder that trained it.")
+        maker = SegmenterMasks(run, device=choose_device(device))
+    else:
+        maker = PointMasks(dilation) if source == "points" else BoxMasks()
+    messages = Console(stderr=True)
+    with Progress(console=messages, transient=True, disable=not messages.is_terminal) as progress:
+        task = progress.add_task("making masks", total=None)
+        made = make_masks(
+            maker,
+            data,
+            out,
+            data_format=data_format,
+            progress=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    kept = f", {made.kept} were there" if made.kept else ""
+    typer.echo(f"{made.made} masks made{kept}: {out}\nlook at {made.preview}")
+    typer.echo(f"use them with --set targets.pseudo_mask=files --set targets.masks={out}")
 
 
 def print_description(described: Description) -> None:

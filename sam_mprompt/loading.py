@@ -31,15 +31,19 @@ def load(adapter: str | Path, *, device: str | torch.device | None = None, base:
     Raises:
         RequestError: no such adapter, damaged files, or another base than it was trained on.
     """
-    chosen = (
-        torch.device(device) if device is not None else torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    )
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise RequestError(f"Device '{chosen}' is not available: torch sees no GPU. Use device='cpu'.")
+    chosen = choose_device(device)
     folder = read_adapter(find_adapter(adapter))
     built = load_adapter(folder, base)
     built.counter.to(chosen)
     return Counter(built, folder, chosen)
+
+
+def choose_device(device: str | torch.device | None) -> torch.device:
+    """Return the device of that name; None is the GPU when there is one. Raises RequestError for a GPU that is not."""
+    chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise RequestError(f"Device '{chosen}' is not available: torch sees no GPU. Use device='cpu'.")
+    return chosen
 
 
 @dataclass(frozen=True)

@@ -75,9 +75,19 @@ class TargetRecipe(Section):
 
     sigma: PositiveFloat = Field(4.0, description="standard deviation of a head's Gaussian in pixels")
     kernel_size: Annotated[PositiveInt, AfterValidator(_odd)] = Field(15, description="odd side of its support, pixels")
-    pseudo_mask: Literal["boxes", "points", "empty"] = Field("points", description="source of m_p in Eq. 1")
+    pseudo_mask: Literal["boxes", "points", "files", "empty"] = Field("points", description="source of m_p in Eq. 1")
+    masks: str = Field("", description="folder that 'sam-mprompt masks' wrote, for pseudo_mask = \"files\"")
     point_dilation: PositiveInt = Field(8, description="radius in pixels of a head in the mask made from points")
     context_k: PositiveInt = Field(3, description="K of the context mask in Eq. 2")
+
+    @model_validator(mode="after")
+    def _files_have_a_folder(self) -> Self:
+        if (self.pseudo_mask == "files") != bool(self.masks):
+            raise ValueError(
+                f'pseudo_mask = "{self.pseudo_mask}", masks = "{self.masks}": "files", and only it, reads a '
+                "folder that 'sam-mprompt masks' wrote"
+            )
+        return self
 
 
 class ModelRecipe(Section):

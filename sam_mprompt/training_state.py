@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .adapter_files import read_tensors, write_tensors
-from .ema import MovingAverage
+from .ema import MovingAverage, trained_tensors
 from .errors import RequestError, WorkError
 from .files import replacing
 
@@ -124,6 +124,18 @@ def load_state(
         if len(states) == torch.cuda.device_count():
             torch.cuda.set_rng_state_all(states)
     return progress
+
+
+def load_weights(folder: Path, model: nn.Module) -> None:
+    """Put a state's weights into a model, the averaged ones where it holds them: what validation saw last.
+
+    Raises:
+        RequestError: the state is damaged or belongs to another recipe.
+    """
+    tensors = read_tensors(folder / _TENSORS)
+    _restore(_changing(model), tensors, "model", folder)
+    if any(name.startswith("average.") for name in tensors):
+        _restore(trained_tensors(model), tensors, "average", folder)
 
 
 def _changing(model: nn.Module) -> dict[str, Tensor]:

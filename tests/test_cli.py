@@ -17,6 +17,7 @@ COMMANDS = [
     ["count"],
     ["export"],
     ["describe"],
+    ["masks"],
     ["pretrain"],
     *(["adapters", name] for name in ("list", "show", "verify")),
     *(["recipes", name] for name in ("list", "show", "copy")),

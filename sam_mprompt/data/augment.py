@@ -20,12 +20,14 @@ class Frame:
         points: float32 (N, 2) as (x, y); after a crop also those outside it.
         radius: float64 (N,), how far the context of each head reaches (may be infinite).
         boxes: float32 (M, 4) as (x1, y1, x2, y2), or None.
+        mask: bool (H, W), a pseudo mask that was made before, or None.
     """
 
     image: NDArray[np.uint8]
     points: FloatArray
     radius: NDArray[np.float64]
     boxes: FloatArray | None
+    mask: NDArray[np.bool_] | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -37,7 +39,8 @@ class Frame:
         factor, origin = np.asarray(scale, np.float32), np.asarray(offset, np.float32)
         boxes = None if self.boxes is None else (self.boxes - np.tile(origin, 2)) * np.tile(factor, 2)
         radius = self.radius * float(np.sqrt(factor[0] * factor[1]))
-        return Frame(image, (self.points - origin) * factor, radius, boxes)
+        mask = None if self.mask is None else _moved_mask(self.mask, image.shape[:2], scale, offset)
+        return Frame(image, (self.points - origin) * factor, radius, boxes, mask)
 
 
 def random_crop(frame: Frame, side: int, zoom: tuple[float, float], rng: np.random.Generator) -> Frame:
@@ -67,7 +70,20 @@ def horizontal_flip(frame: Frame) -> Frame:
     boxes = frame.boxes
     if boxes is not None:
         boxes = np.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], axis=1)
-    return replace(frame, image=np.ascontiguousarray(frame.image[:, ::-1]), points=points, boxes=boxes)
+    mask = None if frame.mask is None else frame.mask[:, ::-1]
+    return replace(frame, image=np.ascontiguousarray(frame.image[:, ::-1]), points=points, boxes=boxes, mask=mask)
+
+
+def _moved_mask(
+    mask: NDArray[np.bool_], size: tuple[int, int], scale: tuple[float, float], offset: tuple[float, float]
+) -> NDArray[np.bool_]:
+    """Read a mask, nearest pixel, at the places that the pixels of a moved image come from."""
+    places = []
+    for axis, length in enumerate(size):
+        x_first = 1 - axis  # sizes are (height, width), scale and offset (x, y)
+        source = (np.arange(length) + 0.5) / scale[x_first] + offset[x_first]
+        places.append(np.clip(source.astype(int), 0, mask.shape[axis] - 1))
+    return mask[np.ix_(*places)]
 
 
 def colour_jitter(image: NDArray[np.uint8], strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -91,6 +91,9 @@ def frame_targets(frame: Frame, recipe: TargetRecipe, *, stride: int) -> FrameTa
         pseudo_mask = box_mask(boxes, size, stride=stride)
     elif recipe.pseudo_mask == "points":
         pseudo_mask = point_mask(frame.points, size, dilation=recipe.point_dilation, stride=stride)
+    elif recipe.pseudo_mask == "files" and frame.mask is not None:
+        middles = [np.minimum(np.arange(0, side, stride) + stride // 2, side - 1) for side in size]
+        pseudo_mask = frame.mask[np.ix_(*middles)]
     else:
         pseudo_mask = np.zeros(grid_size(size, stride), np.bool_)
     return FrameTargets(density, pseudo_mask, disc_mask(frame.points, frame.radius, size, stride=stride))

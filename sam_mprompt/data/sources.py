@@ -1,8 +1,9 @@
 """Where annotated images come from: a dataset on disk, or procedural scenes painted on demand."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -12,6 +13,7 @@ from ..recipe import Recipe, SyntheticRecipe
 from ..targets import context_radius
 from .augment import Frame
 from .image import ByteImage, read_image
+from .mask_files import mask_path, read_mask
 from .readers import Problems, read_split
 from .sample import FloatArray, Sample
 from .synthetic import Scene, crowd_scene
@@ -46,10 +48,18 @@ class DiskSource:
         samples: annotated samples.
         geometry: how images are resized; points, boxes and radii move along.
         context_k: K of the context radius.
+        mask_of: where the pseudo mask of an image is, or None without any.
     """
 
-    def __init__(self, samples: Sequence[Sample], geometry: Geometry, *, context_k: int) -> None:
-        self.samples, self.geometry, self.context_k = samples, geometry, context_k
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        geometry: Geometry,
+        *,
+        context_k: int,
+        mask_of: Callable[[Path], Path] | None = None,
+    ) -> None:
+        self.samples, self.geometry, self.context_k, self.mask_of = samples, geometry, context_k, mask_of
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -70,10 +80,12 @@ class DiskSource:
         return read_image(sample.image), sample.points
 
     def frame(self, epoch: int, index: int) -> Frame:  # noqa: ARG002 - a file is the same in every epoch
-        """Read and resize one image. Raises RequestError as `original`."""
+        """Read and resize one image. Raises RequestError as `original`, or when its pseudo mask cannot be had."""
         original, points = self.original(index)
         image, ratio = resize_image(original, self.geometry)
-        frame = Frame(original, points, context_radius(points, k=self.context_k), self.samples[index].boxes)
+        sample = self.samples[index]
+        mask = read_mask(self.mask_of(sample.image), sample.size) if self.mask_of is not None else None
+        frame = Frame(original, points, context_radius(points, k=self.context_k), sample.boxes, mask)
         return frame.moved(image, ratio, (0.0, 0.0))
 
 
@@ -178,4 +190,10 @@ def open_split(recipe: Recipe, split: Literal["train", "val"], root: Path | None
             f"targets.pseudo_mask = 'boxes' needs head boxes, and the {data.format} data in '{root}' has none. "
             "Use --set targets.pseudo_mask=points."
         )
-    return OpenedData(DiskSource(samples, geometry_of(recipe), context_k=k), found.problems)
+    mask_of = None
+    if recipe.targets.pseudo_mask == "files":
+        folder = Path(recipe.targets.masks)
+        if not folder.is_dir():
+            raise RequestError(f"targets.masks: no folder '{folder}'. Make it with 'sam-mprompt masks --out {folder}'.")
+        mask_of = partial(mask_path, folder, root=root)
+    return OpenedData(DiskSource(samples, geometry_of(recipe), context_k=k, mask_of=mask_of), found.problems)
