@@ -176,7 +176,7 @@ def describe(
 
 @app.command(epilog="Example: `sam-mprompt masks --source points --data data/part_B --out masks/part_B --dilation 8`")
 def masks(
-    source: Annotated[Literal["boxes", "points", "segmenter"], typer.Option(help="What makes the masks.")],
+    source: Annotated[Literal["boxes", "points", "segmenter", "sam"], typer.Option(help="What makes the masks.")],
     data: Annotated[Path, typer.Option(metavar="DIR", help="Dataset folder.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the masks; what is there already is kept.")],
     data_format: Annotated[
@@ -184,12 +184,17 @@ def masks(
     ] = None,
     dilation: Annotated[int, typer.Option(min=1, help="points: radius of a head in pixels.")] = 8,
     run: Annotated[Path | None, typer.Option(metavar="DIR", help="segmenter: the run that trained it.")] = None,
+    base: Annotated[str, typer.Option(metavar="NAME|FILE", help="sam: the whole SAM, with its decoder.")] = "sam_vit_b",
     device: Device = None,
 ) -> None:
-    """Make the pseudo masks of a dataset once, for recipes with `targets.pseudo_mask = "files"`."""
+    """Make the pseudo masks of a dataset once, for recipes with `targets.pseudo_mask = "files"`.
+
+    Sources: the dataset's own head boxes; its points, dilated; the segmenter of a run; or the frozen SAM, prompted with
+    every point, which needs no box at all.
+    """
     from .commands import write_masks
 
-    write_masks(source, data, out, data_format=data_format, dilation=dilation, run=run, device=device)
+    write_masks(source, data, out, data_format=data_format, dilation=dilation, run=run, base=base, device=device)
 
 
 @app.command(epilog="Example: `sam-mprompt pretrain --recipe sam-tiny --set train.minutes=120`")

@@ -22,9 +22,11 @@ from .evaluate import evaluate, print_evaluation, write_locations, write_submiss
 from .files import write_text
 from .loading import choose_device, load
 from .masks import BoxMasks, MaskSource, PointMasks, SegmenterMasks, make_masks
+from .models.sam_decoder import PointPrompter
 from .render import save_image
 from .resources import bundled
 from .result import CountResult, ImageLike
+from .sam_masks import SamMasks
 
 _WORST = 10
 
@@ -132,13 +134,14 @@ def evaluate_adapter(
 
 
 def write_masks(
-    source: Literal["boxes", "points", "segmenter"],
+    source: Literal["boxes", "points", "segmenter", "sam"],
     data: Path,
     out: Path,
     *,
     data_format: str | None,
     dilation: int,
     run: Path | None,
+    base: str,
     device: str | None,
 ) -> None:
     """Make pseudo masks with the chosen source and say where to look at them. Raises as `make_masks`."""
@@ -147,6 +150,8 @@ def write_masks(
         if run is None:
             raise RequestError("--source segmenter needs --run DIR: the run folder that trained it.")
         maker = SegmenterMasks(run, device=choose_device(device))
+    elif source == "sam":
+        maker = SamMasks(PointPrompter.from_checkpoint(base), base, device=choose_device(device))
     else:
         maker = PointMasks(dilation) if source == "points" else BoxMasks()
     messages = Console(stderr=True)
@@ -171,10 +176,10 @@ def print_description(described: Description) -> None:
     table.add_column(f"{width}x{height} px")
     for column in ("parameters M", "trained M", "in the adapter M", "multiply-adds G"):
         table.add_column(column, justify="right")
-    rows = [(part.name, part.total, part.trainable, part.stored, part.macs) for part in described.parts]
-    sums = ("all", *(sum(row[column] for row in rows) for column in range(1, 5)))
-    for name, total, trainable, stored, macs in [*rows, sums]:
-        table.add_row(name, *(f"{number / 1e6:.2f}" for number in (total, trainable, stored)), f"{macs / 1e9:.2f}")
+    parts = described.parts
+    for name, chosen in [*((part.name, [part]) for part in parts), ("all", list(parts))]:
+        millions = (sum(getattr(part, key) for part in chosen) / 1e6 for key in ("total", "trainable", "stored"))
+        table.add_row(name, *(f"{number:.2f}" for number in millions), f"{sum(part.macs for part in chosen) / 1e9:.2f}")
     console = Console()
     console.print(table)
     console.print(f"kept for the backward pass: {described.activations / 1e6:.0f} MB an image", highlight=False)
