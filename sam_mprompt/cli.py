@@ -80,6 +80,9 @@ def evaluate(
     locations: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write NWPU's localisation: `id N x1 y1 ...` per image.")
     ] = None,
+    masks: Annotated[
+        bool, typer.Option("--masks", help="Also mask IoU with head boxes, of a run (its last weights' segmenter).")
+    ] = False,
     worst: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Also draw the worst cases into this folder.")
     ] = None,
@@ -100,6 +103,7 @@ def evaluate(
         submission=submission,
         localise=localise,
         locations=locations,
+        masks=masks,
         worst=worst,
         batch_size=batch_size,
         base=base,
@@ -172,6 +176,20 @@ def describe(
         typer.echo(json.dumps(described.as_dict(), indent=2))
     else:
         print_description(described)
+
+
+@app.command(epilog="Example: `sam-mprompt compare runs/shb runs/shb-2 street.jpg --out sheet.jpg`")
+def compare(
+    first: Adapter,
+    second: Annotated[str, typer.Argument(metavar="ADAPTER", help="Another one.")],
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Images, folders of images, or globs.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The sheet, .jpg or .png.")] = Path("compare.jpg"),
+    device: Device = None,
+) -> None:
+    """Draw two counters on the same images: both densities with counts, and where runs' masks differ."""
+    from .commands import compare_adapters
+
+    compare_adapters(first, second, paths, out=out, device=device)
 
 
 @app.command(epilog="Example: `sam-mprompt masks --source points --data data/part_B --out masks/part_B --dilation 8`")

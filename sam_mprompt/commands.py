@@ -6,6 +6,7 @@ import io
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +15,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from .data.image import images_in
+from .compare import compare, run_of
+from .data.image import images_in, read_image
 from .data.readers import read_split
 from .describe import Description
 from .errors import RequestError, WorkError
@@ -93,6 +95,7 @@ def evaluate_adapter(
     submission: Path | None,
     localise: bool,
     locations: Path | None,
+    masks: bool,
     worst: Path | None,
     batch_size: int,
     base: str | None,
@@ -109,8 +112,15 @@ def evaluate_adapter(
     for line in found.problems.lines():
         messages.print(line, soft_wrap=True, markup=False, highlight=False)
 
+    trained = run_of(adapter, device) if masks else None
+    if masks and trained is None:
+        raise RequestError(f"'{adapter}' keeps no segmenter, so it has no masks: only a run of finetune does.")
+
     def predict(image: Path) -> CountResult:
-        return next(counter.count_many([image], batch_size=batch_size))
+        result = next(counter.count_many([image], batch_size=batch_size))
+        if trained is None:
+            return result
+        return replace(result, mask_logits=trained.predict(read_image(image)).mask_logits)
 
     with Progress(console=messages, transient=True, disable=not messages.is_terminal) as progress:
         task = progress.add_task("evaluating", total=len(found.samples))
@@ -131,6 +141,24 @@ def evaluate_adapter(
         write_worst(worst, evaluation, predict, _WORST)
     # Files come first: a reader of stdout that leaves early (`| head`) ends the command.
     print_evaluation(evaluation, Console(), worst=len(evaluation.rows) if per_image else 5)
+
+
+def compare_adapters(first: str, second: str, paths: Sequence[str], *, out: Path, device: str | None) -> None:
+    """Draw two adapters' counts of the same images on one sheet and print the counts. Raises as `compare`."""
+    images, messages = expand(paths), Console(stderr=True)
+    with Progress(console=messages, transient=True, disable=not messages.is_terminal) as progress:
+        task = progress.add_task("comparing", total=len(images))
+        sheet, counts, without = compare(
+            first, second, images, device=device, progress=lambda done, _: progress.update(task, completed=done)
+        )
+    save_image(out, sheet)
+    if without:
+        messages.print(f"No masks: {' and '.join(without)} kept no segmenter (only runs do).", soft_wrap=True)
+    table = Table("image", first, second, box=None, header_style="bold", pad_edge=False)
+    for image, one, other in counts:
+        table.add_row(str(image), f"{one:.1f}", f"{other:.1f}")
+    Console().print(table)
+    typer.echo(f"picture {out}")
 
 
 def write_masks(

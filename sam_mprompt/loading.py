@@ -8,13 +8,16 @@ import torch
 
 from .adapter_files import config_from_dict
 from .artifacts import AdapterFolder, check_base, fill, load_adapter, read_adapter
+from .data.image import ByteImage
+from .data.sources import geometry_of
 from .errors import RequestError, did_you_mean
 from .find import find_adapter
-from .infer import count_many
-from .models.build import BuiltCounter
+from .infer import count_many, predict_density
+from .models.build import BuiltCounter, build_counter
 from .models.counter import CrowdCounter
-from .recipe import Recipe
-from .result import CountResult, ImageLike
+from .recipe import Recipe, load_recipe
+from .result import CountResult, ImageLike, Prediction
+from .training_state import load_weights
 from .tuning.attach import add_adapter, remove, switch
 
 _FIRST = "default"
@@ -44,6 +47,33 @@ def choose_device(device: str | torch.device | None) -> torch.device:
     if chosen.type == "cuda" and not torch.cuda.is_available():
         raise RequestError(f"Device '{chosen}' is not available: torch sees no GPU. Use device='cpu'.")
     return chosen
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A run's model as its state keeps it, segmenter included: its last weights, not its best epoch's."""
+
+    counter: CrowdCounter
+    recipe: Recipe
+    device: torch.device
+
+    def predict(self, image: ByteImage) -> Prediction:
+        """Count a uint8 RGB image (H, W, 3); with a segmenter the prediction has mask logits."""
+        return predict_density(self.counter, image, geometry_of(self.recipe), device=self.device)
+
+
+def load_run(run: Path, *, device: torch.device) -> TrainedRun:
+    """Load the model of a run folder from its state, with the averaged weights where the recipe keeps some.
+
+    Raises:
+        RequestError: no run with a state, a damaged one, or a base that cannot be had.
+    """
+    if not (run / "state").is_dir():
+        raise RequestError(f"'{run}' is no run folder with a state: expected one that 'finetune' wrote.")
+    recipe = load_recipe(run / "recipe.toml")
+    counter = build_counter(recipe, segmenter=recipe.loss.segmentation > 0).counter
+    load_weights(run / "state", counter)
+    return TrainedRun(counter.eval().to(device), recipe, device)
 
 
 @dataclass(frozen=True)

@@ -16,15 +16,11 @@ from .data.image import ByteImage, read_image
 from .data.mask_files import mask_path, read_mask, write_mask
 from .data.readers import list_splits, read_split
 from .data.sample import Sample
-from .data.sources import geometry_of
 from .errors import RequestError
 from .files import write_text
-from .infer import predict_density
-from .models.build import build_counter
-from .recipe import load_recipe
+from .loading import load_run
 from .render import fit_within, mask_overlay, save_image
 from .targets import box_mask, point_mask
-from .training_state import load_weights
 
 Mask = NDArray[np.bool_]
 
@@ -80,20 +76,14 @@ class SegmenterMasks:
     """
 
     def __init__(self, run: Path, *, device: torch.device) -> None:
-        if not (run / "state").is_dir():
-            raise RequestError(f"'{run}' is no run folder with a state: expected one that 'finetune' wrote.")
-        recipe = load_recipe(run / "recipe.toml")
-        if recipe.loss.segmentation == 0:
+        self.run = load_run(run, device=device)
+        if self.run.counter.segmenter is None:
             raise RequestError(f"The run '{run}' trained no segmenter (loss.segmentation = 0).")
-        self.counter = build_counter(recipe, segmenter=True).counter
-        load_weights(run / "state", self.counter)
-        self.counter.to(device)
-        self.geometry, self.device = geometry_of(recipe), device
-        self.settings = {"source": "segmenter", "run": run.resolve().name, "recipe": recipe.name}
+        self.settings = {"source": "segmenter", "run": run.resolve().name, "recipe": self.run.recipe.name}
 
     def __call__(self, image: ByteImage, sample: Sample) -> Mask:  # noqa: ARG002 - masks come from the image alone
         """Every pixel of a cell whose mask logit is above 0."""
-        prediction = predict_density(self.counter, image, self.geometry, device=self.device)
+        prediction = self.run.predict(image)
         logits = np.asarray(prediction.mask_logits)
         rows, columns = (
             np.minimum(((np.arange(side) + 0.5) / cell).astype(int), length - 1)

@@ -20,6 +20,7 @@ MaskLike = NDArray[np.bool_] | FloatArray
 
 _POINT_COLOUR: Colour = (80, 255, 120)
 _MASK_COLOUR: Colour = (64, 190, 255)
+_DIFFERENCE: tuple[Colour, Colour, Colour] = ((255, 150, 40), _MASK_COLOUR, (90, 220, 120))
 _WHITE: Colour = (255, 255, 255)
 _BACKGROUND = 20
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -98,6 +99,31 @@ def mask_overlay(image: ByteImage, mask: MaskLike, *, colour: Colour = _MASK_COL
     outlines, _ = cv2.findContours((share > 0.5).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(picture, outlines, -1, colour, max(1, round(min(size) / 400)), cv2.LINE_AA)
     return picture
+
+
+def density_panels(image: ByteImage, densities: list[FloatArray]) -> list[ByteImage]:
+    """Return a heat map over the dimmed image for each density, all on one colour scale, so that they compare.
+
+    Densities are heads per cell (h, w), on grids that may differ but cover the image.
+    """
+    size = image.shape[:2]
+    # Per pixel: cells of different sizes hold different shares of a head.
+    heats = [_heat(density, size) * (density.size / (size[0] * size[1])) for density in densities]
+    peak = max(_peak(heat) for heat in heats)
+    panels = []
+    for heat in heats:
+        level = _level(heat, peak)
+        opacity = (0.9 * np.sqrt(level))[..., None]
+        panels.append(_bytes(_dim(image) * (1 - opacity) + _colours(_DARKEST + (1 - _DARKEST) * level) * opacity))
+    return panels
+
+
+def mask_difference(image: ByteImage, first: NDArray[np.bool_], second: NDArray[np.bool_]) -> ByteImage:
+    """Return the dimmed image (H, W, 3) tinted where only the first mask (H, W), only the second, or both are on."""
+    picture = _dim(image)
+    for where, colour in zip((first & ~second, second & ~first, first & second), _DIFFERENCE, strict=True):
+        picture[where] = 0.45 * picture[where] + 0.55 * np.asarray(colour, np.float32)
+    return _bytes(picture)
 
 
 def draw_points(image: ByteImage, points: FloatArray, *, colour: Colour = _POINT_COLOUR) -> ByteImage:

@@ -18,6 +18,7 @@ COMMANDS = [
     ["export"],
     ["describe"],
     ["masks"],
+    ["compare"],
     ["pretrain"],
     *(["adapters", name] for name in ("list", "show", "verify")),
     *(["recipes", name] for name in ("list", "show", "copy")),
@@ -94,6 +95,17 @@ def test_evaluate_locates_heads_when_asked(run_cli, trained_run, crowd_folder, t
     lines = [line.split() for line in (tmp_path / "l.txt").read_text().splitlines()]
     assert all(len(line) == 2 + 2 * int(line[1]) for line in lines)
     assert "sigma_s" not in run_cli(*asked).out
+
+
+def test_evaluate_compares_a_runs_masks_with_head_boxes(run_cli, trained_run, crowd_folder, tmp_path):
+    asked = ["--data", crowd_folder, "--split", "val", "--masks"]
+    done = run_cli("evaluate", trained_run, *asked, "--json", tmp_path / "e.json")
+    assert done.code == 0, done.err
+    assert "Mask IoU" in done.out
+    assert 0 <= json.loads((tmp_path / "e.json").read_text())["mask_iou"] <= 1
+    run_cli("export", trained_run, "--to", tmp_path / "copy")
+    refused = run_cli("evaluate", tmp_path / "copy", *asked)
+    assert (refused.code, "keeps no segmenter" in refused.err) == (2, True)
 
 
 def test_files_are_written_even_when_the_reader_of_stdout_has_gone(trained_run, crowd_folder, tmp_path):

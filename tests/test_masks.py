@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 
 from sam_mprompt.data.augment import Frame, horizontal_flip, random_crop
 from sam_mprompt.data.dataset import frame_targets
@@ -11,6 +12,7 @@ from sam_mprompt.data.mask_files import mask_path, read_mask, write_mask
 from sam_mprompt.data.readers import read_split
 from sam_mprompt.data.sources import open_split
 from sam_mprompt.errors import RequestError
+from sam_mprompt.finetune import finetune
 from sam_mprompt.masks import BoxMasks, PointMasks, SegmenterMasks, make_masks
 from sam_mprompt.recipe import load_recipe, parse_recipe
 from sam_mprompt.targets import box_mask, point_mask
@@ -103,7 +105,7 @@ def test_a_runs_segmenter_makes_the_masks_that_it_showed_while_training(trained_
     sample = read_split(crowd_folder, "val").samples[0]
     mask = read_mask(mask_path(tmp_path, sample.image, crowd_folder), sample.size)
     assert mask.shape == sample.size
-    average = source.counter.segmenter.output.weight
+    average = source.run.counter.segmenter.output.weight
     assert average.abs().sum() > 0
 
 
@@ -113,18 +115,17 @@ def test_the_segmenter_source_takes_a_runs_averaged_weights(trained_run):
     state = load_file(trained_run / "state" / "state.safetensors")
     source = SegmenterMasks(trained_run, device=torch.device("cpu"))
     name = "segmenter.output.weight"
-    assert torch.equal(source.counter.state_dict()[name], state[f"average.{name}"])
+    assert torch.equal(source.run.counter.state_dict()[name], state[f"average.{name}"])
     assert not torch.equal(state[f"average.{name}"], state[f"model.{name}"])
 
 
-def test_a_run_without_a_segmenter_and_no_run_at_all_are_refused(tmp_path, tiny_recipe):
+def test_a_run_without_a_segmenter_and_no_run_at_all_are_refused(tmp_path, tiny_recipe, crowd_folder):
     with pytest.raises(RequestError, match="no run folder"):
         SegmenterMasks(tmp_path, device=torch.device("cpu"))
-    (tmp_path / "state").mkdir()
-    recipe = load_recipe(tiny_recipe, ["loss.segmentation=0.0", "loss.context=0.0"])
-    (tmp_path / "recipe.toml").write_text(recipe.to_toml())
+    recipe = load_recipe(tiny_recipe, ["loss.segmentation=0.0", "loss.context=0.0", "train.epochs=1"])
+    finetune(recipe, data=crowd_folder, run=tmp_path / "run", resume=False, console=Console(quiet=True))
     with pytest.raises(RequestError, match="no segmenter"):
-        SegmenterMasks(tmp_path, device=torch.device("cpu"))
+        SegmenterMasks(tmp_path / "run", device=torch.device("cpu"))
 
 
 def test_the_command_says_where_the_masks_are_and_how_to_use_them(run_cli, crowd_folder, tmp_path):
