@@ -11,6 +11,7 @@ chosen on validation, and a test split is counted once, afterwards.
 
 import argparse
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -118,7 +119,7 @@ def perform(run: Run, data: Path | None) -> dict[str, Any]:
         "row": run.row,
         "seed": run.seed,
         "command": " ".join(["sam-mprompt", *_portable(arguments, data)]),
-        "machine": f"{platform.machine()}, CPU",
+        "machine": f"{platform.machine()} CPU, {os.environ.get('OMP_NUM_THREADS', os.cpu_count())} threads",
         "epochs": log[-1]["epoch"],
         "seconds": round(log[-1]["seconds"], 1),
         "best_epoch": outcome["epoch"],

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.io import savemat
 
+from sam_mprompt.data.benchmarks import shanghaitech
 from sam_mprompt.data.entries import Annotation, Entry, carve, collect
 from sam_mprompt.data.readers import FORMATS, list_splits, read_split, recognise
 from sam_mprompt.errors import RequestError
@@ -146,6 +147,19 @@ def test_shanghaitech_is_read_with_either_spelling_of_the_truth_folder(tmp_path,
     root = make_shanghaitech(tmp_path / "part_A_final", truth=truth)
     assert names(root, "test") == ["IMG_1", "IMG_2", "IMG_3"]
     np.testing.assert_array_equal(read_split(root, "test").samples[0].points, np.array(HEADS, np.float32))
+
+
+def test_the_six_test_images_that_train_has_too_are_marked_in_the_official_part_a_alone(tmp_path):
+    official, smaller = tmp_path / "part_A", tmp_path / "other"
+    for root, train in ((official, 300), (smaller, 299)):
+        for folder, count in (("train_data", train), ("test_data", 182)):
+            (root / folder / "images").mkdir(parents=True)
+            for index in range(1, count + 1):
+                (root / folder / "images" / f"IMG_{index}.jpg").touch()
+    marked = [entry for entry in shanghaitech(official)["test"] if entry.attributes["in_train"] == "yes"]
+    assert sorted(int(entry.image.stem.removeprefix("IMG_")) for entry in marked) == [40, 82, 98, 142, 173, 181]
+    assert {entry.attributes["in_train"] for entry in shanghaitech(official)["test"]} == {"yes", "no"}
+    assert not any(entry.attributes for entry in shanghaitech(smaller)["test"])
 
 
 def test_a_shanghaitech_image_with_nobody_has_an_empty_array(tmp_path):

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +18,8 @@ UCF50_FOLDS = 5
 
 _UCF50_IMAGES = 50
 _SHANGHAITECH: dict[SplitName, str] = {"train": "train_data", "test": "test_data"}
+_OFFICIAL_PART_A = {"train": 300, "test": 182}  # images
+_IN_TRAIN = {f"IMG_{number}" for number in (40, 82, 98, 142, 173, 181)}
 _QNRF: dict[SplitName, str] = {"train": "Train", "test": "Test"}
 
 _Attributes = Mapping[str, str | int | float]
@@ -28,13 +31,22 @@ def is_shanghaitech(root: Path) -> bool:
 
 
 def shanghaitech(root: Path) -> Entries:
-    """ShanghaiTech part A or B: `train_data|test_data/{images/IMG_n.jpg, ground-truth|ground_truth/GT_IMG_n.mat}`."""
+    """ShanghaiTech part A or B: `train_data|test_data/{images/IMG_n.jpg, ground-truth|ground_truth/GT_IMG_n.mat}`.
+
+    Six of the official part A's test images have near-duplicates in train; their attribute `in_train` is "yes", so that
+    figures without them are those of the group "no".
+    """
     splits: Entries = {}
     for split, name in _SHANGHAITECH.items():
         if (folder := root / name).is_dir():
             annotations = _files(folder / "ground-truth", r"GT_(.+)\.mat")
             annotations |= _files(folder / "ground_truth", r"GT_(.+)\.mat")
             splits[split] = _paired(folder / "images", annotations, _shanghaitech_points)
+    if {split: len(entries) for split, entries in splits.items()} == _OFFICIAL_PART_A:
+        splits["test"] = [
+            replace(entry, attributes={"in_train": "yes" if entry.image.stem in _IN_TRAIN else "no"})
+            for entry in splits["test"]
+        ]
     return splits
 
 
