@@ -36,7 +36,7 @@ def write_table(folder: Path, experiments: Sequence[Record], records: Sequence[R
 def _section(experiment: Record, records: Sequence[Record], data: Path | None) -> str:
     tested = any("test_mae" in record for record in records)
     heads = ["", "epochs", "minutes", "validation MAE", *(["test MAE", "test RMSE"] if tested else [])]
-    lines = [f"## {experiment['title']}", "", experiment["note"], ""]
+    lines = [f"## {experiment['title']}", "", experiment["note"].strip(), ""]
     lines += [f"Recipe `{experiment['recipe']}`. First command: `{records[0]['command']}`", ""]
     lines += ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     naive = [f"{records[0]['val_mean_mae']:.1f}"]
