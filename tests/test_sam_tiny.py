@@ -38,5 +38,6 @@ def test_the_demo_adapter_counts_the_shipped_pictures(monkeypatch, tmp_path):
     counter = load(find_adapter("adapters/demo"))
     heads = {"plaza": 20, "lawn": 169, "street": 196}  # as annotated by the scenes' painter
     for image in expand(["adapters/demo/examples"]):
-        assert abs(counter.count(image).count - heads.pop(image.stem)) < 0.3 * 196, image
+        actual = heads.pop(image.stem)
+        assert abs(counter.count(image).count - actual) < 10 + 0.35 * actual, image
     assert not heads
