@@ -68,9 +68,10 @@ def _spread(records: Sequence[Record], key: str) -> str:
 
 def _plot(experiment: Record, records: Sequence[Record], path: Path) -> None:
     """Validation MAE against the rows' `x`, one line per `line`; a band from the lowest to the highest seed."""
-    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
 
-    figure, axes = plt.subplots(figsize=(5, 3.4), dpi=200)
+    figure = Figure(figsize=(5, 3.4), dpi=200)
+    axes = figure.subplots()
     for number, line in enumerate(dict.fromkeys(row["line"] for row in experiment["rows"])):
         found = {
             row["x"]: [record["val_mae"] for record in records if record["row"] == row["label"]]
@@ -78,7 +79,7 @@ def _plot(experiment: Record, records: Sequence[Record], path: Path) -> None:
             if row["line"] == line
         }
         drawn = {x: values for x, values in found.items() if values}
-        axes.plot(drawn, [mean(values) for values in drawn.values()], marker="os"[number % 2], label=line)
+        axes.plot(list(drawn), [mean(values) for values in drawn.values()], marker="os"[number % 2], label=line)
         axes.fill_between(list(drawn), [min(v) for v in drawn.values()], [max(v) for v in drawn.values()], alpha=0.15)
     axes.set(xlabel="annotation noise in % of the box", ylabel="validation MAE (heads)", ylim=(0, None))
     axes.spines[["top", "right"]].set_visible(False)
@@ -86,7 +87,6 @@ def _plot(experiment: Record, records: Sequence[Record], path: Path) -> None:
     axes.legend(frameon=False)
     figure.tight_layout()
     figure.savefig(path)
-    plt.close(figure)
 
 
 def _predicting_the_mean(folder: Path) -> tuple[float, float]:

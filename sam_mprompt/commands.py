@@ -154,7 +154,9 @@ def compare_adapters(first: str, second: str, paths: Sequence[str], *, out: Path
     save_image(out, sheet)
     if without:
         messages.print(f"No masks: {' and '.join(without)} kept no segmenter (only runs do).", soft_wrap=True)
-    table = Table("image", first, second, box=None, header_style="bold", pad_edge=False)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("image", first, second):
+        table.add_column(column, overflow="fold")
     for image, one, other in counts:
         table.add_row(str(image), f"{one:.1f}", f"{other:.1f}")
     Console().print(table)
