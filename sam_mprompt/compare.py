@@ -41,6 +41,7 @@ def compare(
     counters = [load(name, device=device) for name in (first, second)]
     runs = [run_of(name, device) for name in (first, second)]
     without = [name for name, run in zip((first, second), runs, strict=True) if run is None]
+    kept = [run for run in runs if run is not None]
     rows, counts = [], []
     for done, path in enumerate(images, start=1):
         image = read_image(path)
@@ -48,7 +49,6 @@ def compare(
         shown = fit_within(image, _SIDE)
         panels = [shown, *density_panels(shown, [result.density for result in results])]
         titles = [path.name, *(f"{name}: {r.count:,.1f}" for name, r in zip((first, second), results, strict=True))]
-        kept = [run for run in runs if run is not None]
         if not without:
             masks = [_mask(run.predict(image), shown) for run in kept]
             panels.append(mask_difference(shown, masks[0], masks[1]))

@@ -30,6 +30,7 @@ class Muon(AdamW):
     def __init__(self, groups: list[dict[str, Any]], **options: Any) -> None:
         super().__init__([{"orthogonal": False} | group for group in groups], **options)
 
+    # Ignored below: torch declares `step` as two overloads, which one signature with an optional closure serves.
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """Take one step; matrices' gradients are used up, so that AdamW's own step passes them over."""

@@ -45,9 +45,7 @@ def overlay(
     picture = np.empty_like(image)
     for top in range(0, len(image), _STRIP):  # in strips, as floats of a whole large photograph would fill the memory
         rows = slice(top, top + _STRIP)
-        opacity = (0.9 * np.sqrt(level[rows]))[..., None]
-        colours = _colours(_DARKEST + (1 - _DARKEST) * level[rows])
-        picture[rows] = _bytes(_dim(image[rows]) * (1 - opacity) + colours * opacity)
+        picture[rows] = _glowing(image[rows], level[rows])
     if points is not None:
         picture = draw_points(picture, points, colour=_WHITE)
     return picture if count is None else caption(picture, f"{count:,.1f} heads")
@@ -110,12 +108,7 @@ def density_panels(image: ByteImage, densities: list[FloatArray]) -> list[ByteIm
     # Per pixel: cells of different sizes hold different shares of a head.
     heats = [_heat(density, size) * (density.size / (size[0] * size[1])) for density in densities]
     peak = max(_peak(heat) for heat in heats)
-    panels = []
-    for heat in heats:
-        level = _level(heat, peak)
-        opacity = (0.9 * np.sqrt(level))[..., None]
-        panels.append(_bytes(_dim(image) * (1 - opacity) + _colours(_DARKEST + (1 - _DARKEST) * level) * opacity))
-    return panels
+    return [_glowing(image, _level(heat, peak)) for heat in heats]
 
 
 def mask_difference(image: ByteImage, first: NDArray[np.bool_], second: NDArray[np.bool_]) -> ByteImage:
@@ -220,6 +213,12 @@ def _colours(level: FloatArray) -> FloatArray:
     """Return float32 RGB (H, W, 3) in 0..255 of levels in [0, 1]."""
     bgr = cv2.applyColorMap(_bytes(level * 255), cv2.COLORMAP_INFERNO)
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB).astype(np.float32)
+
+
+def _glowing(image: ByteImage, level: FloatArray) -> ByteImage:
+    """Return the dimmed image under the colours of levels (H, W) in [0, 1], the more opaque the higher."""
+    opacity = (0.9 * np.sqrt(level))[..., None]
+    return _bytes(_dim(image) * (1 - opacity) + _colours(_DARKEST + (1 - _DARKEST) * level) * opacity)
 
 
 def _dim(image: ByteImage) -> FloatArray:
