@@ -244,6 +244,23 @@ def check_base(adapter: AdapterFolder, base: Base) -> None:
         )
 
 
+def start_from(adapter: AdapterFolder, built: BuiltCounter, recipe: Recipe) -> None:
+    """Put an adapter's weights into a counter about to be trained; the segmenter, which no adapter has, stays new.
+
+    Raises:
+        RequestError: another base, or `recipe` builds other prompt modules or heads than the adapter's own.
+    """
+    theirs, ours = adapter.recipe.tuning.method, recipe.tuning.method
+    if theirs != ours:
+        raise RequestError(
+            f"train.start: expected an adapter of tuning.method = '{ours}' as the recipe's, '{adapter.path}' has "
+            f"'{theirs}'. Start from another adapter, or with --set tuning.method={theirs}."
+        )
+    if not adapter.info.native:
+        check_base(adapter, built.base)
+    fill(built.counter, adapter, "default")
+
+
 def fill(counter: CrowdCounter, adapter: AdapterFolder, name: str) -> None:
     """Put an adapter's tensors into the encoder's adapter `name` and into the counter's heads, all or nothing.
 
@@ -252,7 +269,9 @@ def fill(counter: CrowdCounter, adapter: AdapterFolder, name: str) -> None:
     """
     prompts = {key: tensor for key, tensor in adapter.tensors.items() if key.startswith(_OF_PEFT)}
     heads = {key: tensor for key, tensor in adapter.tensors.items() if not key.startswith(_OF_PEFT)}
-    own = counter.state_dict() if adapter.info.native else counter.head_state()
+    own = counter.head_state()
+    if adapter.info.native:
+        own |= {f"encoder.{key}": tensor for key, tensor in counter.encoder.state_dict().items()}
     check_against({_HEADS + key: tensor.shape for key, tensor in own.items()}, heads, f"'{adapter.path / TENSORS}'")
     if adapter.config is not None:
         load_adapter_state(counter.encoder, prompts, name, f"'{adapter.path / TENSORS}'")

@@ -215,6 +215,41 @@ def masks(
     write_masks(source, data, out, data_format=data_format, dilation=dilation, run=run, base=base, device=device)
 
 
+@app.command(epilog="Example: `sam-mprompt ablate --rows table2 --recipe sha --data data/part_A --seeds 3 --test`")
+def ablate(
+    recipe: Annotated[str, typer.Option(metavar="NAME|FILE", help="The recipe that all rows vary.")],
+    rows: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="table2, table3, table4 or figure8 of the paper, or a TOML file.")
+    ] = "table2",
+    data: Annotated[Path | None, typer.Option(metavar="DIR", help="Dataset folder instead of the recipe's.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each row, with seeds 0, 1, ...")] = 1,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder; by default runs/ablate/ROWS-RECIPE.")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key in all rows; repeatable.")
+    ] = None,
+    test: Annotated[bool, typer.Option("--test", help="Also count the test split, once per run, at its end.")] = False,
+    minutes: Annotated[float, typer.Option(min=0, help="Start no run after this time.")] = float("inf"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one record per run as JSON.")] = False,
+) -> None:
+    """Train a recipe in the variants of a table, and write the table beside the paper's figures, a CSV and a plot.
+
+    What is done is not done again: the same command goes on where it was stopped, also within a run.
+    """
+    from .ablate import ablate as run
+
+    run(
+        rows,
+        recipe,
+        data=data,
+        seeds=seeds,
+        settings=overrides or (),
+        out=out,
+        test=test,
+        minutes=minutes,
+        as_json=as_json,
+    )
+
+
 @app.command(epilog="Example: `sam-mprompt pretrain --recipe sam-tiny --set train.minutes=120`")
 def pretrain(
     recipe: Annotated[str, typer.Option(metavar="NAME|FILE", help="Recipe in recipes/pretrain, or a TOML file.")],

@@ -52,12 +52,13 @@ def context_loss(predicted_density: Tensor, mask_logits: Tensor) -> Tensor:
     """A surrogate of Eq. 3 with a gradient, a scalar in [-1, 0]: minus the share of predicted heads inside the mask.
 
     Eq. 3 counts binarised cells, through which nothing flows back. Here the predicted density (float (B, 1, h, w),
-    heads per cell) is weighed instead of counted, and the mask B(m_hat) (logits above 0) is held fixed, so that the
-    segmenter prompts the regressor and not the other way. Below one predicted head the sum is taken as one: an empty
-    crop has no say.
+    heads per cell) is weighed instead of counted, by the probability sigmoid(m_hat) instead of its binarisation, so
+    that a segmenter that is not sure of anything yet moves nothing: heads that it does not know would be erased
+    otherwise. The mask is held fixed: the segmenter prompts the regressor and not the other way. Below one predicted
+    head the sum is taken as one: an empty crop has no say.
     """
-    mask = mask_logits.detach() > 0
-    return -(predicted_density * mask).sum() / predicted_density.sum().clamp(min=1.0)
+    probability = mask_logits.detach().sigmoid()
+    return -(predicted_density * probability).sum() / predicted_density.sum().clamp(min=1.0)
 
 
 class MutualPromptLoss:

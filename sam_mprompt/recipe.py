@@ -58,6 +58,7 @@ class DataRecipe(Section):
     random_scale: tuple[PositiveFloat, PositiveFloat] = Field((1.0, 1.0), description="range of a crop's random zoom")
     flip: Share = Field(0.5, description="probability of a horizontal flip")
     jitter: Share = Field(0.2, description="strength of the random brightness, contrast and saturation")
+    annotation_noise: Share = Field(0.0, description="train's points and boxes move by up to this share of a head")
 
 
 class SyntheticRecipe(Section):
@@ -67,7 +68,6 @@ class SyntheticRecipe(Section):
     val: PositiveInt = Field(48, description="fixed scenes for validation")
     size: PositiveInt = Field(448, description="side of a square scene in pixels")
     max_heads: Count = Field(600, description="most heads in a scene")
-    annotation_noise: Share = Field(0.0, description="train's points and boxes move by up to this share")
 
 
 class TargetRecipe(Section):
@@ -144,6 +144,7 @@ class LossRecipe(Section):
 class TrainRecipe(Section):
     """The optimisation."""
 
+    start: str = Field("", description="adapter whose prompt modules and regressor training starts from; empty: none")
     epochs: PositiveInt = 700
     batch_size: PositiveInt = Field(16, description="crops per optimizer step and process, before accumulation")
     accumulate: PositiveInt = Field(1, description="batches whose gradients are added before a step")
@@ -257,7 +258,7 @@ def _tuples(value: Any) -> Any:
     """TOML only has lists where the strict schema wants tuples; `tuning.options` keeps its lists."""
     if isinstance(value, dict):
         return {key: item if key == "options" else _tuples(item) for key, item in value.items()}
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
 
 
 def _apply(table: dict[str, Any], override: str) -> None:

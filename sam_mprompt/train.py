@@ -18,13 +18,14 @@ from rich.console import Console
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from .artifacts import write_adapter
+from .artifacts import read_adapter, start_from, write_adapter
 from .data.dataset import Batch, CropDataset, EpochBatches, collate
 from .data.sources import geometry_of, open_split
 from .ema import MovingAverage
 from .errors import WorkError
 from .evaluate import Metrics
 from .files import write_text
+from .find import find_adapter
 from .models.build import BuiltCounter, build_counter
 from .mutual import MutualPromptLoss
 from .recipe import Recipe
@@ -57,6 +58,8 @@ class Trainer:
         set_seed(train.seed)
         self.built: BuiltCounter = build_counter(recipe, segmenter=recipe.loss.segmentation > 0)
         self.counter = self.built.counter
+        if train.start and not resume:
+            start_from(read_adapter(find_adapter(train.start)), self.built, recipe)
         self.loss = MutualPromptLoss(recipe.loss, stride=self.counter.stride)
         self.batches = EpochBatches(
             len(self.data.source),

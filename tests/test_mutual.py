@@ -42,8 +42,17 @@ def test_eq_3_counts_binarised_cells():
 
 
 def test_the_surrogate_is_minus_the_share_of_heads_inside_the_mask():
-    predicted, logits = maps([3.0, 1.0], [0.0, 0.0]), maps([1.0, -1.0], [1.0, 1.0])
-    assert float(context_loss(predicted, logits)) == pytest.approx(-0.75)
+    predicted, sure = maps([3.0, 1.0], [0.0, 0.0]), maps([50.0, -50.0], [50.0, 50.0])
+    assert float(context_loss(predicted, sure)) == pytest.approx(-0.75)
+    unsure = maps([0.0, 0.0], [0.0, 0.0])
+    assert float(context_loss(predicted, unsure)) == pytest.approx(-0.5)
+
+
+def test_a_segmenter_that_is_sure_of_nothing_moves_nothing():
+    predicted = torch.tensor([[[[3.0, 1.0]]]], requires_grad=True)
+    context_loss(predicted, torch.full((1, 1, 1, 2), -0.3)).backward()
+    assert predicted.grad is not None
+    assert predicted.grad.abs().max() < 1e-6
 
 
 def test_context_prompts_move_density_into_the_mask_and_leave_the_mask_alone():

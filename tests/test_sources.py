@@ -65,7 +65,7 @@ def test_validation_scenes_are_the_same_for_every_seed_and_train_draws_new_ones_
 
 def test_annotation_noise_moves_train_and_never_val():
     def points(split, noise):
-        table = {"data": {"format": "synthetic"}, "synthetic": {"size": 128, "annotation_noise": noise}}
+        table = {"data": {"format": "synthetic", "annotation_noise": noise}, "synthetic": {"size": 128}}
         source = open_split(parse_recipe(table, source="test"), split, None).source
         return np.concatenate([source.frame(0, index).points for index in range(6)])
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from sam_mprompt.adapter_files import read_tensors
-from sam_mprompt.artifacts import load_adapter, read_adapter
+from sam_mprompt.artifacts import load_adapter, read_adapter, write_adapter
 from sam_mprompt.data.image import read_image
 from sam_mprompt.ema import MovingAverage, trained_tensors
 from sam_mprompt.errors import RequestError, WorkError
@@ -116,6 +116,33 @@ def test_a_native_recipe_trains_everything_and_its_folder_holds_the_whole_model(
     assert any(name.startswith("counter.encoder.") for name in adapter.tensors)
     assert "whole model" in (tmp_path / "run" / "adapter" / "README.md").read_text()
     load_adapter(adapter)
+
+
+@pytest.mark.parametrize("kind", [[], ["tuning.method=full", "model.gate=segmenter"]])
+def test_training_starts_from_an_adapters_weights(tmp_path, tiny_recipe, crowd_folder, kind):
+    trainer(tiny_recipe, crowd_folder, tmp_path / "first", "train.epochs=1", *kind).train()
+    given = read_adapter(tmp_path / "first" / "adapter").tensors
+    started = trainer(tiny_recipe, crowd_folder, tmp_path / "second", f"train.start={tmp_path / 'first'}", *kind)
+    write_adapter(tmp_path / "start", started.built, started.recipe, metrics={})
+    written = read_adapter(tmp_path / "start").tensors
+    assert written.keys() == given.keys()
+    assert all(torch.equal(written[name], given[name]) for name in given)
+    assert started.counter.segmenter is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("tuning.method=lora", "train.start: expected an adapter of tuning.method = 'lora'"),
+        ("tuning.bottleneck=4", "reshaped"),
+        ("model.stem_channels=8", "missing"),
+    ],
+)
+def test_starting_from_an_adapter_of_another_shape_is_refused(
+    tmp_path, trained_run, tiny_recipe, crowd_folder, change, message
+):
+    with pytest.raises(RequestError, match=message):
+        trainer(tiny_recipe, crowd_folder, tmp_path / "run", f"train.start={trained_run}", change)
 
 
 def test_the_same_seed_gives_the_same_weights(tmp_path, tiny_recipe, crowd_folder):

@@ -2,15 +2,18 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol
+
+import numpy as np
 
 from ..errors import RequestError
 from ..geometry import Geometry, resize_image
 from ..recipe import Recipe, SyntheticRecipe
 from ..targets import context_radius
+from .annotation_noise import disturbed_boxes, disturbed_points, heads_of
 from .augment import Frame
 from .image import ByteImage, read_image
 from .mask_files import mask_path, read_mask
@@ -177,7 +180,7 @@ def open_split(recipe: Recipe, split: Literal["train", "val"], root: Path | None
     if root is None:
         scenes, train = recipe.synthetic, split == "train"
         seed = recipe.train.seed if train else _VALIDATION_SEED
-        noise = scenes.annotation_noise if train else 0.0
+        noise = recipe.data.annotation_noise if train else 0.0
         length = scenes.train if train else scenes.val
         return OpenedData(SyntheticSource(scenes, length, seed=seed, fresh=train, noise=noise, context_k=k), None)
     data = recipe.data
@@ -190,6 +193,12 @@ def open_split(recipe: Recipe, split: Literal["train", "val"], root: Path | None
             f"targets.pseudo_mask = 'boxes' needs head boxes, and the {data.format} data in '{root}' has none. "
             "Use --set targets.pseudo_mask=points."
         )
+    if split == "train" and data.annotation_noise > 0:
+        samples = [
+            _hastily_annotated(sample, sample.points, recipe, index)
+            for index, sample in enumerate(samples)
+            if sample.points is not None
+        ]
     mask_of = None
     if recipe.targets.pseudo_mask == "files":
         folder = Path(recipe.targets.masks)
@@ -197,3 +206,14 @@ def open_split(recipe: Recipe, split: Literal["train", "val"], root: Path | None
             raise RequestError(f"targets.masks: no folder '{folder}'. Make it with 'sam-mprompt masks --out {folder}'.")
         mask_of = partial(mask_path, folder, root=root)
     return OpenedData(DiskSource(samples, geometry_of(recipe), context_k=k, mask_of=mask_of), found.problems)
+
+
+def _hastily_annotated(sample: Sample, points: FloatArray, recipe: Recipe, index: int) -> Sample:
+    """Disturb an annotation by data.annotation_noise; a head without a box reaches to targets.point_dilation."""
+    noise, boxes = recipe.data.annotation_noise, sample.boxes
+    rng = np.random.default_rng([recipe.train.seed, index])
+    heads = heads_of(points, boxes, radius=recipe.targets.point_dilation)
+    moved = disturbed_points(points, heads, sample.size, noise, rng)
+    return replace(
+        sample, points=moved, boxes=None if boxes is None else disturbed_boxes(boxes, sample.size, noise, rng)
+    )

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..errors import RequestError, did_you_mean
 from ..files import replacing
+from .annotation_noise import disturbed_boxes, disturbed_points
 from .entries import SPLIT_NAMES
 from .sample import FloatArray
 from .scenes.camera import photograph
@@ -93,7 +94,9 @@ def crowd_scene(
     kept = (visible >= MIN_VISIBLE * areas) & (centres >= 0).all(1) & (centres < limits).all(1)
     mask = np.concatenate([[False], kept])[labels]
     boxes = np.clip(whole[kept], 0, np.tile(limits, 2))
-    points, boxes = _disturbed(np.random.default_rng([seed, index, 1]), centres[kept], boxes, size, annotation_noise)
+    hasty = np.random.default_rng([seed, index, 1])
+    points = disturbed_points(centres[kept], boxes, size, annotation_noise, hasty)
+    boxes = disturbed_boxes(boxes, size, annotation_noise, hasty)
     return Scene(photograph(rng, image, skyline=view.wall), points, boxes, mask)
 
 
@@ -168,22 +171,3 @@ def _check(seed: int, index: int, size: tuple[int, int], max_heads: int, annotat
         raise RequestError(f"Expected max_heads between 0 and {MOST_HEADS}, got {max_heads}. The default is 600.")
     if not 0 <= annotation_noise <= 1:
         raise RequestError(f"Expected annotation_noise between 0 and 1, got {annotation_noise}. The paper goes to 0.5.")
-
-
-def _disturbed(
-    rng: np.random.Generator,
-    points: NDArray[np.floating],
-    boxes: NDArray[np.floating],
-    size: tuple[int, int],
-    noise: float,
-) -> tuple[FloatArray, FloatArray]:
-    """Points and boxes of a hasty annotator (see `crowd_scene`), in the image, each box at least a pixel wide."""
-    within = boxes[:, :2] + rng.random(points.shape) * (boxes[:, 2:] - boxes[:, :2])
-    moved = points + noise * (within - points)
-    shift = noise * rng.uniform(-1, 1, boxes.shape) * (boxes[:, 3:] - boxes[:, 1:2])
-    sides = np.sort((boxes + shift).reshape(-1, 2, 2), axis=1)  # sides that crossed swap their names
-    limits = np.array(size[::-1], np.float32)
-    low = np.clip(sides[:, 0], 0, limits - 1)
-    high = np.clip(sides[:, 1], low + 1, limits)
-    inside = np.minimum(moved.astype(np.float32), np.nextafter(limits, np.float32(0)))
-    return inside, np.concatenate([low, high], axis=1).astype(np.float32)

@@ -1,0 +1,48 @@
+"""The command `ablate`: train what is not done yet, and keep the report of all that is."""
+
+import json
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from .ablation import load_ablation, perform, plan, read_records
+from .ablation_report import plot, write_tables
+
+
+def ablate(
+    rows: str,
+    recipe: str,
+    *,
+    data: Path | None,
+    seeds: int,
+    settings: Sequence[str],
+    out: Path | None,
+    test: bool,
+    minutes: float,
+    as_json: bool,
+) -> None:
+    """Train the runs of an ablation that its folder has no record of; the report grows with every run.
+
+    Raises:
+        RequestError: no such rows or recipe, a faulty setting, data or base that cannot be had.
+        WorkError: in the end, when runs failed.
+        Interrupted: stopped on request; the same command goes on.
+    """
+    ablation = load_ablation(rows)
+    folder = out or Path("runs") / "ablate" / f"{ablation.name}-{Path(recipe).stem}"
+    runs = plan(ablation, recipe, seeds={row.label: seeds for row in ablation.rows}, settings=settings, out=folder)
+    messages, records = Console(stderr=True), folder / "records.jsonl"
+    drawn = find_spec("matplotlib") is not None
+    for _ in perform(runs, records, data=data, test=test, console=messages, minutes=minutes):
+        write_tables(folder, ablation, read_records(records), recipe)
+    found = read_records(records)
+    table = write_tables(folder, ablation, found, recipe)
+    if found and drawn:
+        plot(ablation, found, folder / "plot.png")
+    typer.echo(json.dumps([record.model_dump() for record in found], indent=2) if as_json else table)
+    messages.print(f"{len(found)} of {len(runs)} runs are done: {folder}", highlight=False, soft_wrap=True)
+    if not drawn:
+        messages.print("No plot was drawn: pip install 'sam-mprompt[plots]'.", markup=False, highlight=False)

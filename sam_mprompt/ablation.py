@@ -1,0 +1,265 @@
+"""Ablations: one recipe trained in several variants and seeds, a record per run; whatever is done is not done again."""
+
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from rich.console import Console
+
+from .data.readers import read_split
+from .data.sources import data_root
+from .errors import RequestError, WorkError
+from .evaluate import evaluate
+from .finetune import FinetuneResult, finetune, prepare_run
+from .loading import load
+from .recipe import Recipe, Section, find_recipe, load_recipe, read_recipe
+from .resources import bundled
+
+_FOLDER = "ablation"
+
+
+class Row(Section):
+    """A variant of a recipe.
+
+    Attributes:
+        label: what the table calls it.
+        set: the `KEY=VALUE` that make it; {seed} and {dataset} stand for the seed and the recipe's dataset.
+        line, x: where a plot shows it: a line's name and a place on the x axis.
+        paper: MAE that the paper gives, by dataset ("sha", "shb", "qnrf", "nwpu").
+    """
+
+    label: str
+    set: tuple[str, ...] = ()
+    line: str = ""
+    x: float | None = None
+    paper: dict[str, float] = Field(default_factory=dict)
+
+
+class Ablation(Section):
+    """The rows of a table, as a file of recipes/ablation holds them. `name` is the file's stem."""
+
+    name: str = "custom"
+    title: str
+    note: str = ""
+    x_label: str = ""
+    rows: Annotated[tuple[Row, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _rows_are_told_apart(self) -> Self:
+        labels = [row.label for row in self.rows]
+        if twice := sorted({label for label in labels if labels.count(label) > 1}):
+            raise ValueError(f"every row needs a label of its own, twice: {', '.join(twice)}")
+        if {row.x is None for row in self.rows} == {True, False}:
+            raise ValueError("either every row has an x, or none")
+        return self
+
+
+class Record(BaseModel):
+    """What a finished run is remembered by; errors are in heads per image.
+
+    Attributes:
+        row, seed: which run.
+        command: the training, with DIR for the folder of the dataset.
+        machine: kind of machine and number of threads.
+        epochs, seconds: length of the training.
+        best_epoch, val_mae, val_rmse: chosen on validation.
+        val_mean_mae: validation MAE of predicting the training images' mean.
+        trainable, total: numbers of parameters while training.
+        test_mae, test_rmse: on the test split, counted once after training, or None.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    row: str
+    seed: int
+    command: str
+    machine: str
+    epochs: int
+    seconds: float
+    best_epoch: int
+    val_mae: float
+    val_rmse: float
+    val_mean_mae: float
+    trainable: int
+    total: int
+    test_mae: float | None = None
+    test_rmse: float | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: a row with one seed; `on_disk` unless its crowds are procedural."""
+
+    row: Row
+    seed: int
+    recipe: str
+    settings: tuple[str, ...]
+    folder: Path
+    on_disk: bool
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What makes a run the same run."""
+        return self.row.label, self.seed
+
+    @property
+    def overrides(self) -> list[str]:
+        """All `--set` of the training."""
+        known = {"{seed}": str(self.seed), "{dataset}": dataset_of(self.recipe)}
+        sets = [*self.settings, *self.row.set, f"train.seed={self.seed}"]
+        for name, value in known.items():
+            sets = [text.replace(name, value) for text in sets]
+        return sets
+
+    @property
+    def command(self) -> str:
+        """The training as one would type it."""
+        sets = " ".join(f"--set '{text}'" if set(text) & set(" \"'[") else f"--set {text}" for text in self.overrides)
+        place = "--data DIR " if self.on_disk else ""
+        return f"sam-mprompt finetune --recipe {self.recipe} {place}--out {self.folder.as_posix()} {sets}"
+
+
+def load_ablation(name_or_file: str | Path) -> Ablation:
+    """Read rows by name ("table2") or file. Raises RequestError as `load_recipe` does."""
+    folders = (Path("recipes") / _FOLDER, bundled("recipes") / _FOLDER)
+    return read_recipe(find_recipe(str(name_or_file), folders), (), Ablation)
+
+
+def dataset_of(recipe: str) -> str:
+    """Return the dataset in a recipe's name: "sha" for "sha-tiny"."""
+    return Path(recipe).stem.split("-")[0]
+
+
+def plan(ablation: Ablation, recipe: str, *, seeds: dict[str, int], settings: Sequence[str], out: Path) -> list[Run]:
+    """List all runs, the first seed of every row before the second of any.
+
+    Args:
+        ablation: the rows.
+        recipe: name or file of the recipe that all share.
+        seeds: how many seeds each row gets, by label.
+        settings: `KEY=VALUE` for all rows.
+        out: the runs' folders are made in it.
+
+    Raises:
+        RequestError: a row is no valid recipe; nothing was trained then.
+    """
+    on_disk = load_recipe(recipe).data.format != "synthetic"
+    runs = [
+        Run(row, seed, recipe, tuple(settings), out / f"{_slug(row.label)}-{seed}", on_disk)
+        for row in ablation.rows
+        for seed in range(seeds[row.label])
+    ]
+    for run in runs:
+        load_recipe(recipe, run.overrides)
+    return sorted(runs, key=lambda run: run.seed)
+
+
+def perform(
+    runs: Sequence[Run],
+    records: Path,
+    *,
+    data: Path | None,
+    test: bool,
+    console: Console,
+    minutes: float = float("inf"),
+) -> Iterator[Record]:
+    """Train every run that `records` does not hold yet, append its record there, and yield it.
+
+    A run that was cut is resumed. One that fails while working (a loss that became NaN) is reported and passed over.
+
+    Args:
+        runs: from `plan`.
+        records: a file of JSON lines.
+        data: the dataset's folder, or None for the recipe's own.
+        test: count the test split too, once per run, after training.
+        console: of stderr.
+        minutes: no run is started after this time.
+
+    Raises:
+        RequestError: data or base that cannot be had, or `records` of other trainings.
+        WorkError: in the end, when runs failed.
+        Interrupted: stopped on request, with the state saved.
+    """
+    started, failed = time.monotonic(), 0
+    done = {(record.row, record.seed): record.command for record in read_records(records)}
+    for run in runs:
+        if done.get(run.key, run.command) != run.command:
+            raise RequestError(
+                f"'{records}' holds {run.row.label}, seed {run.seed} of another training: {done[run.key]}\n"
+                "Give another folder with --out."
+            )
+    for run in (run for run in runs if run.key not in done):
+        if time.monotonic() - started > 60 * minutes:
+            break
+        console.print(f"{run.row.label}, seed {run.seed}: {run.folder}", highlight=False)
+        try:
+            record = _train(run, data, test=test, console=console)
+        except WorkError as error:
+            failed += 1
+            console.print(f"{run.row.label}, seed {run.seed} failed: {error}", markup=False, highlight=False)
+            continue
+        records.parent.mkdir(parents=True, exist_ok=True)
+        with records.open("a", encoding="utf-8") as file:
+            file.write(record.model_dump_json(exclude_none=True) + "\n")
+        yield record
+    if failed:
+        raise WorkError(f"{failed} of {len(runs)} runs failed, see above; the others are in '{records}'.")
+
+
+def read_records(path: Path) -> list[Record]:
+    """Return the records of a file, none when there is no file. Raises RequestError for a damaged line."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    try:
+        return [Record.model_validate_json(line) for line in lines]
+    except ValidationError as error:
+        raise RequestError(f"'{path}' is not what 'ablate' wrote: {error.errors()[0]['msg']}.") from error
+
+
+def _train(run: Run, data: Path | None, *, test: bool, console: Console) -> Record:
+    resume = (run.folder / "state").is_dir()
+    recipe, folder = prepare_run(run.recipe, run.overrides, run.folder, resume=resume)
+    result = finetune(recipe, data=data, run=folder, resume=resume, console=console)
+    if result is None:
+        raise RequestError("'ablate' runs in one process: start it without a launcher.")
+    log = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    best = next(line for line in log if line["epoch"] == result.epoch)
+    mae, rmse = _count_test(result, recipe, data) if test else (None, None)
+    return Record(
+        row=run.row.label,
+        seed=run.seed,
+        command=run.command,
+        machine=f"{platform.machine()}, {os.environ.get('OMP_NUM_THREADS', os.cpu_count())} CPU threads",
+        epochs=log[-1]["epoch"],
+        seconds=round(log[-1]["seconds"], 1),
+        best_epoch=result.epoch,
+        val_mae=best["val_mae"],
+        val_rmse=best["val_rmse"],
+        val_mean_mae=result.mean_mae,
+        trainable=result.trainable,
+        total=result.total,
+        test_mae=mae,
+        test_rmse=rmse,
+    )
+
+
+def _count_test(result: FinetuneResult, recipe: Recipe, data: Path | None) -> tuple[float, float]:
+    """Return MAE and RMSE on the test split, which nothing before has looked at."""
+    if recipe.data.format == "synthetic":
+        raise RequestError("Procedural crowds have no test split: leave out --test.")
+    root = data_root(recipe, data)
+    samples = read_split(root, "test", format=recipe.data.format, fold=recipe.data.fold).samples
+    counter = load(result.adapter)
+    metrics = evaluate(counter.count, samples).metrics
+    if metrics is None:
+        raise RequestError(f"The test split of '{root}' has no annotations: leave out --test.")
+    return metrics.mae, metrics.rmse
+
+
+def _slug(label: str) -> str:
+    return "-".join("".join(c if c.isalnum() else " " for c in label).split())

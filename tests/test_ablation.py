@@ -1,0 +1,199 @@
+import csv
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from sam_mprompt import ablation as module
+from sam_mprompt.ablation import Ablation, Record, dataset_of, load_ablation, perform, plan, read_records
+from sam_mprompt.ablation_report import csv_text, markdown, plot
+from sam_mprompt.errors import RequestError, WorkError
+from sam_mprompt.recipe import load_recipe, recipe_files
+from sam_mprompt.resources import bundled
+
+QUIET = Console(quiet=True)
+ROWS = """
+title = "Two rows"
+[[rows]]
+label = "regressor only"
+set = ["loss.segmentation=0.0", "loss.context=0.0"]
+paper = { tiny = 59.4 }
+[[rows]]
+label = "all"
+"""
+
+
+@pytest.fixture
+def two_rows(tmp_path):
+    path = tmp_path / "two.toml"
+    path.write_text(ROWS)
+    return path
+
+
+def record(row, seed, mae, test=None):
+    fixed = {"command": "sam-mprompt finetune", "machine": "m", "epochs": 9, "seconds": 120.0, "best_epoch": 8}
+    figures = {"val_mae": mae, "val_rmse": mae + 1, "val_mean_mae": 91.5, "trainable": 1, "total": 2}
+    tested = {} if test is None else {"test_mae": test, "test_rmse": test + 1}
+    return Record(row=row, seed=seed, **fixed, **figures, **tested)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (bundled("recipes") / "ablation").glob("*.toml")))
+@pytest.mark.parametrize("recipe", ["sha", "sha-hrnet", "sha-tiny", "nwpu"])
+def test_every_row_of_the_papers_tables_is_a_valid_recipe(tmp_path, name, recipe):
+    ablation = load_ablation(name)
+    runs = plan(ablation, recipe, seeds={row.label: 1 for row in ablation.rows}, settings=(), out=tmp_path)
+    assert len({run.folder for run in runs}) == len(ablation.rows)
+    assert not any("{" in text for run in runs for text in run.overrides)
+
+
+def test_the_papers_table_2_is_there_with_its_figures():
+    rows = load_ablation("table2").rows
+    assert [row.paper["sha"] for row in rows] == [59.4, 58.4, 54.8, 53.9, 55.3, 54.1, 52.5]
+    parts = [load_recipe("sha", row.set).loss for row in rows]
+    switched = [(part.segmentation > 0, part.offline, part.online, part.context > 0) for part in parts]
+    assert switched[1:] == [
+        (True, False, False, False),
+        (True, True, False, False),
+        (True, True, True, False),
+        (True, False, False, True),
+        (True, True, False, True),
+        (True, True, True, True),
+    ]
+    assert not switched[0][0]
+
+
+def test_the_first_seed_of_every_row_comes_before_the_second_of_any(tmp_path, two_rows):
+    runs = plan(load_ablation(two_rows), "demo", seeds={"regressor only": 3, "all": 2}, settings=(), out=tmp_path)
+    assert [(run.row.label, run.seed) for run in runs] == [
+        ("regressor only", 0),
+        ("all", 0),
+        ("regressor only", 1),
+        ("all", 1),
+        ("regressor only", 2),
+    ]
+
+
+def test_a_faulty_setting_is_found_before_anything_is_trained(tmp_path, two_rows):
+    with pytest.raises(RequestError, match=r"train\.epoch.*epochs"):
+        plan(
+            load_ablation(two_rows),
+            "demo",
+            seeds={"regressor only": 1, "all": 1},
+            settings=["train.epoch=3"],
+            out=tmp_path,
+        )
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [("[[rows]]\nlabel = 'all'\n", "label of its own"), ("[[rows]]\nlabel = 'x'\nx = 1.0\n", "every row has an x")],
+)
+def test_rows_that_contradict_each_other_are_refused(tmp_path, two_rows, more, message):
+    two_rows.write_text(ROWS + more)
+    with pytest.raises(RequestError, match=message):
+        load_ablation(two_rows)
+
+
+def test_a_misspelt_table_is_suggested():
+    with pytest.raises(RequestError, match="table2"):
+        load_ablation("tabel2")
+
+
+def test_the_dataset_is_the_first_part_of_a_recipes_name():
+    assert [dataset_of(name) for name in ("sha", "shb-tiny", "some/nwpu-hrnet.toml")] == ["sha", "shb", "nwpu"]
+
+
+def test_the_command_trains_all_rows_and_writes_table_csv_and_plot(
+    tmp_path, tiny_recipe, crowd_folder, two_rows, run_cli
+):
+    arguments = ["ablate", "--recipe", tiny_recipe, "--rows", two_rows, "--data", crowd_folder, "--seeds", 2, "--test"]
+    folder = tmp_path / "out"
+    first = run_cli(*arguments, "--out", folder, "--set", "train.epochs=1")
+    assert first.code == 0, first.err
+    lines = (folder / "records.jsonl").read_text().splitlines()
+    assert {(json.loads(line)["row"], json.loads(line)["seed"]) for line in lines} == {
+        (row, seed) for row in ("regressor only", "all") for seed in (0, 1)
+    }
+    assert "test MAE" in first.out
+    assert "| 59.4 |" in first.out
+    assert (folder / "table.md").read_text().strip() == first.out.strip()
+    assert len((folder / "table.csv").read_text().splitlines()) == 5
+    assert (folder / "plot.png").read_bytes().startswith(b"\x89PNG")
+    again = run_cli(*arguments, "--out", folder, "--set", "train.epochs=1", "--json")
+    assert [json.loads(line) for line in lines] == [
+        {key: value for key, value in record.items() if value is not None} for record in json.loads(again.out)
+    ]
+    assert (folder / "records.jsonl").read_text().splitlines() == lines
+
+
+def test_records_of_other_settings_are_not_mixed_in(tmp_path, tiny_recipe, two_rows):
+    ablation = load_ablation(two_rows)
+    (run,) = plan(ablation, str(tiny_recipe), seeds={"regressor only": 0, "all": 1}, settings=(), out=tmp_path)
+    (tmp_path / "records.jsonl").write_text(record("all", 0, 5.0).model_dump_json() + "\n")
+    with pytest.raises(RequestError, match="of another training"):
+        list(perform([run], tmp_path / "records.jsonl", data=None, test=False, console=QUIET))
+
+
+def test_a_run_that_fails_does_not_stop_the_others(tmp_path, tiny_recipe, crowd_folder, two_rows, monkeypatch):
+    train = module._train
+
+    def failing(run, *arguments, **options):
+        if run.row.label == "regressor only":
+            raise WorkError("the loss became NaN")
+        return train(run, *arguments, **options)
+
+    monkeypatch.setattr(module, "_train", failing)
+    runs = plan(
+        load_ablation(two_rows),
+        str(tiny_recipe),
+        seeds={"regressor only": 1, "all": 1},
+        settings=["train.epochs=1"],
+        out=tmp_path,
+    )
+    found = perform(runs, tmp_path / "records.jsonl", data=crowd_folder, test=False, console=QUIET)
+    assert next(found).row == "all"
+    with pytest.raises(WorkError, match="1 of 2 runs failed"):
+        next(found)
+    assert [record.row for record in read_records(tmp_path / "records.jsonl")] == ["all"]
+
+
+def test_no_run_starts_after_the_time_is_over(tmp_path, tiny_recipe, crowd_folder, two_rows):
+    runs = plan(
+        load_ablation(two_rows), str(tiny_recipe), seeds={"regressor only": 1, "all": 1}, settings=(), out=tmp_path
+    )
+    records = tmp_path / "records.jsonl"
+    assert not list(perform(runs, records, data=crowd_folder, test=False, console=QUIET, minutes=0))
+
+
+def test_a_damaged_record_is_refused(tmp_path):
+    (tmp_path / "records.jsonl").write_text('{"row": "all"}\n')
+    with pytest.raises(RequestError, match="not what 'ablate' wrote"):
+        read_records(tmp_path / "records.jsonl")
+
+
+def test_the_table_shows_mean_spread_every_seed_and_the_papers_figure(two_rows):
+    ablation = load_ablation(two_rows)
+    records = [record("all", 1, 24.0, 30.0), record("all", 0, 20.0, 28.0), record("regressor only", 0, 31.0, 33.0)]
+    text = markdown(ablation, records, "tiny", (63.2, 85.7))
+    assert "| predicting the mean of train |  |  | 91.5 | 63.2 | 85.7 |  |" in text
+    assert "| all | 9 | 2.0 | 22.0 ± 2.8 (20.0, 24.0) | 29.0 ± 1.4 (28.0, 30.0) | 30.0 ± 1.4 (29.0, 31.0) |  |" in text
+    assert "| regressor only | 9 | 2.0 | 31.0 | 33.0 | 34.0 | 59.4 |" in text
+    widths = {line.count("|") for line in text.splitlines()}
+    assert len(widths) == 1
+
+
+def test_the_csv_has_a_line_per_run(two_rows):
+    rows = list(csv.DictReader(io.StringIO(csv_text(load_ablation(two_rows), [record("all", 1, 24.0)], "tiny"))))
+    assert [(row["row"], row["seed"], row["val_mae"], row["test_mae"]) for row in rows] == [("all", "1", "24.0", "")]
+
+
+def test_rows_with_an_x_are_drawn_as_lines(tmp_path):
+    rows = [{"label": f"{x} %", "line": "all", "x": float(x)} for x in (0, 50)]
+    ablation = Ablation.model_validate({"title": "t", "rows": rows}, strict=False)
+    plot(ablation, [record("0 %", 0, 20.0), record("50 %", 0, 30.0)], tmp_path / "noise.png")
+    assert (tmp_path / "noise.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_ablations_are_not_listed_as_recipes():
+    assert not {"table2", "figure8"} & recipe_files().keys()
