@@ -225,8 +225,8 @@ def _train(run: Run, data: Path | None, *, test: bool, console: Console) -> Reco
     resume = (run.folder / "state").is_dir()
     recipe, folder = prepare_run(run.recipe, run.overrides, run.folder, resume=resume)
     result = finetune(recipe, data=data, run=folder, resume=resume, console=console)
-    if result is None:
-        raise RequestError("'ablate' runs in one process: start it without a launcher.")
+    if not isinstance(result, FinetuneResult):
+        raise RequestError("'ablate' compares counters, trained in one process: no loss.density = 0, no launcher.")
     log = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     best = next(line for line in log if line["epoch"] == result.epoch)
     mae, rmse = _count_test(result, recipe, data) if test else (None, None)

@@ -1,5 +1,6 @@
 """Finetuning from request to outcome: the recipe, the run folder, the base, the training, the summary."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,34 @@ class FinetuneResult:
         )
 
 
+@dataclass(frozen=True)
+class SegmenterResult:
+    """The outcome of training a segmenter alone (`loss.density = 0`).
+
+    Attributes:
+        run: the run folder; its state holds the segmenter, for `sam-mprompt masks --source segmenter`.
+        val_iou: mean IoU with the validation images' pseudo masks after the last epoch.
+        trainable, total: numbers of parameters while training.
+    """
+
+    run: Path
+    val_iou: float
+    trainable: int
+    total: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return JSON-ready values."""
+        return {**vars(self), "run": str(self.run)}
+
+    def summary(self) -> str:
+        """Return a few lines for the terminal."""
+        return (
+            f"validation mask IoU {self.val_iou:.3f} after the last epoch\n"
+            f"trained {self.trainable / 1e6:.2f} M of {self.total / 1e6:.2f} M parameters\n"
+            f"next: sam-mprompt masks --source segmenter --run {self.run} --data DIR --out MASKS"
+        )
+
+
 def prepare_run(name_or_file: str, overrides: Sequence[str], out: Path | None, *, resume: bool) -> tuple[Recipe, Path]:
     """Read the recipe and choose the run folder; with `resume` the run's own recipe.toml is the recipe.
 
@@ -84,7 +113,9 @@ def prepare_run(name_or_file: str, overrides: Sequence[str], out: Path | None, *
     return recipe, run
 
 
-def finetune(recipe: Recipe, *, data: Path | None, run: Path, resume: bool, console: Console) -> FinetuneResult | None:
+def finetune(
+    recipe: Recipe, *, data: Path | None, run: Path, resume: bool, console: Console
+) -> FinetuneResult | SegmenterResult | None:
     """Train what the recipe describes and write the best epoch's adapter to `run/adapter`.
 
     Args:
@@ -118,7 +149,15 @@ def finetune(recipe: Recipe, *, data: Path | None, run: Path, resume: bool, cons
             )
     trainer = Trainer(recipe, root, run, resume=resume, console=console)
     trainer.train()
-    return _result(trainer) if trainer.accelerator.is_main_process else None
+    if not trainer.accelerator.is_main_process:
+        return None
+    return _segmenter_result(trainer) if recipe.loss.density == 0 else _result(trainer)
+
+
+def _segmenter_result(trainer: Trainer) -> SegmenterResult:
+    last = json.loads((trainer.run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1])
+    numbers = report(trainer.counter)
+    return SegmenterResult(trainer.run, last["val_iou"], numbers.trainable, numbers.total)
 
 
 def _result(trainer: Trainer) -> FinetuneResult:

@@ -96,6 +96,7 @@ class ModelRecipe(Section):
     encoder: Literal["sam", "timm"] = Field("sam", description="family of the encoder")
     base: str = Field("sam_vit_b", description="checkpoint name or file; for timm a model name")
     pretrained: bool = Field(True, description="timm only: start from its published weights")
+    levels: tuple[PositiveInt, ...] = Field((), description="timm only: strides of the levels used; empty: all from 4")
     stem_stride: Literal[1, 2] = Field(2, description="timm's HRNet only: 1 doubles the features' resolution")
     positions: Literal["resample", "slice"] = Field("resample", description="positions at sizes other than 1024")
     density_stride: Literal[1, 2, 4, 8, 16] = Field(4, description="pixels per side of a density cell")
@@ -121,7 +122,7 @@ class TuningRecipe(Section):
 class LossRecipe(Section):
     """Weights and switches of mutual prompt learning (Eq. 1 to 4)."""
 
-    density: PositiveFloat = Field(1.0, description="l_d")
+    density: NonNegativeFloat = Field(1.0, description="l_d; 0 trains a segmenter alone, for pseudo masks")
     segmentation: NonNegativeFloat = Field(0.5, description="l_s; 0 builds no segmenter")
     context: NonNegativeFloat = Field(0.5, description="l_c; 0 switches the context prompt off")
     count: NonNegativeFloat = Field(0.0, description="weight of the absolute count error, not in the paper")
@@ -137,6 +138,15 @@ class LossRecipe(Section):
         if self.context > 0 and self.segmentation == 0:
             raise ValueError(
                 f"context = {self.context} needs the segmenter that segmentation = 0 removes; set one of the two"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _segmenter_alone_has_no_prompts(self) -> Self:
+        if self.density == 0 and (self.segmentation == 0 or self.context > 0 or self.online or self.count > 0):
+            raise ValueError(
+                "density = 0 trains a segmenter alone, without a regressor to prompt or be prompted by: expected "
+                "segmentation above 0, context = 0, count = 0 and online = false"
             )
         return self
 

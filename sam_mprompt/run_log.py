@@ -19,7 +19,7 @@ from .files import write_text
 _GROUPS = (
     ("epoch", "step", "lr", "images_per_s", "memory_mb"),
     ("loss", "density", "count", "segmentation", "context", "overlap"),
-    ("val_mae", "val_rmse", "val_nae"),
+    ("val_mae", "val_rmse", "val_nae", "val_iou"),
 )
 """What the live display shows, a group a row; the validation figures are those of the last validation."""
 

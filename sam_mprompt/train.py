@@ -34,7 +34,7 @@ from .run_log import RunLog, peak_memory_mb
 from .schedule import learning_rate
 from .training_state import TrainingProgress, load_state, save_state
 from .tuning.attach import report
-from .validation import preview_image, validate
+from .validation import preview_image, validate, validate_masks
 
 _PREVIEWS = 2
 
@@ -224,10 +224,16 @@ class Trainer:
         )
 
     def _validate(self, epoch: int) -> dict[str, float | None]:
-        """Count the validation images with the averaged weights; keep the adapter when it is the best so far."""
+        """Count the validation images with the averaged weights; keep the adapter when it is the best so far.
+
+        A segmenter alone counts nothing: its masks are compared, and what is kept of it is its state.
+        """
         with ExitStack() as stack:
             if self.average is not None:
                 stack.enter_context(self.average.applied(self.counter))
+            if self.recipe.loss.density == 0:
+                iou = validate_masks(self.counter, self.held_out.source, self.recipe, self.geometry, self.accelerator)
+                return {"val_iou": iou}
             result: Metrics = validate(self.counter, self.held_out.source, self.recipe, self.geometry, self.accelerator)
             best = self.progress.best_mae
             if best is None or result.mae < best:

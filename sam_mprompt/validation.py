@@ -1,6 +1,7 @@
 """Counting held-out images while training: the figures that choose the best epoch, and pictures to look at."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from .mutual import offline_prompt
 from .recipe import Recipe
 from .render import preview
 
+_Result = TypeVar("_Result", bound=tuple[int, *tuple[float, ...]])
 _AUTOCAST = {"no": None, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -36,10 +38,7 @@ def count_all(
             autocast=_AUTOCAST[recipe.train.precision],
         )
         own.append((index, prediction.count, len(points)))
-    if accelerator.num_processes == 1:
-        return [(predicted, actual) for _, predicted, actual in own]
-    gathered: Sequence[tuple[int, float, int]] = accelerator.gather_for_metrics(own, use_gather_object=True)
-    return [(predicted, actual) for _, predicted, actual in sorted(set(gathered))]
+    return [(predicted, actual) for _, predicted, actual in _gathered(own, accelerator)]
 
 
 def validate(
@@ -48,6 +47,29 @@ def validate(
     """Return MAE, RMSE and NAE, in heads, over a source."""
     predicted, actual = zip(*count_all(counter, source, recipe, geometry, accelerator), strict=True)
     return metrics(predicted, actual)
+
+
+def validate_masks(
+    counter: CrowdCounter, source: Source, recipe: Recipe, geometry: Geometry, accelerator: Accelerator
+) -> float:
+    """Return the mean IoU, in [0, 1], of the predicted masks (logits above 0) and the pseudo masks of a source."""
+    own: list[tuple[int, float]] = []
+    for index in range(accelerator.process_index, len(source), accelerator.num_processes):
+        target = frame_targets(source.frame(0, index), recipe.targets, stride=counter.stride).pseudo_mask
+        prediction = predict_density(counter, source.original(index)[0], geometry, device=accelerator.device)
+        assert prediction.mask_logits is not None
+        mask = np.asarray(prediction.mask_logits > 0)
+        union = np.count_nonzero(mask | target)
+        own.append((index, np.count_nonzero(mask & target) / union if union else 1.0))
+    return float(np.mean([iou for _, iou in _gathered(own, accelerator)]))
+
+
+def _gathered(own: Sequence[_Result], accelerator: Accelerator) -> list[_Result]:
+    """Return the results of all processes, each once: the last of them may have been done twice."""
+    if accelerator.num_processes == 1:
+        return list(own)
+    results: Sequence[_Result] = accelerator.gather_for_metrics(own, use_gather_object=True)
+    return sorted(set(results))
 
 
 def preview_image(

@@ -5,6 +5,7 @@ from sam_mprompt.errors import RequestError
 from sam_mprompt.models.counter import CrowdCounter
 from sam_mprompt.models.timm_encoder import TimmEncoder
 from sam_mprompt.recipe import ModelRecipe
+from sam_mprompt.tuning.attach import attach
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def test_levels_are_joined_at_the_densitys_stride_when_that_is_coarser():
     assert (model.stride, model.multiple) == (8, 32)
     assert model(torch.randn(1, 3, 64, 96)).shape == (1, model.out_channels, 8, 12)
     flat = model(torch.zeros(1, 3, 64, 64))[:, :64]  # the stride-4 level, averaged
-    finest = model.backbone(torch.zeros(1, 3, 64, 64))[model.kept[0]]
+    finest = model.backbone(torch.zeros(1, 3, 64, 64))[0]
     torch.testing.assert_close(flat.mean((2, 3)), finest.mean((2, 3)))
 
 
@@ -43,6 +44,39 @@ def test_hrnets_own_branches_are_joined_and_its_stem_sets_their_resolution(stem_
     assert (model.stride, model.multiple) == (stride, 8 * stride)
     with torch.inference_mode():
         assert model(torch.randn(1, 3, 64, 96)).shape == (1, 240, 64 // stride, 96 // stride)
+
+
+def test_vgg19_up_to_stride_8_is_what_the_paper_counts():
+    model = TimmEncoder("vgg19_bn", pretrained=False, levels=[8], join=8).eval()
+    assert (model.level_channels, model.stride, model.multiple) == ([512], 8, 8)
+    assert 10.5e6 < sum(parameter.numel() for parameter in model.parameters()) < 10.7e6  # nothing behind conv4_4
+
+
+def test_swin_takes_any_size_and_its_prompt_modules_start_as_nothing():
+    torch.manual_seed(0)
+    model = TimmEncoder("swin_tiny_patch4_window7_224", pretrained=False, join=8).eval()
+    images = torch.randn(1, 3, 96, 160)
+    with torch.inference_mode():
+        plain = model(images)
+        assert plain.shape == (1, 96 + 192 + 384 + 768, 12, 20)
+        adapted = attach(model, "prompt", bottleneck=8)
+        torch.testing.assert_close(adapted(images), plain)
+    trained = [name for name, parameter in adapted.named_parameters() if parameter.requires_grad]
+    assert len(trained) == 4 * 2 * 12  # two layers with weight and bias, behind attention and MLP of twelve blocks
+    assert all("mprompt_" in name for name in trained)
+
+
+def test_a_frozen_swin_gives_the_same_features_in_every_training_step():
+    torch.manual_seed(0)
+    model = TimmEncoder("swin_tiny_patch4_window7_224", pretrained=False, join=32).train()
+    images = torch.randn(1, 3, 64, 64)
+    with torch.inference_mode():
+        torch.testing.assert_close(model(images), model(images))
+
+
+def test_levels_that_a_model_does_not_have_are_refused():
+    with pytest.raises(RequestError, match=r"strides \[2, 4, 8, 16, 32\]; one at 3 is needed"):
+        TimmEncoder("resnet10t", pretrained=False, levels=[8, 3])
 
 
 def test_only_hrnets_stem_can_be_changed():

@@ -18,8 +18,10 @@ from sam_mprompt.artifacts import load_adapter, read_adapter, write_adapter
 from sam_mprompt.data.image import read_image
 from sam_mprompt.ema import MovingAverage, trained_tensors
 from sam_mprompt.errors import RequestError, WorkError
-from sam_mprompt.finetune import finetune
+from sam_mprompt.finetune import SegmenterResult, finetune
 from sam_mprompt.infer import predict_density
+from sam_mprompt.masks import SegmenterMasks, make_masks
+from sam_mprompt.models.build import build_counter
 from sam_mprompt.recipe import load_recipe
 from sam_mprompt.schedule import learning_rate
 from sam_mprompt.train import Interrupted, Trainer
@@ -116,6 +118,27 @@ def test_a_native_recipe_trains_everything_and_its_folder_holds_the_whole_model(
     assert any(name.startswith("counter.encoder.") for name in adapter.tensors)
     assert "whole model" in (tmp_path / "run" / "adapter" / "README.md").read_text()
     load_adapter(adapter)
+
+
+def test_a_segmenter_alone_learns_the_boxes_and_makes_masks(tmp_path, tiny_recipe, crowd_folder):
+    alone = ["loss.density=0", "loss.context=0", "loss.online=false", "loss.offline=false", "train.epochs=25"]
+    recipe = load_recipe(tiny_recipe, [*alone, "train.lr=1e-2", "train.ema=0", "model.stem_channels=8"])
+    run = tmp_path / "run"
+    result = finetune(recipe, data=crowd_folder, run=run, resume=False, console=Console(quiet=True))
+    assert isinstance(result, SegmenterResult)
+    records = metrics_of(run)
+    assert result.val_iou == records[-1]["val_iou"] > 0.2
+    assert records[-1]["segmentation"] < 0.7 * records[0]["segmentation"]
+    assert not (run / "adapter").exists()
+    before = build_counter(recipe, segmenter=True).counter.regressor
+    assert not any(parameter.requires_grad for parameter in before.parameters())
+    made = make_masks(SegmenterMasks(run, device=torch.device("cpu")), crowd_folder, tmp_path / "masks")
+    assert made.made == 11
+
+
+def test_a_segmenter_alone_with_prompts_is_refused(tiny_recipe):
+    with pytest.raises(RequestError, match="density = 0 trains a segmenter alone"):
+        load_recipe(tiny_recipe, ["loss.density=0"])
 
 
 @pytest.mark.parametrize("kind", [[], ["tuning.method=full", "model.gate=segmenter"]])

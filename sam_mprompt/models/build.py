@@ -60,6 +60,7 @@ def build_encoder(recipe: Recipe, base: str | None = None, *, weights: bool = Tr
             name,
             pretrained=recipe.model.pretrained and weights,
             join=recipe.model.density_stride,
+            levels=recipe.model.levels,
             stem_stride=recipe.model.stem_stride,
         )
     return encoder, Base(name, fingerprint(encoder.state_dict()))
@@ -81,4 +82,7 @@ def build_counter(recipe: Recipe, *, segmenter: bool) -> BuiltCounter:
         blocks=tuning.blocks,
         options=tuning.options,
     )
-    return BuiltCounter(CrowdCounter(tuned, recipe.model, segmenter=segmenter), base)
+    counter = CrowdCounter(tuned, recipe.model, segmenter=segmenter)
+    if recipe.loss.density == 0:
+        counter.regressor.requires_grad_(False)
+    return BuiltCounter(counter, base)

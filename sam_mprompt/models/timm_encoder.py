@@ -1,5 +1,6 @@
-"""Any timm backbone as the encoder of a native recipe; HRNet-W40 is the paper's."""
+"""Any timm backbone as the encoder: the paper's HRNet-W40, VGG19 and Swin among them."""
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import timm
@@ -10,6 +11,14 @@ from torch.nn import functional as F
 from ..errors import RequestError, did_you_mean
 
 _FINEST = 4
+_OPTIONS: dict[str, dict[str, Any]] = {
+    # "": the branches themselves, as the paper joins them, not those widened for classification.
+    "hrnet": {"feature_location": ""},
+    # Any image size; a frozen encoder should give the same features in every step.
+    "swin_": {"strict_img_size": False, "drop_path_rate": 0.0},
+    "swinv2_": {"strict_img_size": False, "drop_path_rate": 0.0},
+}
+"""What timm models are created with, by the start of their name."""
 
 
 class TimmEncoder(nn.Module):
@@ -20,6 +29,7 @@ class TimmEncoder(nn.Module):
         pretrained: load timm's published weights (downloads them once).
         join: pixels per cell at which the levels are joined, or the model's finest kept level (stride 4) where that is
             coarser. Finer levels are averaged, coarser ones interpolated.
+        levels: strides of the levels to keep; empty for all from stride 4 on. What lies behind the last is left out.
         stem_stride: of the second convolution of HRNet's stem. 1 doubles the resolution of all levels, as in the
             paper's released code; 2 is what HRNet was pre-trained with. Other models have 2.
 
@@ -30,50 +40,68 @@ class TimmEncoder(nn.Module):
         mean, std: RGB statistics that the weights expect, for images in [0, 1].
 
     Raises:
-        RequestError: unknown model, no feature maps at stride 4, weights that cannot be fetched, or a stem that cannot
-            be changed.
+        RequestError: unknown model, no feature maps at the wanted strides, weights that cannot be fetched, or a stem
+            that cannot be changed.
     """
 
-    def __init__(self, name: str, *, pretrained: bool, join: int = _FINEST, stem_stride: int = 2) -> None:
+    def __init__(
+        self, name: str, *, pretrained: bool, join: int = _FINEST, levels: Sequence[int] = (), stem_stride: int = 2
+    ) -> None:
         super().__init__()
         if not timm.is_model(name):
             raise RequestError(f"timm has no model '{name}'.{did_you_mean(name, timm.list_models())}")
         hrnet = name.startswith("hrnet")
-        # "": the branches themselves, as the paper joins them, not those widened for classification.
-        options = {"feature_location": ""} if hrnet else {}
-        try:
-            self.backbone = timm.create_model(name, pretrained=pretrained, features_only=True, **options)
-        except RuntimeError as error:
-            raise RequestError(f"timm's '{name}' cannot be used as an encoder: {error}") from error
-        except (OSError, ValueError) as error:
+        reductions = _reductions(name)
+        wanted = [i for i, stride in enumerate(reductions) if (stride in levels if levels else stride >= _FINEST)]
+        missing = set(levels or [_FINEST]) - {reductions[i] for i in wanted}
+        if missing:
             raise RequestError(
-                f"The published weights of timm's '{name}' cannot be fetched ({type(error).__name__}). Connect once so "
-                "that they are cached, or train from scratch with --set model.pretrained=false."
-            ) from error
-        info = self.backbone.feature_info
-        reductions = [int(reduction) for reduction in info.reduction()]
-        self.kept = [i for i, reduction in enumerate(reductions) if reduction >= _FINEST]
-        if not self.kept or reductions[self.kept[0]] != _FINEST:
-            raise RequestError(f"timm's '{name}' has features at strides {reductions}; one at {_FINEST} is needed.")
+                f"timm's '{name}' has features at strides {reductions}; one at {min(missing)} is needed. "
+                "Choose others with model.levels."
+            )
+        if stem_stride != 2 and not hrnet:
+            raise RequestError(f"model.stem_stride = {stem_stride} changes HRNet's stem; '{name}' keeps 2.")
+        self.backbone = _create(name, pretrained=pretrained, out_indices=wanted)
         if stem_stride != 2:
-            if not hrnet:
-                raise RequestError(f"model.stem_stride = {stem_stride} changes HRNet's stem; '{name}' keeps 2.")
             cast(Any, self.backbone).conv2.stride = (stem_stride, stem_stride)
-        self.strides = [reductions[i] * stem_stride // 2 for i in self.kept]
+        info = self.backbone.feature_info
+        self.strides = [int(reduction) * stem_stride // 2 for reduction in info.reduction()]
         self.stride = max(join, self.strides[0])
         self.multiple = max(self.strides)
-        self.level_channels = [int(info.channels()[i]) for i in self.kept]
+        self.level_channels = [int(channels) for channels in info.channels()]
         self.out_channels = sum(self.level_channels)
+        self.channels_last = str(getattr(self.backbone, "output_fmt", "")).endswith("NHWC")
         config = cast(dict[str, Any], self.backbone.pretrained_cfg)
         self.mean, self.std = [list(map(float, config[key])) for key in ("mean", "std")]
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images (B, 3, H, W), sides multiples of `multiple` -> (B, out_channels, H/stride, W/stride)."""
         levels = self.backbone(images)
+        if self.channels_last:  # (B, h, w, C)
+            levels = [level.permute(0, 3, 1, 2) for level in levels]
         height, width = (side // self.stride for side in images.shape[-2:])
-        return torch.cat([self._joined(levels[i], (height, width)) for i in self.kept], dim=1)
+        return torch.cat([self._joined(level, (height, width)) for level in levels], dim=1)
 
     def _joined(self, level: Tensor, size: tuple[int, int]) -> Tensor:
         if level.shape[-2] > size[0]:
             return F.avg_pool2d(level, level.shape[-2] // size[0])
         return level if level.shape[-2:] == size else F.interpolate(level, size, mode="bilinear", align_corners=False)
+
+
+def _reductions(name: str) -> list[int]:
+    """Return the strides of a timm model's levels, from its meta device: no weight is drawn or fetched."""
+    with torch.device("meta"):
+        return [int(reduction) for reduction in _create(name, pretrained=False).feature_info.reduction()]
+
+
+def _create(name: str, *, pretrained: bool, **options: Any) -> Any:
+    own = next((settings for start, settings in _OPTIONS.items() if name.startswith(start)), dict[str, Any]())
+    try:
+        return timm.create_model(name, pretrained=pretrained, features_only=True, **own, **options)
+    except RuntimeError as error:
+        raise RequestError(f"timm's '{name}' cannot be used as an encoder: {error}") from error
+    except (OSError, ValueError) as error:
+        raise RequestError(
+            f"The published weights of timm's '{name}' cannot be fetched ({type(error).__name__}). Connect once so "
+            "that they are cached, or train from scratch with --set model.pretrained=false."
+        ) from error
