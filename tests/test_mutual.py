@@ -1,5 +1,9 @@
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from sam_mprompt.mutual import (
     MutualPromptLoss,
@@ -121,3 +125,62 @@ def test_the_density_term_is_the_squared_error_summed_over_a_square_of_density_s
     )
     per_pixel = 0.5 / stride**2
     assert float(terms["density"]) == pytest.approx(side**2 * per_pixel**2)
+
+
+def cells(elements, dtype):
+    return arrays(dtype, (2, 1, 3, 4), elements=elements).map(torch.from_numpy)
+
+
+MASKS = cells(st.booleans(), np.bool_)
+DENSITIES = cells(st.sampled_from([0.0, 0.05, 0.2, 1.0, 7.0]), np.float32)
+LOGITS = cells(st.floats(-6, 6, width=32), np.float32)
+
+
+@given(MASKS, DENSITIES)
+def test_eq_1_marks_a_cell_exactly_when_mask_or_density_does(pseudo, density):
+    expected = [bool(m) or float(d) > 0 for m, d in zip(pseudo.flatten(), density.flatten(), strict=True)]
+    assert offline_prompt(pseudo, density).flatten().tolist() == expected
+
+
+@given(MASKS, DENSITIES, MASKS, st.sampled_from([0.0, 0.1, 0.5]))
+def test_eq_2_marks_a_cell_exactly_when_the_context_and_mask_or_prediction_do(mask, predicted, context, threshold):
+    expected = [
+        (bool(m) or float(d) > np.float32(threshold)) and bool(k)
+        for m, d, k in zip(mask.flatten(), predicted.flatten(), context.flatten(), strict=True)
+    ]
+    assert online_prompt(mask, predicted, context, threshold=threshold).flatten().tolist() == expected
+
+
+@given(MASKS, DENSITIES, MASKS)
+def test_prompting_twice_with_the_same_prediction_changes_nothing(mask, predicted, context):
+    once = online_prompt(mask, predicted, context)
+    assert torch.equal(online_prompt(once, predicted, context), once)
+
+
+@given(DENSITIES, LOGITS)
+def test_eq_3_is_minus_the_share_of_predicted_cells_inside_the_mask(predicted, logits):
+    counted = [(d > 0, z > 0) for d, z in zip(predicted.flatten().tolist(), logits.flatten().tolist(), strict=True)]
+    inside, every = sum(d and z for d, z in counted), sum(d for d, _ in counted)
+    assert float(context_overlap(predicted, logits)) == pytest.approx(-inside / max(every, 1))
+
+
+@given(DENSITIES, LOGITS)
+def test_the_surrogate_never_leaves_minus_one_to_zero_and_knows_no_places(predicted, logits):
+    loss = float(context_loss(predicted, logits))
+    assert -1 - 1e-6 <= loss <= 0
+    order = torch.randperm(predicted.numel())
+    shuffled = [maps.flatten()[order].reshape(maps.shape) for maps in (predicted, logits)]
+    assert float(context_loss(*shuffled)) == pytest.approx(loss, abs=1e-5)
+
+
+@given(DENSITIES, LOGITS)
+def test_a_sure_segmenter_makes_the_surrogate_eq_3_weighed_by_heads(predicted, logits):
+    sure = torch.where(logits > 0, 80.0, -80.0)
+    inside = float(predicted[logits > 0].sum())
+    expected = -inside / max(float(predicted.sum()), 1.0)
+    assert float(context_loss(predicted, sure)) == pytest.approx(expected, abs=1e-5)
+
+
+@given(DENSITIES.filter(lambda density: density.sum() >= 1), LOGITS)
+def test_twice_as_many_heads_in_the_same_places_do_not_change_the_surrogate(predicted, logits):
+    assert float(context_loss(2 * predicted, logits)) == pytest.approx(float(context_loss(predicted, logits)), abs=1e-5)
