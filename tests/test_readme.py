@@ -4,8 +4,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from sam_mprompt.ablation import load_ablation
 from sam_mprompt.cli import app
-from sam_mprompt.recipe import load_recipe
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
 
@@ -33,12 +33,11 @@ def test_every_command_that_is_shown_exists():
     assert {"finetune", "evaluate", "count", "export"} <= shown <= known
 
 
-def test_every_row_of_the_ablation_table_is_a_valid_recipe():
-    table = README.split("paper's Table 2")[1].split("`tuning.method`")[0]
-    rows = [cell.split() for cell in re.findall(r"\| `(loss[^`]*)` \|", table)]
-    assert len(rows) == 6
-    for row in rows:
-        load_recipe("shb", row)
+def test_every_ablation_that_is_named_can_be_loaded():
+    table = README.split("| `--rows` |")[1].split("Table 1 is the recipes")[0]
+    names = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+    assert names == ["table2", "table3", "table4", "figure8"]
+    assert all(load_ablation(name).rows for name in names)
 
 
 def test_the_picture_is_there():
