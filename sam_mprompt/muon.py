@@ -1,4 +1,4 @@
-"""Muon: weight matrices step along their orthogonalised momentum; everything else is AdamW's."""
+"""Muon: weight matrices and kernels step along their orthogonalised momentum; everything else is AdamW's."""
 
 import math
 from collections.abc import Callable
@@ -23,7 +23,8 @@ class Muon(AdamW):
     fifty times slower.
 
     Args:
-        groups: parameter groups; those with `"orthogonal": True` hold matrices (out, in) only.
+        groups: parameter groups; those with `"orthogonal": True` hold matrices (out, in) and kernels (out, in, h, w)
+            only. A kernel is stepped as the matrix (out, in h w).
         options: of AdamW; `lr` and `weight_decay` apply to both kinds.
     """
 
@@ -39,7 +40,7 @@ class Muon(AdamW):
                 if weight.grad is not None:
                     update = self._orthogonal(weight, weight.grad)
                     weight.mul_(1 - group["lr"] * group["weight_decay"])
-                    weight.add_(update, alpha=-group["lr"] * _ADAM_RMS * math.sqrt(max(weight.shape)))
+                    weight.add_(update, alpha=-group["lr"] * _ADAM_RMS * math.sqrt(max(weight.flatten(1).shape)))
                     weight.grad = None
         return super().step(closure)
 
@@ -52,4 +53,5 @@ class Muon(AdamW):
         momentum = state["momentum"]
         momentum.lerp_(gradient, 1 - _MOMENTUM)
         ahead = gradient.lerp(momentum, _MOMENTUM)  # Nesterov
-        return zeropower_via_newtonschulz(ahead, _STEPS, _NEWTON_SCHULZ, dtype=torch.float32)
+        matrix = ahead.flatten(1)
+        return zeropower_via_newtonschulz(matrix, _STEPS, _NEWTON_SCHULZ, dtype=torch.float32).view_as(weight)

@@ -158,7 +158,7 @@ class TrainRecipe(Section):
     epochs: PositiveInt = 700
     batch_size: PositiveInt = Field(16, description="crops per optimizer step and process, before accumulation")
     accumulate: PositiveInt = Field(1, description="batches whose gradients are added before a step")
-    optimizer: Literal["adam", "adamw"] = "adam"
+    optimizer: Literal["adam", "adamw", "muon"] = "adam"
     lr: PositiveFloat = 1e-4
     weight_decay: NonNegativeFloat = 0.0
     schedule: Literal["step", "cosine", "constant"] = "step"

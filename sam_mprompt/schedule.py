@@ -1,8 +1,29 @@
-"""The learning rate over a training."""
+"""The optimizer of a training, and its learning rate over the epochs."""
 
 import math
 
-from .recipe import Recipe
+import torch
+from torch import nn
+
+from .muon import Muon
+from .recipe import Recipe, TrainRecipe
+
+
+def build_optimizer(recipe: TrainRecipe, model: nn.Module) -> torch.optim.Optimizer:
+    """Return the optimizer of everything in a counter that trains.
+
+    With "muon" the matrices and kernels are Muon's; the rest, and the heads' last layers, are AdamW's.
+    """
+    trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    if recipe.optimizer == "muon":
+        inner = {name for name, parameter in trained.items() if parameter.ndim > 1 and ".output." not in name}
+        groups = [
+            {"params": [parameter for name, parameter in trained.items() if (name in inner) == own], "orthogonal": own}
+            for own in (True, False)
+        ]
+        return Muon(groups, lr=recipe.lr, weight_decay=recipe.weight_decay)
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
+    return kind(trained.values(), lr=recipe.lr, weight_decay=recipe.weight_decay)
 
 
 def learning_rate(recipe: Recipe, epoch: float) -> float:

@@ -31,7 +31,7 @@ from .mutual import MutualPromptLoss
 from .recipe import Recipe
 from .render import save_image
 from .run_log import RunLog, peak_memory_mb
-from .schedule import learning_rate
+from .schedule import build_optimizer, learning_rate
 from .training_state import TrainingProgress, load_state, save_state
 from .tuning.attach import report
 from .validation import preview_image, validate, validate_masks
@@ -68,11 +68,7 @@ class Trainer:
             rank=self.accelerator.process_index,
             world=self.accelerator.num_processes,
         )
-        trainable = [parameter for parameter in self.counter.parameters() if parameter.requires_grad]
-        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[train.optimizer]
-        self.model, self.optimizer = self.accelerator.prepare(
-            self.counter, kind(trainable, lr=train.lr, weight_decay=train.weight_decay)
-        )
+        self.model, self.optimizer = self.accelerator.prepare(self.counter, build_optimizer(train, self.counter))
         self.loader = DataLoader(
             CropDataset(self.data.source, recipe, stride=self.counter.stride, pad_colour=self.built.pad_colour),
             batch_sampler=cast(Any, self.batches),

@@ -28,6 +28,15 @@ def test_a_matrix_moves_as_far_in_every_direction_whatever_its_gradients_size():
     assert (moved < 1.3).all()
 
 
+def test_a_kernel_moves_as_the_matrix_of_its_output_channels():
+    matrix, other = parameters()
+    kernel = nn.Parameter(matrix.detach().clone().view(6, 1, 2, 2))
+    kernel.grad = matrix.grad.clone().view(6, 1, 2, 2)
+    optimizer(matrix, other, lr=0.1).step()
+    optimizer(kernel, nn.Parameter(torch.zeros(1)), lr=0.1).step()
+    torch.testing.assert_close(kernel.flatten(1), matrix)
+
+
 def test_what_is_no_matrix_takes_adamws_step():
     matrix, other = parameters()
     twin = nn.Parameter(other.detach().clone())

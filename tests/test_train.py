@@ -319,6 +319,20 @@ def test_schedules_follow_the_recipe(tiny_recipe):
     assert [learning_rate(cosine, epoch) for epoch in (2, 6, 10)] == pytest.approx([1, 0.5, 0], abs=1e-6)
 
 
+def test_muon_trains_resumes_and_keeps_its_momentum(tmp_path, tiny_recipe, crowd_folder):
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    trainer(tiny_recipe, crowd_folder, whole, "train.optimizer=muon", "train.schedule=constant").train()
+    trainer(
+        tiny_recipe, crowd_folder, halves, "train.optimizer=muon", "train.schedule=constant", "train.epochs=2"
+    ).train()
+    assert metrics_of(whole)[-1]["loss"] < metrics_of(whole)[0]["loss"]
+    trainer(tiny_recipe, crowd_folder, halves, "train.optimizer=muon", "train.schedule=constant", resume=True).train()
+    first, second = state_of(whole), state_of(halves)
+    assert any(name.endswith(".momentum") for name in first)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
 def test_an_epoch_ends_with_a_step_however_many_batches_are_accumulated(tmp_path, tiny_recipe, crowd_folder):
     trainer(tiny_recipe, crowd_folder, tmp_path / "run", "train.accumulate=2", "train.epochs=2").train()
     assert [record["step"] for record in metrics_of(tmp_path / "run")] == [2, 4]  # 3 batches: 2 and 1
