@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from sam_mprompt.targets import box_mask, context_mask, context_radius, density_map, inside, point_mask
+from sam_mprompt.targets import box_mask, context_mask, context_radius, density_map, disc_mask, inside, point_mask
 
 SIZE = (61, 83)
 POINTS = st.integers(0, 40).flatmap(
@@ -116,3 +116,83 @@ def test_far_background_is_no_context():
     mask = context_mask(points, SIZE, k=3)
     assert mask[12, 12]
     assert not mask[50, 70]
+
+
+# On a lattice distances are exact in float64, and collinear, cocircular and repeated heads are frequent. No coordinate
+# is whole, so that it is clear which pixel a head is in, also in the mirror.
+LATTICE = st.lists(st.tuples(st.integers(0, 24), st.integers(0, 24)), max_size=14).map(
+    lambda pairs: np.array(pairs, np.float32).reshape(-1, 2) * 2.25 + 5.125
+)
+
+
+def radius_by_hand(points, k):
+    """The rule of the paper's m_K as it reads, head by head and without a tree."""
+    distinct = sorted({tuple(point) for point in points.tolist()})
+    radii = []
+    for point in points.tolist():
+        others = sorted(float(np.hypot(x - point[0], y - point[1])) for x, y in distinct if (x, y) != tuple(point))
+        if len(others) < k:
+            radii.append(np.inf)
+            continue
+        nearer = k - 1
+        while nearer > 0 and others[nearer] > 2 * np.mean(others[:nearer]):
+            nearer -= 1
+        radii.append(others[nearer])
+    return radii
+
+
+@given(LATTICE, st.integers(1, 4))
+def test_the_context_radius_is_the_rule_done_by_hand(points, k):
+    np.testing.assert_allclose(context_radius(points, k=k), radius_by_hand(points, k), rtol=1e-9)
+
+
+@given(LATTICE, st.sampled_from([0.5, 2.0, 4.0]), st.tuples(st.integers(-9, 9), st.integers(-9, 9)))
+def test_the_context_radius_scales_with_the_image_and_does_not_depend_on_where_heads_are(points, factor, offset):
+    moved = (points + np.array(offset, np.float32)) * np.float32(factor)
+    np.testing.assert_allclose(context_radius(moved, k=3), factor * context_radius(points, k=3), rtol=1e-9)
+
+
+@given(st.integers(4, 12), st.integers(1, 40), st.sampled_from([(1, 0), (0, 1)]))
+def test_heads_in_a_row_reach_to_the_third_nearest(n, gap, direction):
+    points = (np.arange(n)[:, None] * gap * np.array([direction])).astype(np.float32)
+    radii = context_radius(points, k=3)
+    assert radii[0] == 3 * gap
+    if n >= 7:
+        assert radii[3] == 2 * gap
+
+
+def mirrored(points):
+    return np.stack([SIZE[1] - points[:, 0], points[:, 1]], axis=1)
+
+
+@given(LATTICE, st.sampled_from(["density", "points", "context"]))
+def test_targets_of_a_flipped_image_are_the_flipped_targets(points, kind):
+    make = {
+        "density": lambda heads: density_map(heads, SIZE),
+        "points": lambda heads: point_mask(heads, SIZE, dilation=5),
+        "context": lambda heads: context_mask(heads, SIZE),
+    }[kind]
+    np.testing.assert_allclose(make(mirrored(points)), make(points)[:, ::-1], atol=1e-6)
+
+
+@given(LATTICE, st.integers(0, 16), st.integers(0, 24))
+def test_targets_of_a_crop_are_the_cut_targets_away_from_its_border(points, top, left):
+    height, width, reach = 44, 58, 15  # a head within half a kernel of the border is spread over what is left of it
+    inner = np.s_[reach:-reach, reach:-reach]
+    moved, crop = points - np.array([left, top], np.float32), np.s_[top : top + height, left : left + width]
+    for made, whole in (
+        (density_map(moved, (height, width)), density_map(points, SIZE)),
+        (point_mask(moved, (height, width), dilation=5), point_mask(points, SIZE, dilation=5)),
+        (context_mask(moved, (height, width)), context_mask(points, SIZE)),
+    ):
+        np.testing.assert_allclose(made[inner], whole[crop][inner], atol=1e-6)
+
+
+@given(LATTICE, st.sampled_from([2, 4]))
+def test_a_mask_at_a_coarse_stride_is_the_mask_of_the_shrunken_image(points, stride):
+    size = (60, 80)
+    kept = points[inside(points, size)]
+    assert np.array_equal(
+        disc_mask(kept, np.full(len(kept), 6.0), size, stride=stride),
+        disc_mask(kept / stride, np.full(len(kept), 6.0 / stride), (size[0] // stride, size[1] // stride)),
+    )
