@@ -26,10 +26,10 @@ from .errors import RequestError
 from .files import replacing
 from .geometry import Geometry
 from .model_card import model_card
-from .models.build import Base, BuiltCounter, build_encoder
+from .models.build import Base, BuiltCounter, build_encoder, put_heads
 from .models.counter import CrowdCounter
 from .recipe import Recipe, parse_recipe
-from .tuning.attach import add_adapter
+from .tuning.attach import BARE, add_adapter
 
 CONFIG, TENSORS, COUNTER = "adapter_config.json", "adapter_model.safetensors", "counter.json"
 RECIPE, METRICS, CARD = "recipe.toml", "metrics.json", "README.md"
@@ -112,7 +112,7 @@ def write_adapter(
     native = recipe.tuning.method == "full"
     if native:
         tensors |= {f"{_HEADS}encoder.{name}": tensor for name, tensor in counter.encoder.state_dict().items()}
-    elif recipe.tuning.method != "none":
+    elif recipe.tuning.method not in BARE:
         config = adapter_config_dict(counter.encoder)
         tensors |= adapter_state(counter.encoder)
     encoder: Any = counter.encoder
@@ -228,7 +228,7 @@ def load_adapter(adapter: AdapterFolder, base: str | None = None) -> BuiltCounte
     found = Base(found.name, adapter.info.base_fingerprint)
     if adapter.config is not None:
         encoder = add_adapter(encoder, config_from_dict(adapter.config))
-    counter = CrowdCounter(encoder, adapter.recipe.model, segmenter=False)
+    counter = put_heads(encoder, adapter.recipe, segmenter=False)
     fill(counter, adapter, "default")
     counter.requires_grad_(False)
     return BuiltCounter(counter.eval(), found)

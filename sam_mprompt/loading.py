@@ -13,7 +13,7 @@ from .data.sources import geometry_of
 from .errors import RequestError, did_you_mean
 from .find import find_adapter
 from .infer import count_many, predict_density
-from .models.build import BuiltCounter, build_counter
+from .models.build import BuiltCounter, build_counter, put_heads
 from .models.counter import CrowdCounter
 from .recipe import Recipe, load_recipe
 from .result import CountResult, ImageLike, Prediction
@@ -158,7 +158,7 @@ class Counter:
         encoder = first.model.encoder
         add_adapter(encoder, config_from_dict(folder.config), name)
         try:
-            model = CrowdCounter(encoder, folder.recipe.model, segmenter=False)
+            model = put_heads(encoder, folder.recipe, segmenter=False)
             fill(model, folder, name)
         except RequestError:
             remove(encoder, name)

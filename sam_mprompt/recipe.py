@@ -59,6 +59,9 @@ class DataRecipe(Section):
     flip: Share = Field(0.5, description="probability of a horizontal flip")
     jitter: Share = Field(0.2, description="strength of the random brightness, contrast and saturation")
     annotation_noise: Share = Field(0.0, description="train's points and boxes move by up to this share of a head")
+    cache: Literal["none", "features"] = Field("none", description="'features': run a frozen encoder once per image")
+    cache_root: str = Field("runs/features", description="folder of the cached features")
+    cache_gb: PositiveFloat = Field(20.0, description="largest size of the cached features that is accepted")
 
 
 class SyntheticRecipe(Section):
@@ -108,8 +111,8 @@ class ModelRecipe(Section):
 class TuningRecipe(Section):
     """What of the encoder is trained."""
 
-    method: str = Field("prompt", description="'prompt', 'none', 'full', or a peft method's name")
-    bottleneck: PositiveInt = Field(192, description="width of a prompt module")
+    method: str = Field("prompt", description="'prompt', 'side', 'none', 'full', or a peft method's name")
+    bottleneck: PositiveInt = Field(192, description="width of a prompt module, or of the side network")
     placement: tuple[Literal["attention", "mlp"], ...] = Field(
         ("attention", "mlp"), min_length=1, description="sub-layers followed by a prompt module"
     )
@@ -202,6 +205,25 @@ class Recipe(Section):
     loss: LossRecipe = LossRecipe()
     train: TrainRecipe = TrainRecipe()
     infer: InferRecipe = InferRecipe()
+
+    @model_validator(mode="after")
+    def _cached_features_fit(self) -> Self:
+        data, method = self.data, self.tuning.method
+        if method == "side" and self.model.fuse_levels:
+            raise ValueError("tuning.method = 'side' and model.fuse_levels both use all depths; set one of the two")
+        if data.cache == "none":
+            return self
+        hurdles = {
+            f"tuning.method = '{method}' trains inside the encoder ('side' and 'none' do not)": method
+            not in ("side", "none"),
+            f"data.jitter = {data.jitter} changes images in every epoch (0 does not)": data.jitter > 0,
+            f"data.random_scale = {list(data.random_scale)} does too ([1.0, 1.0] does not)": data.random_scale
+            != (1.0, 1.0),
+            "procedural scenes are new in every epoch": data.format == "synthetic",
+        }
+        if found := [hurdle for hurdle, there in hurdles.items() if there]:
+            raise ValueError(f"data.cache = 'features' computes the encoder's output once, but {'; '.join(found)}")
+        return self
 
     def to_toml(self) -> str:
         """Return the fully resolved recipe as TOML; reading it back gives an equal recipe."""

@@ -15,12 +15,14 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 from rich.console import Console
+from rich.progress import Progress
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from .artifacts import read_adapter, start_from, write_adapter
-from .data.dataset import Batch, CropDataset, EpochBatches, collate
-from .data.sources import geometry_of, open_split
+from .data.dataset import Batch, Crop, CropDataset, EpochBatches, collate
+from .data.feature_cache import CachedCrops, FeatureCache, build_cache
+from .data.sources import DiskSource, geometry_of, open_split
 from .ema import MovingAverage
 from .errors import WorkError
 from .evaluate import Metrics
@@ -69,8 +71,9 @@ class Trainer:
             world=self.accelerator.num_processes,
         )
         self.model, self.optimizer = self.accelerator.prepare(self.counter, build_optimizer(train, self.counter))
+        self.cache = self._cached() if recipe.data.cache == "features" else None
         self.loader = DataLoader(
-            CropDataset(self.data.source, recipe, stride=self.counter.stride, pad_colour=self.built.pad_colour),
+            self._crops(),
             batch_sampler=cast(Any, self.batches),
             collate_fn=collate,
             num_workers=train.workers,
@@ -90,6 +93,30 @@ class Trainer:
                 self.optimizer,
                 average=self.average,
                 scaler=self.accelerator.scaler,
+            )
+
+    def _crops(self) -> Dataset[Crop]:
+        if self.cache is not None and isinstance(self.data.source, DiskSource):
+            return CachedCrops(self.data.source, self.recipe, self.cache, stride=self.counter.stride)
+        return CropDataset(self.data.source, self.recipe, stride=self.counter.stride, pad_colour=self.built.pad_colour)
+
+    def _cached(self) -> FeatureCache:
+        """Compute what the encoder makes of the training images, in the main process first; the others find it."""
+        assert isinstance(self.data.source, DiskSource)
+        with (
+            self.accelerator.main_process_first(),
+            Progress(console=self.console, transient=True, disable=not self.console.is_terminal) as bar,
+        ):
+            task = bar.add_task("encoding images", total=None)
+            return build_cache(
+                self.counter,
+                self.data.source,
+                self.recipe,
+                self.built.base.fingerprint,
+                pad_colour=self.built.pad_colour,
+                device=self.accelerator.device,
+                say=lambda line: self.console.print(line, highlight=False, soft_wrap=True),
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
 
     def train(self) -> None:
@@ -183,7 +210,7 @@ class Trainer:
         with ExitStack() as stack:
             if not step:
                 stack.enter_context(accelerator.no_sync(self.model))
-            output = self.model(images)
+            output = self.model(images, self._levels(batch))
             terms = self.loss(output.density, output.mask_logits, batch.targets.to(accelerator.device), epoch=epoch)
             values = {name: float(term.detach()) for name, term in terms.items()}
             self._refuse_non_finite(terms["loss"], values, batch, epoch, number)
@@ -199,6 +226,12 @@ class Trainer:
             if self.average is not None:
                 self.average.update(self.counter)
         return values
+
+    def _levels(self, batch: Batch) -> list[Tensor] | None:
+        """Return the encoder's output for a batch where it was computed before."""
+        if self.cache is None or batch.features is None:
+            return None
+        return self.cache.split(batch.features.to(self.accelerator.device, non_blocking=True))
 
     def _at_step(self, number: int) -> bool:
         """Whether the optimizer steps after batch `number` of an epoch; an epoch always ends with a step."""

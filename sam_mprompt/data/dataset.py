@@ -22,20 +22,25 @@ Key = tuple[int, int]
 
 @dataclass(frozen=True)
 class Crop:
-    """One training example: image uint8 (3, S, S); density float32 and masks bool, (1, s, s) on cells."""
+    """One training example: image uint8 (3, S, S); density float32 and masks bool, (1, s, s) on cells.
+
+    `features` are the encoder's, (C, S/stride, S/stride), where they were computed before.
+    """
 
     image: Tensor
     targets: Targets
     key: Key
+    features: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Crops stacked: images uint8 (B, 3, S, S), targets (B, 1, s, s), and what each was made from."""
+    """Crops stacked: images uint8 (B, 3, S, S), targets (B, 1, s, s), what each was made from, and its features."""
 
     images: Tensor
     targets: Targets
     keys: list[Key]
+    features: Tensor | None = None
 
 
 class CropDataset(Dataset[Crop]):
@@ -65,12 +70,17 @@ class CropDataset(Dataset[Crop]):
         canvas = np.empty((data.crop, data.crop, 3), np.uint8)
         canvas[:] = self.pad_colour
         canvas[: image.shape[0], : image.shape[1]] = image
-        rows, columns = grid_size((data.crop, data.crop), self.stride)
-        padded = {
-            name: torch.from_numpy(np.pad(cells, ((0, rows - cells.shape[0]), (0, columns - cells.shape[1]))))[None]
-            for name, cells in vars(frame_targets(frame, self.recipe.targets, stride=self.stride)).items()
-        }
-        return Crop(torch.from_numpy(canvas).permute(2, 0, 1).contiguous(), Targets(**padded), key)
+        targets = Targets(**padded_targets(frame, self.recipe.targets, side=data.crop, stride=self.stride))
+        return Crop(torch.from_numpy(canvas).permute(2, 0, 1).contiguous(), targets, key)
+
+
+def padded_targets(frame: Frame, recipe: TargetRecipe, *, side: int, stride: int) -> dict[str, Tensor]:
+    """Return the targets of a crop by name, (1, s, s), padded to a square of `side` pixels."""
+    rows, columns = grid_size((side, side), stride)
+    return {
+        name: torch.from_numpy(np.pad(cells, ((0, rows - cells.shape[0]), (0, columns - cells.shape[1]))))[None]
+        for name, cells in vars(frame_targets(frame, recipe, stride=stride)).items()
+    }
 
 
 @dataclass(frozen=True)
@@ -102,7 +112,13 @@ def frame_targets(frame: Frame, recipe: TargetRecipe, *, stride: int) -> FrameTa
 def collate(crops: Sequence[Crop]) -> Batch:
     """Stack crops into a batch."""
     stacked = {name: torch.stack([getattr(c.targets, name) for c in crops]) for name in vars(crops[0].targets)}
-    return Batch(torch.stack([c.image for c in crops]), Targets(**stacked), [c.key for c in crops])
+    features = [c.features for c in crops if c.features is not None]
+    return Batch(
+        torch.stack([c.image for c in crops]),
+        Targets(**stacked),
+        [c.key for c in crops],
+        torch.stack(features) if features else None,
+    )
 
 
 class EpochBatches(Sampler[list[Key]]):

@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from ..errors import RequestError
-from ..geometry import Geometry, resize_image
+from ..geometry import Geometry, resize_image, resized
 from ..recipe import Recipe, SyntheticRecipe
 from ..targets import context_radius
 from .annotation_noise import disturbed_boxes, disturbed_points, heads_of
@@ -86,10 +86,24 @@ class DiskSource:
         """Read and resize one image. Raises RequestError as `original`, or when its pseudo mask cannot be had."""
         original, points = self.original(index)
         image, ratio = resize_image(original, self.geometry)
+        return self._annotated(index, points).moved(image, ratio, (0.0, 0.0))
+
+    def outline(self, index: int) -> Frame:
+        """Return `frame` with a black image, for its annotation alone: nothing is decoded. Raises as `frame`."""
+        sample = self.samples[index]
+        if sample.points is None:
+            raise RequestError(f"'{sample.image}' has no annotation to train on.")
+        height, width = resized(sample.size, self.geometry)
+        black = np.zeros((height, width, 3), np.uint8)
+        ratio = width / sample.size[1], height / sample.size[0]
+        return self._annotated(index, sample.points).moved(black, ratio, (0.0, 0.0))
+
+    def _annotated(self, index: int, points: FloatArray) -> Frame:
+        """Return a frame of the original size whose image is still missing."""
         sample = self.samples[index]
         mask = read_mask(self.mask_of(sample.image), sample.size) if self.mask_of is not None else None
-        frame = Frame(original, points, context_radius(points, k=self.context_k), sample.boxes, mask)
-        return frame.moved(image, ratio, (0.0, 0.0))
+        none = np.zeros((0, 0, 3), np.uint8)
+        return Frame(none, points, context_radius(points, k=self.context_k), sample.boxes, mask)
 
 
 class SyntheticSource:

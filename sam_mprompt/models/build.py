@@ -82,7 +82,13 @@ def build_counter(recipe: Recipe, *, segmenter: bool) -> BuiltCounter:
         blocks=tuning.blocks,
         options=tuning.options,
     )
-    counter = CrowdCounter(tuned, recipe.model, segmenter=segmenter)
+    counter = put_heads(tuned, recipe, segmenter=segmenter)
     if recipe.loss.density == 0:
         counter.regressor.requires_grad_(False)
     return BuiltCounter(counter, base)
+
+
+def put_heads(encoder: nn.Module, recipe: Recipe, *, segmenter: bool) -> CrowdCounter:
+    """Put what a recipe has beside and behind its encoder there, fresh. Raises RequestError as `CrowdCounter`."""
+    side = recipe.tuning.bottleneck if recipe.tuning.method == "side" else 0
+    return CrowdCounter(encoder, recipe.model, segmenter=segmenter, side=side)

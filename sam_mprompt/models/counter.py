@@ -1,5 +1,6 @@
 """The crowd counter: encoder, regressor and, while training, the segmenter. The one forward to read."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -9,7 +10,7 @@ from torch.nn import functional as F
 
 from ..errors import RequestError
 from ..recipe import ModelRecipe
-from .heads import Head, LevelFusion, ReviveReLU, Stem
+from .heads import Head, LevelFusion, ReviveReLU, SideNetwork, Stem
 
 
 @dataclass(frozen=True)
@@ -30,15 +31,16 @@ class CrowdCounter(nn.Module):
 
     Args:
         encoder: maps normalised images (B, 3, H, W) to features (B, C, H/stride, W/stride); has `out_channels`,
-            `stride`, `multiple`, `mean` and `std`, and for `fuse_levels` also `level_channels` and `forward_levels`.
+            `stride`, `multiple`, `mean` and `std`, and to use several depths `level_channels` and `forward_levels`.
         recipe: density stride, fusion, stem and gate.
         segmenter: build the segmenter branch.
+        side: width of a side network on several depths, 0 for none.
 
     Raises:
         RequestError: a density stride that does not divide the encoder's, or is more than eight times finer.
     """
 
-    def __init__(self, encoder: nn.Module, recipe: ModelRecipe, *, segmenter: bool) -> None:
+    def __init__(self, encoder: nn.Module, recipe: ModelRecipe, *, segmenter: bool, side: int = 0) -> None:
         super().__init__()
         features = cast(Any, encoder)
         ratio = features.stride / recipe.density_stride
@@ -51,7 +53,11 @@ class CrowdCounter(nn.Module):
         self.stride = recipe.density_stride
         self.multiple = int(features.multiple)
         self.gate = recipe.gate
-        self.fusion = LevelFusion(features.level_channels) if recipe.fuse_levels else None
+        self.fusion: nn.Module | None = None
+        if side:
+            self.fusion = SideNetwork(_levels_of(encoder), side)
+        elif recipe.fuse_levels:
+            self.fusion = LevelFusion(_levels_of(encoder))
         self.stem = Stem(recipe.stem_channels, stride=self.stride) if recipe.stem_channels else None
         upsample = int(ratio).bit_length() - 1
         channels = int(features.out_channels)
@@ -71,10 +77,18 @@ class CrowdCounter(nn.Module):
         """Return float32 images as the encoder's checkpoint expects them, from uint8 (B, 3, H, W) in 0..255."""
         return (images.float() / 255.0 - cast(Tensor, self.mean)) / cast(Tensor, self.std)
 
-    def forward(self, images: Tensor) -> CounterOutput:
-        """Normalised images (B, 3, H, W), both sides multiples of `multiple` -> density and mask logits."""
+    def encode(self, images: Tensor) -> list[Tensor]:
+        """Normalised images (B, 3, H, W) -> the encoder's features that are used, each (B, c_i, H/s, W/s)."""
         encoder = cast(Any, self.encoder)
-        features = self.fusion(encoder.forward_levels(images)) if self.fusion is not None else encoder(images)
+        return encoder.forward_levels(images) if self.fusion is not None else [encoder(images)]
+
+    def forward(self, images: Tensor, levels: Sequence[Tensor] | None = None) -> CounterOutput:
+        """Normalised images (B, 3, H, W), both sides multiples of `multiple` -> density and mask logits.
+
+        `levels` is what `encode` returned for them before, where that is known.
+        """
+        levels = self.encode(images) if levels is None else levels
+        features = self.fusion(levels) if self.fusion is not None else levels[-1]
         detail = self.stem(images) if self.stem is not None else None
         x = self.regressor.trunk(features, detail)
         mask_logits = None
@@ -106,3 +120,14 @@ class CrowdCounter(nn.Module):
         if self.gate == "none":
             return {name: tensor for name, tensor in kept.items() if not name.startswith("segmenter.")}
         return {name: tensor for name, tensor in kept.items() if not name.startswith("segmenter.output.")}
+
+
+def _levels_of(encoder: nn.Module) -> list[int]:
+    """Channels of an encoder's depths. Raises RequestError when it has one depth only."""
+    levels = getattr(encoder, "level_channels", None)
+    if levels is None or not hasattr(encoder, "forward_levels"):
+        raise RequestError(
+            f"{type(encoder).__name__} gives features of one depth: model.fuse_levels and tuning.method = 'side' need "
+            "a SAM encoder."
+        )
+    return list(levels)

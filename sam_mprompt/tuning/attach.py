@@ -35,6 +35,10 @@ _UNSUITED = {
 }
 
 
+BARE = ("none", "side", "full")
+"""Methods that put nothing into the encoder."""
+
+
 def methods() -> list[str]:
     """Return every value that `tuning.method` takes."""
     of_peft = {
@@ -42,7 +46,7 @@ def methods() -> list[str]:
         for peft_type, config in PEFT_TYPE_TO_CONFIG_MAPPING.items()
         if peft_type in PEFT_TYPE_TO_TUNER_MAPPING and "target_modules" in _options(config)
     }
-    return ["prompt", "none", "full", *sorted((of_peft | {"dora"}) - {"prompt"} - _UNSUITED.keys())]
+    return ["prompt", *BARE, *sorted((of_peft | {"dora"}) - {"prompt"} - _UNSUITED.keys())]
 
 
 def attach(
@@ -60,22 +64,23 @@ def attach(
     Args:
         encoder: any module whose transformer blocks are named `blocks.N` and hold `attn` and `mlp` (SAM, timm's ViT and
             Swin). It is changed in place. When it carries adapters already, another is added that waits for `switch`.
-        method: "prompt"; "none" (frozen as it is); "full" (everything trains); or a peft method's name such as "lora".
+        method: "prompt"; "none" (frozen as it is); "side" (the same here: what trains stands beside the encoder, see
+            `models.heads.SideNetwork`); "full" (everything trains); or a peft method's name such as "lora".
         bottleneck: width of a prompt module; other methods do not use it.
         placement: which sub-layers are adapted, "attention", "mlp" or both.
         blocks: "all", or the positions of the adapted blocks, counted from 0 through the whole encoder.
         options: the method's own settings under peft's names, for example {"r": 16}; they win over those above.
-        adapter_name: name of the new adapter; not used by "none" and "full".
+        adapter_name: name of the new adapter; not used by `BARE` methods.
 
     Returns:
-        The encoder itself for "none" and "full", else a `peft.PeftModel` around it. It starts as exactly the base
+        The encoder itself for `BARE` methods, else a `peft.PeftModel` around it. It starts as exactly the base
         (up to rounding with methods that rotate weights, such as "boft").
 
     Raises:
         RequestError: an unknown or unsuited method, unknown options or values, blocks or sub-layers that the encoder
             does not have, a name that is taken, or settings that would change or train the base itself.
     """
-    if method not in ("none", "full"):
+    if method not in BARE:
         config = tuner_config(
             encoder, method, bottleneck=bottleneck, placement=placement, blocks=blocks, options=options or {}
         )
@@ -85,7 +90,7 @@ def attach(
     if isinstance(encoder, PeftModel):
         raise RequestError(f"tuning.method = '{method}' needs a bare encoder, and this one carries adapters")
     encoder.requires_grad_(method == "full")
-    if method == "none":
+    if method != "full":
         hold_statistics(encoder)
     return encoder
 
@@ -101,7 +106,7 @@ def tuner_config(
 ) -> PeftConfig:
     """Return the peft configuration of a method for this encoder; arguments and errors are those of `attach`."""
     known_methods = methods()
-    if method not in known_methods or method in ("none", "full"):
+    if method not in known_methods or method in BARE:
         reason = (
             f"'{method}' is not for image encoders: {_UNSUITED[method]}" if method in _UNSUITED else f"got '{method}'"
         )

@@ -1,0 +1,230 @@
+"""Outputs of a frozen encoder, computed once per image and kept on disk; crops and flips are cut out of them.
+
+An image is encoded whole, as counting encodes one that fits a tile, and once more mirrored. What was computed is found
+again by the encoder's fingerprint, the sizes that images are brought to, and the bytes of the image file: a cache of
+another base, recipe or image is never read, and one that was interrupted goes on.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ..errors import RequestError, WorkError, listed
+from ..files import write_text, write_with
+from ..geometry import resized, round_up
+from ..models.counter import CrowdCounter
+from ..mutual import Targets
+from ..recipe import Recipe
+from .augment import Frame, horizontal_flip
+from .dataset import Crop, Key, padded_targets
+from .sources import DiskSource
+
+_BYTES = 2  # float16
+_VIEWS = 2  # as it is, and mirrored
+
+
+@dataclass(frozen=True)
+class FeatureCache:
+    """The cached features of a source's images.
+
+    Attributes:
+        files: one per image, float16 (2, h, w, C): the image and its mirror, all levels side by side.
+        channels: of each level.
+        stride: pixels per feature cell.
+    """
+
+    files: tuple[Path, ...]
+    channels: tuple[int, ...]
+    stride: int
+
+    def read(self, index: int) -> NDArray[np.float16]:
+        """Return one image's features (2, h, w, C), mapped from disk."""
+        return np.load(self.files[index], mmap_mode="r")
+
+    def split(self, features: Tensor) -> list[Tensor]:
+        """Return the levels (B, c_i, h, w) of features (B, C, h, w), in float32."""
+        return list(features.float().split(self.channels, dim=1))
+
+
+def build_cache(
+    counter: CrowdCounter,
+    source: DiskSource,
+    recipe: Recipe,
+    fingerprint: str,
+    *,
+    pad_colour: tuple[int, int, int],
+    device: torch.device,
+    say: Callable[[str], None],
+    progress: Callable[[int, int], None] | None = None,
+) -> FeatureCache:
+    """Encode every image of a source that is not in the cache yet.
+
+    Args:
+        counter: whose frozen encoder is run.
+        source: images on disk.
+        recipe: names the cache's folder and its largest size.
+        fingerprint: of the encoder.
+        pad_colour: fills images up to the encoder's `multiple`, as in training without a cache.
+        device: where the encoder runs.
+        say: called with a line about the size before anything is written.
+        progress: called after each image with the number done and the number of all.
+
+    Raises:
+        RequestError: the cache would exceed data.cache_gb or the free space, or a crop does not fit the images.
+        WorkError: the disk is full; what is cached stays.
+    """
+    encoder = cast(Any, counter.encoder)
+    stride = int(encoder.stride)
+    _check_crop(source, recipe, stride, counter.multiple)
+    used = [*encoder.level_channels] if counter.fusion is not None else [int(encoder.out_channels)]
+    described = {
+        "encoder": fingerprint,
+        "levels": used,
+        "geometry": {key: getattr(source.geometry, key) for key in ("max_side", "min_side", "scale")},
+        "positions": recipe.model.positions,
+        "pad": [*pad_colour, counter.multiple],
+    }
+    name = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
+    folder = Path(recipe.data.cache_root) / name
+    files = tuple(folder / f"{_digest(sample.image)}.npy" for sample in source.samples)
+    cache = FeatureCache(files, tuple(used), stride)
+    todo = [index for index, file in enumerate(files) if not file.is_file()]
+    _check_size(source, recipe, todo, sum(used), stride, counter.multiple, say)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "cache.json", json.dumps(described, indent=2, sort_keys=True) + "\n")
+    for done, index in enumerate(todo, start=1):
+        image = source.frame(0, index).image
+        views = [_encoded(counter, view, pad_colour, device) for view in (image, image[:, ::-1])]
+        _write(files[index], np.stack(views))
+        if progress is not None:
+            progress(done, len(todo))
+    return cache
+
+
+class CachedCrops(Dataset[Crop]):
+    """Random crops, flipped half of the time, of cached features with their targets.
+
+    The same seed, epoch and index always give the same crop. Crops lie on the feature grid. Images are only decoded
+    where something reads them (the high-resolution stem); else the crop's image is black.
+    """
+
+    def __init__(self, source: DiskSource, recipe: Recipe, cache: FeatureCache, *, stride: int) -> None:
+        self.source, self.recipe, self.cache, self.stride = source, recipe, cache, stride
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, key: Key) -> Crop:
+        epoch, index = key
+        rng = np.random.default_rng((self.recipe.train.seed, epoch, index))
+        side, cell = self.recipe.data.crop, self.cache.stride
+        flipped = rng.random() < self.recipe.data.flip
+        features = self.cache.read(index)
+        top, left = (int(rng.integers(length - side // cell + 1)) * cell for length in features.shape[1:3])
+        frame = self.source.frame(epoch, index) if self.recipe.model.stem_channels else self.source.outline(index)
+        if flipped:
+            frame = horizontal_flip(frame)
+        cut = _cut(frame, top, left, side)
+        y, x, n = top // cell, left // cell, side // cell
+        chosen = torch.from_numpy(np.ascontiguousarray(features[int(flipped), y : y + n, x : x + n]))
+        image = np.zeros((side, side, 3), np.uint8)
+        image[: cut.image.shape[0], : cut.image.shape[1]] = cut.image
+        targets = Targets(**padded_targets(cut, self.recipe.targets, side=side, stride=self.stride))
+        return Crop(torch.from_numpy(image).permute(2, 0, 1).contiguous(), targets, key, chosen.permute(2, 0, 1))
+
+
+def _cut(frame: Frame, top: int, left: int, side: int) -> Frame:
+    return frame.moved(frame.image[top : top + side, left : left + side], (1.0, 1.0), (left, top))
+
+
+def _encoded(
+    counter: CrowdCounter, image: NDArray[np.uint8], pad_colour: tuple[int, int, int], device: torch.device
+) -> NDArray[np.float16]:
+    """Return all levels of one image (H, W, 3) as (h, w, C)."""
+    height, width = (round_up(length, counter.multiple) for length in image.shape[:2])
+    canvas = np.empty((height, width, 3), np.uint8)
+    canvas[:] = pad_colour
+    canvas[: image.shape[0], : image.shape[1]] = image
+    with torch.inference_mode():
+        pixels = torch.from_numpy(canvas).permute(2, 0, 1)[None].to(device)
+        levels = counter.encode(counter.normalise(pixels))
+    return np.concatenate([level[0].permute(1, 2, 0).half().cpu().numpy() for level in levels], axis=2)
+
+
+def _check_crop(source: DiskSource, recipe: Recipe, stride: int, multiple: int) -> None:
+    side = recipe.data.crop
+    if side % stride:
+        raise RequestError(f"data.crop: cached features need a multiple of {stride}, got {side}.")
+    small = [
+        str(sample.image)
+        for sample in source.samples
+        if min(round_up(length, multiple) for length in resized(sample.size, source.geometry)) < side
+    ]
+    if small:
+        raise RequestError(
+            f"data.crop = {side} is larger than {len(small)} of {len(source)} images, and cached features cannot be "
+            f"padded: {listed(small)}. Lower data.crop or raise data.min_side."
+        )
+
+
+def _check_size(
+    source: DiskSource,
+    recipe: Recipe,
+    todo: Sequence[int],
+    channels: int,
+    stride: int,
+    multiple: int,
+    say: Callable[[str], None],
+) -> None:
+    """Tell how large the cache will be, and refuse one that is too large."""
+
+    def size_of(index: int) -> int:
+        height, width = resized(source.samples[index].size, source.geometry)
+        cells = (round_up(height, multiple) // stride) * (round_up(width, multiple) // stride)
+        return _VIEWS * cells * channels * _BYTES
+
+    whole, missing = sum(map(size_of, range(len(source)))) / 1e9, sum(map(size_of, todo)) / 1e9
+    root = Path(recipe.data.cache_root)
+    say(f"cached features: {whole:.2f} GB in {root}, {missing:.2f} GB of them to be computed ({len(todo)} images)")
+    if whole > recipe.data.cache_gb:
+        raise RequestError(
+            f"The cached features would take {whole:.1f} GB, more than data.cache_gb = {recipe.data.cache_gb:g}. Allow "
+            "more, lower data.scale, or train without data.cache."
+        )
+    there = next(path for path in (root.absolute(), *root.absolute().parents) if path.exists())
+    free = shutil.disk_usage(there).free / 1e9
+    if missing > free:
+        raise RequestError(
+            f"The cached features need {missing:.1f} GB, and '{there}' has {free:.1f} GB free. Choose another folder "
+            "with data.cache_root."
+        )
+
+
+def _digest(path: Path) -> str:
+    """Return a name for the bytes of an image file."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:24]
+    except OSError as error:
+        raise RequestError(f"Cannot read '{path}': {error.strerror}. Check the data with 'data check'.") from error
+
+
+def _write(path: Path, features: NDArray[np.float16]) -> None:
+    if not np.isfinite(features).all():
+        raise WorkError(f"The encoder's features of '{path.stem}' do not fit float16: train without data.cache.")
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            np.save(file, features)
+
+    write_with(path, write)
