@@ -59,9 +59,11 @@ class DataRecipe(Section):
     flip: Share = Field(0.5, description="probability of a horizontal flip")
     jitter: Share = Field(0.2, description="strength of the random brightness, contrast and saturation")
     annotation_noise: Share = Field(0.0, description="train's points and boxes move by up to this share of a head")
-    cache: Literal["none", "features"] = Field("none", description="'features': run a frozen encoder once per image")
-    cache_root: str = Field("runs/features", description="folder of the cached features")
-    cache_gb: PositiveFloat = Field(20.0, description="largest size of the cached features that is accepted")
+    cache: Literal["none", "images", "features"] = Field(
+        "none", description="'images': decode and resize once; 'features': also run a frozen encoder once per image"
+    )
+    cache_root: str = Field("runs/cache", description="folder of what is cached")
+    cache_gb: PositiveFloat = Field(20.0, description="largest cache that is accepted")
 
 
 class SyntheticRecipe(Section):
@@ -211,7 +213,9 @@ class Recipe(Section):
         data, method = self.data, self.tuning.method
         if method == "side" and self.model.fuse_levels:
             raise ValueError("tuning.method = 'side' and model.fuse_levels both use all depths; set one of the two")
-        if data.cache == "none":
+        if data.cache == "images" and data.format == "synthetic":
+            raise ValueError("data.cache = 'images' keeps decoded files, and procedural scenes are new in every epoch")
+        if data.cache != "features":
             return self
         hurdles = {
             f"tuning.method = '{method}' trains inside the encoder ('side' and 'none' do not)": method

@@ -89,7 +89,7 @@ def _moved_mask(
 def colour_jitter(image: NDArray[np.uint8], strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Change brightness, contrast and saturation by factors of 1 +- `strength`; uint8 (H, W, 3) in and out."""
     brightness, contrast, saturation = rng.uniform(1 - strength, 1 + strength, size=3)
-    pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
     pixels = colour.adjust_brightness(pixels, brightness)
     pixels = colour.adjust_contrast(pixels, contrast)
     pixels = colour.adjust_saturation(pixels, saturation)

@@ -7,7 +7,6 @@ another base, recipe or image is never read, and one that was interrupted goes o
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from ..models.counter import CrowdCounter
 from ..mutual import Targets
 from ..recipe import Recipe
 from .augment import Frame, horizontal_flip
+from .cache_room import check_room
 from .dataset import Crop, Key, padded_targets
 from .sources import DiskSource
 
@@ -193,21 +193,12 @@ def _check_size(
         cells = (round_up(height, multiple) // stride) * (round_up(width, multiple) // stride)
         return _VIEWS * cells * channels * _BYTES
 
-    whole, missing = sum(map(size_of, range(len(source)))) / 1e9, sum(map(size_of, todo)) / 1e9
-    root = Path(recipe.data.cache_root)
-    say(f"cached features: {whole:.2f} GB in {root}, {missing:.2f} GB of them to be computed ({len(todo)} images)")
-    if whole > recipe.data.cache_gb:
-        raise RequestError(
-            f"The cached features would take {whole:.1f} GB, more than data.cache_gb = {recipe.data.cache_gb:g}. Allow "
-            "more, lower data.scale, or train without data.cache."
-        )
-    there = next(path for path in (root.absolute(), *root.absolute().parents) if path.exists())
-    free = shutil.disk_usage(there).free / 1e9
-    if missing > free:
-        raise RequestError(
-            f"The cached features need {missing:.1f} GB, and '{there}' has {free:.1f} GB free. Choose another folder "
-            "with data.cache_root."
-        )
+    whole, missing = sum(map(size_of, range(len(source)))), sum(map(size_of, todo))
+    say(
+        f"cached features: {whole / 1e9:.2f} GB in {recipe.data.cache_root}, {missing / 1e9:.2f} GB of them to be "
+        f"computed ({len(todo)} images)"
+    )
+    check_room(recipe.data, "features", whole, missing)
 
 
 def _digest(path: Path) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import RequestError
 from ..geometry import Geometry, resize_image, resized
@@ -16,6 +17,7 @@ from ..targets import context_radius
 from .annotation_noise import disturbed_boxes, disturbed_points, heads_of
 from .augment import Frame
 from .image import ByteImage, read_image
+from .image_cache import ImageCache, open_image_cache
 from .mask_files import mask_path, read_mask
 from .readers import Problems, read_split
 from .sample import FloatArray, Sample
@@ -52,6 +54,7 @@ class DiskSource:
         geometry: how images are resized; points, boxes and radii move along.
         context_k: K of the context radius.
         mask_of: where the pseudo mask of an image is, or None without any.
+        images: where resized images are kept, or None to decode them whenever they are asked for.
     """
 
     def __init__(
@@ -61,8 +64,11 @@ class DiskSource:
         *,
         context_k: int,
         mask_of: Callable[[Path], Path] | None = None,
+        images: ImageCache | None = None,
     ) -> None:
         self.samples, self.geometry, self.context_k, self.mask_of = samples, geometry, context_k, mask_of
+        self.images = images
+        self._radii: dict[int, NDArray[np.float64]] = {}
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -84,26 +90,27 @@ class DiskSource:
 
     def frame(self, epoch: int, index: int) -> Frame:  # noqa: ARG002 - a file is the same in every epoch
         """Read and resize one image. Raises RequestError as `original`, or when its pseudo mask cannot be had."""
-        original, points = self.original(index)
-        image, ratio = resize_image(original, self.geometry)
-        return self._annotated(index, points).moved(image, ratio, (0.0, 0.0))
+        if self.images is None:
+            original, points = self.original(index)
+            return self._annotated(index, points, resize_image(original, self.geometry)[0])
+        sample = self.samples[index]
+        return self._annotated(index, sample.points, self.images.read(sample.image))
 
     def outline(self, index: int) -> Frame:
         """Return `frame` with a black image, for its annotation alone: nothing is decoded. Raises as `frame`."""
         sample = self.samples[index]
-        if sample.points is None:
-            raise RequestError(f"'{sample.image}' has no annotation to train on.")
-        height, width = resized(sample.size, self.geometry)
-        black = np.zeros((height, width, 3), np.uint8)
-        ratio = width / sample.size[1], height / sample.size[0]
-        return self._annotated(index, sample.points).moved(black, ratio, (0.0, 0.0))
+        return self._annotated(index, sample.points, np.zeros((*resized(sample.size, self.geometry), 3), np.uint8))
 
-    def _annotated(self, index: int, points: FloatArray) -> Frame:
-        """Return a frame of the original size whose image is still missing."""
+    def _annotated(self, index: int, points: FloatArray | None, image: ByteImage) -> Frame:
+        """Return a resized image with its annotation, which is moved along."""
         sample = self.samples[index]
+        if points is None:
+            raise RequestError(f"'{sample.image}' has no annotation to train on.")
+        if index not in self._radii:  # the same in every epoch, and the dearest part of a crowd's targets
+            self._radii[index] = context_radius(points, k=self.context_k)
         mask = read_mask(self.mask_of(sample.image), sample.size) if self.mask_of is not None else None
-        none = np.zeros((0, 0, 3), np.uint8)
-        return Frame(none, points, context_radius(points, k=self.context_k), sample.boxes, mask)
+        ratio = image.shape[1] / sample.size[1], image.shape[0] / sample.size[0]
+        return Frame(image, points, self._radii[index], sample.boxes, mask).moved(image, ratio, (0.0, 0.0))
 
 
 class SyntheticSource:
@@ -219,7 +226,11 @@ def open_split(recipe: Recipe, split: Literal["train", "val"], root: Path | None
         if not folder.is_dir():
             raise RequestError(f"targets.masks: no folder '{folder}'. Make it with 'sam-mprompt masks --out {folder}'.")
         mask_of = partial(mask_path, folder, root=root)
-    return OpenedData(DiskSource(samples, geometry_of(recipe), context_k=k, mask_of=mask_of), found.problems)
+    geometry = geometry_of(recipe)
+    # Beside cached features, pixels are read for the stem alone.
+    pixels = data.cache == "images" or (data.cache == "features" and recipe.model.stem_channels > 0)
+    images = open_image_cache(samples, geometry, data) if pixels else None
+    return OpenedData(DiskSource(samples, geometry, context_k=k, mask_of=mask_of, images=images), found.problems)
 
 
 def _hastily_annotated(sample: Sample, points: FloatArray, recipe: Recipe, index: int) -> Sample:

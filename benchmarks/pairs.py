@@ -1,0 +1,137 @@
+"""Measuring side by side: A B A B in one process, ratios with their spread, beside the machine's own limit.
+
+Each benchmark calls `alternate` and `write_row`; the rows' records in benchmarks/speed/ make benchmarks/speed.md.
+"""
+
+import json
+import multiprocessing
+import os
+import platform
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+HERE = Path(__file__).parent
+_HEAD = """# Speed
+
+Written by the benchmarks themselves (`python -m benchmarks.NAME`, the command of each row); do not edit. A ratio is the
+median over rounds that alternate between the two (A B A B), with the lowest and highest round behind it; above 1 is in our
+favour. Absolute times mean little on a shared machine and are not given. "Of the limit" is our rate of multiply-adds
+against what float32 matrix products reach in the same run, where counting them makes sense.
+
+| what | against | ratio | aim | of the limit | command |
+|---|---|---|---|---|---|
+"""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Median, lowest and highest of a ratio over rounds."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, slower: Sequence[float], faster: Sequence[float]) -> "Spread":
+        """Return how often `faster` goes into `slower`, round by round."""
+        ratios = [a / b for a, b in zip(slower, faster, strict=True)]
+        return cls(median(ratios), min(ratios), max(ratios))
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f} ({self.low:.2f} to {self.high:.2f})"
+
+
+@dataclass(frozen=True)
+class Result:
+    """One line of the table.
+
+    Attributes:
+        what, against: the two sides.
+        ratio: in our favour when above 1.
+        aim: the least ratio that was aimed at, or None.
+        limit: our share of the machine's matrix-product rate, or None.
+        note: what the figure leaves open.
+    """
+
+    what: str
+    against: str
+    ratio: Spread
+    aim: float | None = None
+    limit: float | None = None
+    note: str = ""
+
+
+def alternate(functions: Mapping[str, Callable[[], object]], *, rounds: int) -> dict[str, list[float]]:
+    """Return the seconds of each function in every round, after one call of each that does not count."""
+    for function in functions.values():
+        function()
+    seconds: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in range(rounds):
+        for name, function in functions.items():
+            started = time.perf_counter()
+            function()
+            seconds[name].append(time.perf_counter() - started)
+    return seconds
+
+
+def matrix_rate(side: int = 1024, rounds: int = 5) -> float:
+    """Return the multiply-adds per second that float32 matrix products reach here, in the best of some rounds."""
+    import torch
+
+    a, b = torch.randn(side, side), torch.randn(side, side)
+    seconds = alternate({"product": lambda: torch.mm(a, b)}, rounds=rounds)["product"]
+    return float(side**3 / min(seconds))
+
+
+def peak_bytes() -> int:
+    """Return the most memory that this process ever had."""
+    status = Path("/proc/self/status")
+    if status.exists():  # unlike ru_maxrss, not inherited from the parent process
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def in_fresh_process(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what a module-level function returns in a new process, so that its peak memory is its own."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(function, arguments)
+
+
+def write_row(name: str, results: Sequence[Result]) -> None:
+    """Keep a benchmark's results and write benchmarks/speed.md anew from those of all; prints its own lines."""
+    record = {
+        "machine": f"{platform.machine()}, {os.environ.get('OMP_NUM_THREADS', os.cpu_count())} threads, no GPU",
+        "results": [asdict(result) for result in results],
+    }
+    (HERE / "speed").mkdir(exist_ok=True)
+    (HERE / "speed" / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    for result in results:
+        print(f"{result.what} | {result.against} | {result.ratio}")
+    write_table(HERE)
+
+
+def write_table(folder: Path) -> None:
+    """Write `folder/speed.md` from `folder/speed/*.json`."""
+    lines, notes = [], []
+    for path in sorted((folder / "speed").glob("*.json")):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        for values in record["results"]:
+            result = Result(**{**values, "ratio": Spread(**values["ratio"])})
+            aim = (
+                ""
+                if result.aim is None
+                else f"{result.aim:g}" + ("" if result.ratio.median >= result.aim else " (missed)")
+            )
+            limit = "" if result.limit is None else f"{100 * result.limit:.0f} %"
+            command = f"`python -m benchmarks.{path.stem}`"
+            lines.append(f"| {result.what} | {result.against} | {result.ratio} | {aim} | {limit} | {command} |")
+            notes += [f"- {result.what}: {result.note}"] if result.note else []
+        notes.append(f"- `{path.stem}` was measured on {record['machine']}.")
+    (folder / "speed.md").write_text(_HEAD + "\n".join(lines) + "\n\n" + "\n".join(notes) + "\n", encoding="utf-8")

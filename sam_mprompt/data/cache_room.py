@@ -1,0 +1,33 @@
+"""Whether a cache may take the room that it will need."""
+
+import shutil
+from pathlib import Path
+
+from ..errors import RequestError
+from ..recipe import DataRecipe
+
+
+def check_room(recipe: DataRecipe, what: str, whole: int, missing: int) -> None:
+    """Refuse a cache that is larger than allowed, or than what is free on its disk.
+
+    Args:
+        recipe: folder and limit.
+        what: "features" or "images".
+        whole, missing: bytes of the whole cache, and of what is not in it yet.
+
+    Raises:
+        RequestError: it does not fit; says what to change.
+    """
+    if whole > recipe.cache_gb * 1e9:
+        raise RequestError(
+            f"The cached {what} would take {whole / 1e9:.1f} GB, more than data.cache_gb = {recipe.cache_gb:g}. Allow "
+            "more, lower data.scale or data.max_side, or train without data.cache."
+        )
+    root = Path(recipe.cache_root).absolute()
+    there = next(path for path in (root, *root.parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    if missing > free:
+        raise RequestError(
+            f"The cached {what} need {missing / 1e9:.1f} GB, and '{there}' has {free / 1e9:.1f} GB free. Choose "
+            "another folder with data.cache_root."
+        )
