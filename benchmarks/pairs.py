@@ -20,9 +20,9 @@ HERE = Path(__file__).parent
 _HEAD = """# Speed
 
 Written by the benchmarks themselves (`python -m benchmarks.NAME`, the command of each row); do not edit. A ratio is the
-median over rounds that alternate between the two (A B A B), with the lowest and highest round behind it; above 1 is in our
-favour. Absolute times mean little on a shared machine and are not given. "Of the limit" is our rate of multiply-adds
-against what float32 matrix products reach in the same run, where counting them makes sense.
+median over rounds that alternate between the two (A B A B), with the lowest and highest round behind it; above 1 is in
+our favour. Absolute times mean little on a shared machine and are not given. "Of the limit" is our rate of
+multiply-adds against what float32 matrix products reach in the same run, where counting them makes sense.
 
 | what | against | ratio | aim | of the limit | command |
 |---|---|---|---|---|---|
@@ -127,7 +127,7 @@ def write_table(folder: Path) -> None:
             aim = (
                 ""
                 if result.aim is None
-                else f"{result.aim:g}" + ("" if result.ratio.median >= result.aim else " (missed)")
+                else f"{result.aim:.2g}" + ("" if result.ratio.median >= result.aim else " (missed)")
             )
             limit = "" if result.limit is None else f"{100 * result.limit:.0f} %"
             command = f"`python -m benchmarks.{path.stem}`"

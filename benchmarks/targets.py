@@ -1,9 +1,11 @@
 """Targets of one 400x400 crop of an image with many heads: python -m benchmarks.targets
 
 Ours makes density, context mask and point mask of the crop from a radius per head that is computed once per image. The
-other is whole-image code as it is often written: distances between all pairs of heads, one kernel added per head over the
-whole image, discs drawn over the whole image, then the crop.
+other is whole-image code as it is often written: distances between all pairs of heads, one kernel added per head over
+the whole image, discs drawn over the whole image, then the crop.
 """
+
+from functools import partial
 
 import numpy as np
 
@@ -13,7 +15,7 @@ from sam_mprompt.data.dataset import frame_targets
 from sam_mprompt.recipe import TargetRecipe
 from sam_mprompt.targets import context_radius
 
-_SIZE, _CROP = (2048, 3072), 400
+_SIZE, _CROP, _TOP, _LEFT = (2048, 3072), 400, 600, 900
 _RECIPE = TargetRecipe(point_dilation=8)
 
 
@@ -42,42 +44,45 @@ def straightforward(points: np.ndarray, top: int, left: int) -> tuple[np.ndarray
     return density[cut], context[cut], dots[cut]
 
 
+def _frame(points: np.ndarray, radius: np.ndarray) -> Frame:
+    return Frame(np.zeros((*_SIZE, 3), np.uint8), points, radius, None)
+
+
+def _crop(whole: Frame) -> object:
+    cut = whole.image[_TOP : _TOP + _CROP, _LEFT : _LEFT + _CROP]
+    return frame_targets(whole.moved(cut, (1.0, 1.0), (_LEFT, _TOP)), _RECIPE, stride=1)
+
+
+def _against_whole_image(heads: int) -> Result:
+    points = np.random.default_rng(heads).uniform((0, 0), (_SIZE[1], _SIZE[0]), (heads, 2)).astype(np.float32)
+    seconds = alternate(
+        {
+            "whole": partial(straightforward, points, _TOP, _LEFT),
+            "ours": partial(_crop, _frame(points, context_radius(points, k=3))),
+        },
+        rounds=3 if heads > 3000 else 7,
+    )
+    return Result(
+        f"targets of a crop, {heads:,} heads in the image",
+        "straightforward whole-image code",
+        Spread.of(seconds["whole"], seconds["ours"]),
+        aim=50.0 if heads == 3000 else None,
+    )
+
+
 def main() -> None:
     """Measure 500, 3,000 and 12,000 heads."""
-    results, own = [], {}
-    for heads in (500, 3000, 12000):
-        rng = np.random.default_rng(heads)
-        points = rng.uniform((0, 0), (_SIZE[1], _SIZE[0]), (heads, 2)).astype(np.float32)
-        image, top, left = np.zeros((*_SIZE, 3), np.uint8), 600, 900
-        whole = Frame(image, points, context_radius(points, k=3), None)
-
-        def ours(whole: Frame = whole, top: int = top, left: int = left) -> object:
-            cut = whole.image[top : top + _CROP, left : left + _CROP]
-            return frame_targets(whole.moved(cut, (1.0, 1.0), (left, top)), _RECIPE, stride=1)
-
-        seconds = alternate(
-            {"whole": lambda points=points: straightforward(points, top, left), "ours": ours},
-            rounds=3 if heads > 3000 else 7,
-        )
-        own[heads] = min(seconds["ours"])
-        results.append(
-            Result(
-                f"targets of a crop, {heads:,} heads in the image",
-                "straightforward whole-image code",
-                Spread.of(seconds["whole"], seconds["ours"]),
-                aim=50.0 if heads == 3000 else None,
-            )
-        )
+    results = [_against_whole_image(heads) for heads in (500, 3000, 12000)]
     rng = np.random.default_rng(0)
-    inside = rng.uniform((900, 600), (1300, 1000), (100, 2)).astype(np.float32)
-    times = {}
-    for outside in (0, 12000):
-        points = np.concatenate([inside, rng.uniform((1500, 0), (3072, 2048), (outside, 2)).astype(np.float32)])
-        frame = Frame(np.zeros((*_SIZE, 3), np.uint8), points, np.full(len(points), 12.0), None)
-        times[outside] = lambda frame=frame: frame_targets(
-            frame.moved(frame.image[600:1000, 900:1300], (1.0, 1.0), (900, 600)), _RECIPE, stride=1
-        )
-    seconds = alternate({"none": times[0], "many": times[12000]}, rounds=9)
+    inside = rng.uniform((_LEFT, _TOP), (_LEFT + _CROP, _TOP + _CROP), (100, 2)).astype(np.float32)
+    outside = rng.uniform((1500, 0), (3072, 2048), (12000, 2)).astype(np.float32)
+    seconds = alternate(
+        {
+            "none": partial(_crop, _frame(inside, np.full(len(inside), 12.0))),
+            "many": partial(_crop, _frame(np.concatenate([inside, outside]), np.full(12100, 12.0))),
+        },
+        rounds=9,
+    )
     results.append(
         Result(
             "targets of a crop with 100 heads, none outside it",
