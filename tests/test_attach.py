@@ -15,6 +15,7 @@ from sam_mprompt.adapter_files import adapter_state, load_adapter_state
 from sam_mprompt.errors import RequestError
 from sam_mprompt.models.sam_encoder import SamEncoder
 from sam_mprompt.tuning.attach import (
+    BARE,
     adapter_config,
     add_adapter,
     attach,
@@ -37,7 +38,7 @@ FOR_SMALL_LAYERS = {
     "waveft": {"n_frequency": 50},
     **dict.fromkeys(("hira", "lily", "miss", "peanut", "psoft", "shira"), MappingProxyType({"r": 4})),
 }
-OF_PEFT = [name for name in methods() if name not in ("none", "full")]
+OF_PEFT = [name for name in methods() if name not in BARE]
 
 
 class TokenNorm(nn.Module):
@@ -158,7 +159,7 @@ def test_blocks_are_counted_through_all_stages_of_a_swin():
         ({"blocks": "last"}, r"expected 'all' or a list of numbers, got 'last'"),
         ({"placement": ["atention"]}, r"got 'atention'. Did you mean 'attention'\?"),
         ({"placement": []}, r"tuning.placement: expected 'attention', 'mlp' or both"),
-        ({"method": "promt"}, r"got 'promt'. Did you mean 'prompt'\? Choose one of: prompt, none, full, "),
+        ({"method": "promt"}, r"got 'promt'. Did you mean 'prompt'\? Choose one of: prompt, none, side, full, "),
         ({"method": "oft"}, r"'oft' is not for image encoders: it cannot read SAM's features.*Choose one of"),
         ({"method": "adalora"}, r"'adalora' is not for image encoders: the training loop"),
         ({"method": "lora", "options": {"rank": 3}}, r"'lora' has no option 'rank'.*It has: .*\br\b"),
@@ -199,7 +200,8 @@ def test_options_choose_their_own_layers():
     assert all(torch.equal(base_tensors(prompts)[name], tensor) for name, tensor in small_sam().state_dict().items())
 
 
-def test_none_freezes_and_full_opens_everything():
+def test_none_and_side_freeze_and_full_opens_everything():
+    assert not any(parameter.requires_grad for parameter in attach(small_sam(), "side").parameters())
     frozen = attach(small_sam(), "none")
     assert not any(parameter.requires_grad for parameter in frozen.parameters())
     opened = attach(frozen, "full")

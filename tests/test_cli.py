@@ -18,6 +18,7 @@ COMMANDS = [
     ["export"],
     ["describe"],
     ["masks"],
+    ["ablate"],
     ["compare"],
     ["pretrain"],
     *(["adapters", name] for name in ("list", "show", "verify")),
