@@ -1,8 +1,8 @@
 """SamEncoder against segment_anything's ImageEncoderViT: time, peak memory and difference, side by side.
 
-    python benchmarks/encoder.py                       # a small encoder, 1024 x 1024, inference
-    python benchmarks/encoder.py --model vit_b         # SAM ViT-B
-    python benchmarks/encoder.py --train --size 448    # forward and backward through frozen weights, at a crop's size
+    python -m benchmarks.encoder                       # a small encoder, 1024 x 1024, inference
+    python -m benchmarks.encoder --model vit_b         # SAM ViT-B
+    python -m benchmarks.encoder --train --size 448    # forward and backward through frozen weights, at a crop's size
 
 Weights are random with positions far from zero. Times come from one process that alternates between the two (A B A B,
 minimum and median of the rounds). Memory is the peak of a process that ran only one of them, minus its weights.
@@ -11,16 +11,13 @@ minimum and median of the rounds). Memory is the peak of a process that ran only
 import argparse
 import multiprocessing
 import os
-import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks.pairs import peak_bytes
 
 NAMES = ("official", "ours")
 
@@ -73,15 +70,6 @@ def step(encoder: Any, options: argparse.Namespace) -> Callable[[], Any]:
         return images.grad
 
     return run
-
-
-def peak_bytes() -> int:
-    """Return the most memory that this process ever had."""
-    status = Path("/proc/self/status")
-    if status.exists():  # unlike ru_maxrss, not inherited from the parent process
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def measure_memory(name: str, options: argparse.Namespace) -> int:
