@@ -8,7 +8,7 @@ from rich.console import Console
 from sam_mprompt.artifacts import load_adapter, read_adapter
 from sam_mprompt.data.feature_cache import CachedCrops, build_cache
 from sam_mprompt.data.sources import open_split
-from sam_mprompt.errors import RequestError
+from sam_mprompt.errors import RequestError, WorkError
 from sam_mprompt.finetune import finetune
 from sam_mprompt.models.build import build_counter
 from sam_mprompt.recipe import load_recipe
@@ -107,6 +107,13 @@ def test_what_is_cached_is_not_computed_again_and_an_interrupted_cache_goes_on(r
     assert cached(recipe, crowd_folder)[3] == 0
     cache.files[2].unlink()
     assert cached(recipe, crowd_folder)[3] == 1
+
+
+def test_a_damaged_cache_file_is_named(recipe, crowd_folder):
+    *_, cache, _ = cached(recipe, crowd_folder)
+    cache.files[1].write_bytes(cache.files[1].read_bytes()[:200])
+    with pytest.raises(WorkError, match=r"Delete it: it is made again"):
+        cache.read(1)
 
 
 def test_another_base_geometry_or_image_makes_a_cache_stale(recipe, crowd_folder, tmp_path):

@@ -1,9 +1,13 @@
-"""Whether a cache may take the room that it will need."""
+"""What the caches of images and features share: whether there is room, and reading an array back."""
 
 import shutil
 from pathlib import Path
+from typing import Any
 
-from ..errors import RequestError
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import RequestError, WorkError
 from ..recipe import DataRecipe
 
 
@@ -31,3 +35,11 @@ def check_room(recipe: DataRecipe, what: str, whole: int, missing: int) -> None:
             f"The cached {what} need {missing / 1e9:.1f} GB, and '{there}' has {free / 1e9:.1f} GB free. Choose "
             "another folder with data.cache_root."
         )
+
+
+def read_cached(path: Path) -> NDArray[Any]:
+    """Return a cached array, mapped from disk. Raises WorkError when it is damaged or gone."""
+    try:
+        return np.asarray(np.load(path, mmap_mode="r"))
+    except (OSError, ValueError) as error:
+        raise WorkError(f"'{path}' in the cache cannot be read ({error}). Delete it: it is made again.") from error

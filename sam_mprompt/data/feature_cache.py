@@ -25,7 +25,7 @@ from ..models.counter import CrowdCounter
 from ..mutual import Targets
 from ..recipe import Recipe
 from .augment import Frame, horizontal_flip
-from .cache_room import check_room
+from .cache_room import check_room, read_cached
 from .dataset import Crop, Key, padded_targets
 from .sources import DiskSource
 
@@ -48,8 +48,8 @@ class FeatureCache:
     stride: int
 
     def read(self, index: int) -> NDArray[np.float16]:
-        """Return one image's features (2, h, w, C), mapped from disk."""
-        return np.load(self.files[index], mmap_mode="r")
+        """Return one image's features (2, h, w, C), mapped from disk. Raises WorkError when they are damaged."""
+        return read_cached(self.files[index])
 
     def split(self, features: Tensor) -> list[Tensor]:
         """Return the levels (B, c_i, h, w) of features (B, C, h, w), in float32."""

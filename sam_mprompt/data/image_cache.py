@@ -12,7 +12,7 @@ from ..errors import RequestError
 from ..files import write_with
 from ..geometry import Geometry, resize_image, resized
 from ..recipe import DataRecipe
-from .cache_room import check_room
+from .cache_room import check_room, read_cached
 from .image import ByteImage, read_image
 from .sample import Sample
 
@@ -29,7 +29,7 @@ class ImageCache:
     geometry: Geometry
 
     def read(self, path: Path) -> ByteImage:
-        """Return an image, resized. Raises RequestError when it can't be decoded, WorkError on a full disk."""
+        """Return an image, resized. Raises RequestError when it can't be decoded, WorkError on a full or damaged disk."""
         file = self.file_of(path)
         if not file.is_file():
             image, _ = resize_image(read_image(path), self.geometry)
@@ -39,7 +39,7 @@ class ImageCache:
                     np.save(opened, image)
 
             write_with(file, write)
-        return np.asarray(np.load(file, mmap_mode="r"))
+        return read_cached(file)
 
     def file_of(self, path: Path) -> Path:
         """Return where an image's pixels are, or will be. Raises RequestError when there is no such image."""
