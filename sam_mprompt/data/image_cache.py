@@ -29,7 +29,7 @@ class ImageCache:
     geometry: Geometry
 
     def read(self, path: Path) -> ByteImage:
-        """Return an image, resized. Raises RequestError when it can't be decoded, WorkError on a full or damaged disk."""
+        """Return an image, resized. Raises RequestError when it can't be decoded, WorkError on a full or bad disk."""
         file = self.file_of(path)
         if not file.is_file():
             image, _ = resize_image(read_image(path), self.geometry)
