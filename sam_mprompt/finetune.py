@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from accelerate import PartialState
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import broadcast_object_list, parse_flag_from_env
 from rich.console import Console
 from rich.progress import DownloadColumn, Progress
 
@@ -101,7 +102,8 @@ def prepare_run(name_or_file: str, overrides: Sequence[str], out: Path | None, *
     Raises:
         RequestError: a faulty recipe or override, a folder in use, or nothing to resume.
     """
-    state = PartialState()
+    # Left alone, accelerate takes several processes on a machine without an accelerator for as many runs of one.
+    state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available())
     chosen: list[Any] = [None, None]
     if state.is_main_process:
         recipe = load_recipe(name_or_file, overrides)

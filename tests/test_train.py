@@ -349,6 +349,9 @@ def test_two_processes_train_one_model(tmp_path, tiny_recipe, crowd_folder):
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "sam_mprompt"]
     command = [*launch, "finetune", "--recipe", tiny_recipe, "--data", crowd_folder, "--out", tmp_path / "run"]
     command += ["--set", "train.save_minutes=0.0001"]
-    subprocess.run(command, check=True, env={**SLIM, "ACCELERATE_USE_CPU": "true"})
+    told = subprocess.run(command, check=True, env=SLIM, stderr=subprocess.PIPE, text=True).stderr
+    assert told.count("train: 6 images") == 1, told  # one of them speaks for both
+    progress = json.loads((tmp_path / "run" / "state" / "progress.json").read_text())["progress"]
+    assert progress["step"] == 3 * 2, "each epoch's 6 images in batches of 2 for each of 2 processes"
     assert len(metrics_of(tmp_path / "run")) == 3
     load_adapter(read_adapter(tmp_path / "run" / "adapter"))
