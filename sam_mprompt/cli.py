@@ -121,6 +121,12 @@ def count(
         Path | None, typer.Option(metavar="DIR", help="Also draw heat maps with the count into this folder.")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Tiles per forward pass.")] = 1,
+    precision: Annotated[
+        Literal["no", "fp16", "bf16"], typer.Option(help="Mixed precision on a GPU; a CPU counts in float32.")
+    ] = "no",
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Translate the encoder first: for many images beyond a tile.")
+    ] = False,
     base: Base = None,
     device: Device = None,
 ) -> None:
@@ -134,6 +140,8 @@ def count(
         as_json=as_json,
         overlay=overlay,
         batch_size=batch_size,
+        precision=precision,
+        compiled=compiled,
         base=base,
         device=device,
     )

@@ -41,6 +41,8 @@ def count_images(
     as_json: bool,
     overlay: Path | None,
     batch_size: int,
+    precision: Literal["no", "fp16", "bf16"],
+    compiled: bool,
     base: str | None,
     device: str | None,
 ) -> None:
@@ -51,7 +53,7 @@ def count_images(
         WorkError: some of several images can't be read; the others were counted and printed.
     """
     images = expand(paths)
-    counter = load(adapter, device=device, base=base)
+    counter = load(adapter, device=device, base=base, precision=precision, compile=compiled)
     pictures = _picture_names(images, overlay) if overlay is not None else {}
     table = Table("image", "count", box=None, header_style="bold", pad_edge=False)
     table.columns[1].justify = "right"

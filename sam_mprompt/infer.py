@@ -235,7 +235,10 @@ def _forward(
     try:
         images = torch.zeros(len(tiles), 3, *size, device=device)
         for image, tile in zip(images, tiles, strict=True):
-            pixels = torch.from_numpy(tile.copy()).to(device).permute(2, 0, 1)
+            pixels = torch.from_numpy(tile.copy())
+            if device.type == "cuda":
+                pixels = pixels.pin_memory()  # so that the copy does not stop the CPU
+            pixels = pixels.to(device, non_blocking=True).permute(2, 0, 1)
             image[:, : tile.shape[0], : tile.shape[1]] = (pixels / 255 - mean) / std
         output = model(images)
     except torch.OutOfMemoryError as error:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -13,6 +14,7 @@ from .data.sources import geometry_of
 from .errors import RequestError, did_you_mean
 from .find import find_adapter
 from .infer import count_many, predict_density
+from .models.acceleration import compile_encoder, use_flex_attention
 from .models.build import BuiltCounter, build_counter, put_heads
 from .models.counter import CrowdCounter
 from .recipe import Recipe, load_recipe
@@ -21,15 +23,28 @@ from .training_state import load_weights
 from .tuning.attach import add_adapter, remove, switch
 
 _FIRST = "default"
+_AUTOCAST = {"no": None, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
-def load(adapter: str | Path, *, device: str | torch.device | None = None, base: str | None = None) -> "Counter":
+def load(
+    adapter: str | Path,
+    *,
+    device: str | torch.device | None = None,
+    base: str | None = None,
+    precision: Literal["no", "fp16", "bf16"] = "no",
+    compile: bool = False,
+    flex_attention: bool = False,
+) -> "Counter":
     """Load an adapter folder onto its base, ready to count.
 
     Args:
         adapter: an adapter folder, a run folder, or the name of one that `sam-mprompt adapters list` shows.
         device: "cpu", "cuda", "cuda:1", ...; by default the GPU when there is one.
         base: checkpoint name or file when the base is not found under its recorded name.
+        precision: mixed precision on a GPU; a CPU always counts in float32.
+        compile: translate the encoder by `torch.compile` at the first image. Every other size of a tile is translated
+            anew: worth it for many images that fill their tiles.
+        flex_attention: with `compile`, on a GPU: fuse SAM's position bias into attention.
 
     Raises:
         RequestError: no such adapter, damaged files, or another base than it was trained on.
@@ -38,7 +53,11 @@ def load(adapter: str | Path, *, device: str | torch.device | None = None, base:
     folder = read_adapter(find_adapter(adapter))
     built = load_adapter(folder, base)
     built.counter.to(chosen)
-    return Counter(built, folder, chosen)
+    if flex_attention:
+        use_flex_attention(built.counter.encoder)
+    if compile:
+        compile_encoder(built.counter.encoder)
+    return Counter(built, folder, chosen, autocast=_AUTOCAST[precision])
 
 
 def choose_device(device: str | torch.device | None) -> torch.device:
@@ -86,8 +105,15 @@ class _Loaded:
 class Counter:
     """Counts people in images with one of the adapters that are loaded on one base; made by `load`."""
 
-    def __init__(self, built: BuiltCounter, folder: AdapterFolder, device: torch.device) -> None:
-        self.device, self.base = device, built.base
+    def __init__(
+        self,
+        built: BuiltCounter,
+        folder: AdapterFolder,
+        device: torch.device,
+        *,
+        autocast: torch.dtype | None = None,
+    ) -> None:
+        self.device, self.base, self.autocast = device, built.base, autocast
         self.active = _FIRST
         self._loaded = {_FIRST: _Loaded(folder, built.counter, _FIRST)}
 
@@ -139,6 +165,7 @@ class Counter:
             loaded.folder.geometry,
             device=self.device,
             batch_size=batch_size,
+            autocast=self.autocast,
             on_error=on_error,
         )
 

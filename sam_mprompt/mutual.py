@@ -28,6 +28,10 @@ class Targets:
         move = {name: value.to(device, non_blocking=True) for name, value in vars(self).items()}
         return Targets(**move)
 
+    def pin_memory(self) -> "Targets":
+        """Return a copy in memory that a GPU can fetch from while the CPU goes on."""
+        return Targets(**{name: value.pin_memory() for name, value in vars(self).items()})
+
 
 def offline_prompt(pseudo_mask: Tensor, density: Tensor) -> Tensor:
     """Eq. 1: m = m_p OR B(y). Bool and float (B, 1, h, w) -> bool (B, 1, h, w)."""

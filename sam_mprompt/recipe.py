@@ -173,12 +173,21 @@ class TrainRecipe(Section):
     clip_norm: NonNegativeFloat = Field(0.0, description="largest gradient norm; 0 for no clipping")
     ema: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="decay of the averaged weights; 0 for none")
     precision: Literal["no", "fp16", "bf16"] = Field("no", description="mixed precision, as accelerate names it")
+    gradient_checkpointing: bool = Field(False, description="recompute the encoder's blocks: more time, less memory")
+    compile: bool = Field(False, description="translate the encoder by torch.compile, once a crop size")
+    flex_attention: bool = Field(False, description="with compile, on a GPU: fuse SAM's position bias into attention")
     validate_every: PositiveInt = Field(5, description="epochs between validations")
     preview_every: Count = Field(50, description="epochs between preview images; 0 for none")
     save_minutes: PositiveFloat = Field(5.0, description="minutes between saves of the resumable state")
     workers: Count = Field(2, description="processes that load crops")
     tensorboard: bool = Field(False, description="also log to TensorBoard in the run folder")
     seed: Count = 0
+
+    @model_validator(mode="after")
+    def _flex_attention_is_compiled(self) -> Self:
+        if self.flex_attention and not self.compile:
+            raise ValueError("flex_attention = true only pays with compile = true; set both or none")
+        return self
 
 
 class InferRecipe(Section):

@@ -28,6 +28,7 @@ from .errors import WorkError
 from .evaluate import Metrics
 from .files import write_text
 from .find import find_adapter
+from .models.acceleration import channels_last, compile_encoder, recompute_blocks, use_flex_attention
 from .models.build import BuiltCounter, build_counter
 from .mutual import MutualPromptLoss
 from .recipe import Recipe
@@ -62,6 +63,7 @@ class Trainer:
         self.counter = self.built.counter
         if train.start and not resume:
             start_from(read_adapter(find_adapter(train.start)), self.built, recipe)
+        self._accelerate()
         self.loss = MutualPromptLoss(recipe.loss, stride=self.counter.stride)
         self.batches = EpochBatches(
             len(self.data.source),
@@ -94,6 +96,18 @@ class Trainer:
                 average=self.average,
                 scaler=self.accelerator.scaler,
             )
+
+    def _accelerate(self) -> None:
+        """Apply what only saves time or memory."""
+        train, encoder = self.recipe.train, self.counter.encoder
+        if train.gradient_checkpointing:
+            recompute_blocks(encoder)
+        if train.flex_attention:
+            use_flex_attention(encoder)
+        if train.compile:
+            compile_encoder(encoder)
+        if self.accelerator.device.type == "cuda":
+            channels_last(self.counter)
 
     def _crops(self) -> Dataset[Crop]:
         if self.cache is not None and isinstance(self.data.source, DiskSource):

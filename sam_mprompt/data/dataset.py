@@ -42,6 +42,11 @@ class Batch:
     keys: list[Key]
     features: Tensor | None = None
 
+    def pin_memory(self) -> "Batch":
+        """Return a copy in memory that a GPU can fetch from while the CPU goes on; the loader calls it."""
+        features = None if self.features is None else self.features.pin_memory()
+        return Batch(self.images.pin_memory(), self.targets.pin_memory(), self.keys, features)
+
 
 class CropDataset(Dataset[Crop]):
     """Random crops of a source with their targets; the same seed, epoch and index always give the same crop.

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from segment_anything.modeling.image_encoder import Attention as OfficialAttention
 from torch import Tensor
+from torch.nn.attention.flex_attention import flex_attention
 
 # Elements of the attention matrix that exist at once. On a CPU a piece should stay near its caches (measured: larger
 # pieces are slower and only cost memory); elsewhere a piece must be large enough to keep the device busy.
@@ -21,7 +22,13 @@ class Attention(OfficialAttention):
     A query at row i, column j and a key at row k, column l get the bias q.R_h[i - k] + q.R_w[j - l] (MViTv2, eq. 4;
     https://arxiv.org/abs/2112.01526). SAM adds it to a materialised (N, N) matrix per head; here it goes into
     `scaled_dot_product_attention` piece by piece.
+
+    Attributes:
+        flex: let FlexAttention add the bias inside its kernel instead. Only worth it where the block is compiled, and
+            only on a GPU (`python -m benchmarks.gpu` measures it); elsewhere right, but slow and large.
     """
+
+    flex = False
 
     def forward(self, x: Tensor) -> Tensor:
         """Tokens (B, H, W, C) -> (B, H, W, C)."""
@@ -31,7 +38,7 @@ class Attention(OfficialAttention):
         grid = q.unflatten(1, (h, w))
         bias_h = torch.einsum("nhwc,hkc->nhwk", grid, relative_positions(self.rel_pos_h, h))
         bias_w = torch.einsum("nhwc,wkc->nhwk", grid, relative_positions(self.rel_pos_w, w))
-        x = biased_attention(q, k, v, bias_h, bias_w)
+        x = (flex_biased_attention if self.flex else biased_attention)(q, k, v, bias_h, bias_w)
         x = x.view(b, self.num_heads, h, w, -1).permute(0, 2, 3, 1, 4).reshape(b, h, w, -1)
         return self.proj(x)
 
@@ -62,6 +69,17 @@ def biased_attention(q: Tensor, k: Tensor, v: Tensor, bias_h: Tensor, bias_w: Te
     if torch.compiler.is_compiling():  # one node in an exported graph; a compiler schedules memory itself
         return F.scaled_dot_product_attention(q[None], k[None], v[None], _bias(bias_h, bias_w)[None])[0]
     return _PiecewiseAttention.apply(q, k, v, bias_h, bias_w)
+
+
+def flex_biased_attention(q: Tensor, k: Tensor, v: Tensor, bias_h: Tensor, bias_w: Tensor) -> Tensor:
+    """As `biased_attention`, by FlexAttention: a compiled kernel adds the two terms to each score and keeps none."""
+    rows, columns = bias_h.flatten(1, 2), bias_w.flatten(1, 2)  # (n, N, H) and (n, N, W)
+    width = columns.shape[-1]
+
+    def add_bias(score: Tensor, _batch: Tensor, n: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        return score + rows[n, query, key // width] + columns[n, query, key % width]
+
+    return flex_attention(q[None], k[None], v[None], score_mod=add_bias)[0]
 
 
 class _PiecewiseAttention(torch.autograd.Function):

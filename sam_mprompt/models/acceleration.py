@@ -1,0 +1,69 @@
+"""What saves time or memory and changes no count: compiled or recomputed blocks, a fused bias, channels-last heads."""
+
+from collections.abc import Iterator
+from typing import Any, TypeVar, cast
+
+import torch
+from torch import nn
+
+from ..errors import RequestError
+from .counter import CrowdCounter
+from .sam_attention import Attention
+from .sam_encoder import SamEncoder
+from .timm_encoder import TimmEncoder
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def compile_encoder(encoder: nn.Module) -> None:
+    """Let `torch.compile` translate an encoder at its first call: SAM's block by block, any other as a whole.
+
+    Blocks are compiled rather than the encoder because equal blocks then share one translation, prompt modules inside
+    them included. Shapes are static: another image or crop size is translated anew, so fix them (`data.crop`,
+    `infer.tile`). The state dict keeps its names.
+    """
+    sam = next(_of_type(encoder, SamEncoder), None)
+    for module in [encoder] if sam is None else list(sam.blocks):
+        module.compile(dynamic=False)
+
+
+def recompute_blocks(encoder: nn.Module) -> None:
+    """Recompute each block in the backward pass instead of keeping what it computed (gradient checkpointing).
+
+    Raises:
+        RequestError: a timm model that cannot.
+    """
+    for sam in _of_type(encoder, SamEncoder):
+        sam.gradient_checkpointing = True
+    for timm in _of_type(encoder, TimmEncoder):
+        try:
+            cast(Any, timm.backbone).set_grad_checkpointing(True)
+        except (AttributeError, AssertionError) as error:
+            raise RequestError(
+                f"train.gradient_checkpointing: timm's {type(timm.backbone).__name__} cannot recompute its blocks. "
+                "Set it to false, or lower data.crop or train.batch_size."
+            ) from error
+
+
+def use_flex_attention(encoder: nn.Module) -> None:
+    """Let SAM's attention add its relative positions inside a FlexAttention kernel.
+
+    Raises:
+        RequestError: an encoder without SAM's attention.
+    """
+    attentions = list(_of_type(encoder, Attention))
+    if not attentions:
+        raise RequestError("flex_attention is for SAM encoders, and this one has no attention with relative positions.")
+    for attention in attentions:
+        attention.flex = True
+
+
+def channels_last(counter: CrowdCounter) -> None:
+    """Lay out the weights of what stands on the encoder as GPUs' convolution kernels want them, (out, h, w, in)."""
+    for name, part in counter.named_children():
+        if name != "encoder":
+            part.to(memory_format=torch.channels_last)
+
+
+def _of_type(root: nn.Module, kind: type[Module]) -> Iterator[Module]:
+    return (module for module in root.modules() if isinstance(module, kind))
