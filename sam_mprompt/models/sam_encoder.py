@@ -186,6 +186,11 @@ class SamEncoder(nn.Module):
         state = self._through([self._embed(images)], range(block), levels=levels)
         return [tokens.permute(0, 3, 1, 2) for tokens in state]
 
+    def channels_until(self, block: int, *, levels: bool = False) -> list[int]:
+        """Return the channels of each of `forward_until`'s outputs."""
+        earlier = [index for index in self.config.global_blocks if index < block - 1] if levels else []
+        return [self.config.dim] * (len(earlier) + 1)
+
     def forward_from(self, state: Sequence[Tensor], block: int, *, levels: bool = False) -> list[Tensor]:
         """Go on where `forward_until` stopped.
 
