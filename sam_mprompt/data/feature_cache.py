@@ -148,7 +148,7 @@ class CachedCrops(Dataset[Crop]):
             frame = horizontal_flip(frame)
         cut = _cut(frame, top, left, side)
         y, x, n = top // cell, left // cell, side // cell
-        chosen = torch.from_numpy(np.ascontiguousarray(features[int(flipped), y : y + n, x : x + n]))
+        chosen = torch.from_numpy(features[int(flipped), y : y + n, x : x + n].copy())
         image = np.zeros((side, side, 3), np.uint8)
         image[: cut.image.shape[0], : cut.image.shape[1]] = cut.image
         targets = Targets(**padded_targets(cut, self.recipe.targets, side=side, stride=self.stride))
