@@ -60,7 +60,7 @@ class DataRecipe(Section):
     jitter: Share = Field(0.2, description="strength of the random brightness, contrast and saturation")
     annotation_noise: Share = Field(0.0, description="train's points and boxes move by up to this share of a head")
     cache: Literal["none", "images", "features"] = Field(
-        "none", description="'images': decode and resize once; 'features': also run a frozen encoder once per image"
+        "none", description="'images': decode and resize once; 'features': also run the encoder's frozen part once"
     )
     cache_root: str = Field("runs/cache", description="folder of what is cached")
     cache_gb: PositiveFloat = Field(20.0, description="largest cache that is accepted")
@@ -122,6 +122,13 @@ class TuningRecipe(Section):
     options: dict[str, str | int | float | bool | list[str] | list[int]] = Field(
         default_factory=dict, description="options of a peft method, by its own names"
     )
+
+    @property
+    def first_block(self) -> int | None:
+        """The first block that is adapted, counted from 0, or None when the whole encoder stays as it is."""
+        if self.method in ("side", "none"):
+            return None
+        return 0 if self.method == "full" or self.blocks == "all" else min(self.blocks, default=0)
 
 
 class LossRecipe(Section):
@@ -219,24 +226,35 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _cached_features_fit(self) -> Self:
-        data, method = self.data, self.tuning.method
-        if method == "side" and self.model.fuse_levels:
+        data = self.data
+        if self.tuning.method == "side" and self.model.fuse_levels:
             raise ValueError("tuning.method = 'side' and model.fuse_levels both use all depths; set one of the two")
         if data.cache == "images" and data.format == "synthetic":
             raise ValueError("data.cache = 'images' keeps decoded files, and procedural scenes are new in every epoch")
         if data.cache != "features":
             return self
         hurdles = {
-            f"tuning.method = '{method}' trains inside the encoder ('side' and 'none' do not)": method
-            not in ("side", "none"),
+            self._trained_inside(): self.tuning.first_block is not None
+            and (self.tuning.first_block == 0 or self.model.encoder != "sam"),
             f"data.jitter = {data.jitter} changes images in every epoch (0 does not)": data.jitter > 0,
             f"data.random_scale = {list(data.random_scale)} does too ([1.0, 1.0] does not)": data.random_scale
             != (1.0, 1.0),
             "procedural scenes are new in every epoch": data.format == "synthetic",
         }
         if found := [hurdle for hurdle, there in hurdles.items() if there]:
-            raise ValueError(f"data.cache = 'features' computes the encoder's output once, but {'; '.join(found)}")
+            raise ValueError(f"data.cache = 'features' computes what is frozen once, but {'; '.join(found)}")
         return self
+
+    def _trained_inside(self) -> str:
+        """Say what keeps the encoder's first part from being cached where its later part trains."""
+        method, blocks = self.tuning.method, self.tuning.blocks
+        if method == "full":
+            return "tuning.method = 'full' trains all of the encoder"
+        inside = f"tuning.method = '{method}' trains inside the encoder ('side' and 'none' do not), "
+        if self.model.encoder != "sam":
+            return f"{inside}and model.encoder = '{self.model.encoder}' cannot go on from a block as 'sam' can"
+        given = "'all'" if blocks == "all" else list(blocks)
+        return f"{inside}from block 0 on with tuning.blocks = {given} (name later ones only, such as [6, 7, 8])"
 
     def to_toml(self) -> str:
         """Return the fully resolved recipe as TOML; reading it back gives an equal recipe."""

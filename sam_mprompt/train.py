@@ -224,7 +224,7 @@ class Trainer:
         with ExitStack() as stack:
             if not step:
                 stack.enter_context(accelerator.no_sync(self.model))
-            output = self.model(images, self._levels(batch))
+            output = self.model(images, *self._encoded(batch))
             terms = self.loss(output.density, output.mask_logits, batch.targets.to(accelerator.device), epoch=epoch)
             values = {name: float(term.detach()) for name, term in terms.items()}
             self._refuse_non_finite(terms["loss"], values, batch, epoch, number)
@@ -241,11 +241,12 @@ class Trainer:
                 self.average.update(self.counter)
         return values
 
-    def _levels(self, batch: Batch) -> list[Tensor] | None:
-        """Return the encoder's output for a batch where it was computed before."""
+    def _encoded(self, batch: Batch) -> tuple[()] | tuple[list[Tensor], int | None]:
+        """Return what the encoder made of a batch before, and the block to go on from, where that is cached."""
         if self.cache is None or batch.features is None:
-            return None
-        return self.cache.split(batch.features.to(self.accelerator.device, non_blocking=True))
+            return ()
+        features = batch.features.to(self.accelerator.device, non_blocking=True)
+        return self.cache.split(features), self.cache.until
 
     def _at_step(self, number: int) -> bool:
         """Whether the optimizer steps after batch `number` of an epoch; an epoch always ends with a step."""

@@ -1,25 +1,68 @@
+import re
 import shutil
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from rich.console import Console
+from safetensors.torch import save_file
+from small_encoders import fill_adapter
 
 from sam_mprompt.artifacts import load_adapter, read_adapter
+from sam_mprompt.data.dataset import CropDataset, collate
 from sam_mprompt.data.feature_cache import CachedCrops, build_cache
 from sam_mprompt.data.sources import open_split
 from sam_mprompt.errors import RequestError, WorkError
 from sam_mprompt.finetune import finetune
 from sam_mprompt.models.build import build_counter
+from sam_mprompt.models.sam_encoder import SamConfig, SamEncoder
+from sam_mprompt.mutual import MutualPromptLoss
 from sam_mprompt.recipe import load_recipe
+from sam_mprompt.train import Trainer
 from sam_mprompt.tuning.selection import base_tensors
 
-SIDE = ["tuning.method=side", "data.cache=features", "data.jitter=0", "loss.kappa=1", "train.epochs=2"]
+CACHED = ["data.cache=features", "data.jitter=0", "loss.kappa=1", "train.epochs=2"]
+SIDE = ["tuning.method=side", *CACHED]
 
 
 @pytest.fixture
 def recipe(tmp_path, tiny_recipe):
     return load_recipe(tiny_recipe, [*SIDE, f"data.cache_root={tmp_path / 'features'}"])
+
+
+@pytest.fixture(scope="session")
+def deep_base(tmp_path_factory):
+    """A base with adapted blocks behind frozen ones, and global blocks (1 and 3) among both."""
+    path = tmp_path_factory.mktemp("base") / "deep_sam.safetensors"
+    config = SamConfig(dim=32, depth=4, heads=2, global_blocks=(1, 3), out_channels=16, window=4, grid=8)
+    save_file(SamEncoder.random(config, seed=5).state_dict(), path)
+    return path
+
+
+@pytest.fixture
+def adapted(tmp_path, tiny_recipe, deep_base):
+    """Return a recipe whose later blocks are adapted, with further overrides."""
+
+    def load(*overrides):
+        own = [f"model.base={deep_base}", "tuning.blocks=[3, 2]", f"data.cache_root={tmp_path / 'features'}"]
+        return load_recipe(tiny_recipe, [*CACHED, *own, *overrides])
+
+    return load
+
+
+@pytest.fixture
+def squares(tmp_path):
+    """Two images for training, and one to validate on, that are as large as a crop."""
+    folder = tmp_path / "squares"
+    folder.mkdir()
+    for index in range(3):
+        pixels = np.random.default_rng(index).integers(0, 255, (64, 64, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{index}.png")
+        (folder / f"{index}.txt").write_text("20 30\n40 10\n50 55\n")
+    (folder / "train.txt").write_text("0.png\n1.png")
+    (folder / "val.txt").write_text("2.png")
+    return folder
 
 
 def cached(recipe, folder, **options):
@@ -37,6 +80,11 @@ def cached(recipe, folder, **options):
         progress=lambda number, _: done.append(number),
     )
     return built.counter.eval(), source, cache, len(done)
+
+
+def rounded(_module, inputs):
+    """Round what enters a module to float16; gradients pass."""
+    return (inputs[0] + (inputs[0].half().float() - inputs[0]).detach(),)
 
 
 def images_of(source, index, counter, *, flipped):
@@ -130,6 +178,52 @@ def test_another_base_geometry_or_image_makes_a_cache_stale(recipe, crowd_folder
     assert other.files[1:] == cache.files[1:]
 
 
+def test_a_cache_made_for_another_first_block_is_not_read_and_one_for_another_method_is(adapted, crowd_folder):
+    *_, cache, computed = cached(adapted(), crowd_folder)
+    assert (computed, cache.until) == (6, 2)
+    assert cached(adapted("tuning.blocks=[3]"), crowd_folder)[3] == 6
+    assert cached(adapted("tuning.method=side"), crowd_folder)[3] == 6
+    for same in ("tuning.blocks=[2]", "tuning.method=lora", "tuning.bottleneck=4"):
+        *_, other, computed = cached(adapted(same), crowd_folder)
+        assert (computed, other.files) == (0, cache.files)
+
+
+@pytest.mark.parametrize("levels", ["false", "true"])
+@pytest.mark.parametrize("first", [1, 2, 3])
+@pytest.mark.parametrize("method", ["prompt", "lora"])
+def test_training_on_the_cache_gives_the_loss_and_gradients_of_training_on_pixels(
+    adapted, squares, method, first, levels
+):
+    choice = [f"tuning.method={method}", f"tuning.blocks=[{first}, 3]", f"model.fuse_levels={levels}"]
+    recipe = adapted(*choice, "data.flip=0.0", "targets.pseudo_mask=points", "model.stem_channels=4")
+    counter, source, cache, _ = cached(recipe, squares)
+    assert len(cache.channels) == 1 + (levels == "true" and first == 3)
+    fill_adapter(counter.encoder, "default")
+    if levels == "true":
+        torch.nn.init.normal_(counter.fusion.projections[0].weight, std=0.1)
+        counter.fusion.projections[0].register_forward_pre_hook(rounded)
+    # With the cache's rounding on both sides, what is left is the order of additions: no real error hides behind it.
+    counter.encoder.blocks[first].register_forward_pre_hook(rounded)
+    on_pixels = CropDataset(source, recipe, stride=counter.stride, pad_colour=(0, 0, 0))
+    on_cache = CachedCrops(source, recipe, cache, stride=counter.stride)
+    loss = MutualPromptLoss(recipe.loss, stride=counter.stride)
+    losses, gradients = [], []
+    for crops in (on_pixels, on_cache):
+        batch = collate([crops[0, 0], crops[0, 1]])
+        encoded = () if batch.features is None else (cache.split(batch.features), cache.until)
+        counter.train().zero_grad()
+        output = counter(counter.normalise(batch.images), *encoded)
+        terms = loss(output.density, output.mask_logits, batch.targets, epoch=0)
+        terms["loss"].backward()
+        losses.append(terms["loss"].item())
+        gradients.append({n: p.grad.clone() for n, p in counter.named_parameters() if p.requires_grad})
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+    assert any("encoder" in name for name in gradients[0])
+    for name, expected in gradients[0].items():
+        assert expected.norm() > 0, name
+        assert (gradients[1][name] - expected).norm() <= 5e-3 * expected.norm(), name
+
+
 def test_the_size_is_told_before_and_a_limit_refuses(recipe, crowd_folder, tmp_path):
     told = []
     cached(recipe, crowd_folder, say=told.append)
@@ -152,7 +246,10 @@ def test_a_crop_larger_than_an_image_is_refused(recipe, crowd_folder):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("tuning.method=prompt", "trains inside the encoder"),
+        ("tuning.method=prompt", r"trains inside the encoder .*from block 0 on with tuning\.blocks = 'all'"),
+        ("tuning.method=lora tuning.blocks=[4, 0]", r"from block 0 on with tuning\.blocks = \[4, 0\]"),
+        ("tuning.method=full tuning.blocks=[4]", "trains all of the encoder"),
+        ("tuning.method=prompt tuning.blocks=[4] model.encoder=timm", r"'timm' cannot go on from a block as 'sam' can"),
         ("data.jitter=0.1", "changes images in every epoch"),
         ("data.random_scale=[0.8, 1.2]", "does too"),
         ("data.format=synthetic", "new in every epoch"),
@@ -161,7 +258,7 @@ def test_a_crop_larger_than_an_image_is_refused(recipe, crowd_folder):
 )
 def test_what_cannot_be_cached_is_refused_by_the_recipe(tiny_recipe, change, message):
     with pytest.raises(RequestError, match=message):
-        load_recipe(tiny_recipe, [*SIDE, change])
+        load_recipe(tiny_recipe, [*SIDE, *re.split(r" (?=[a-z]+\.)", change)])
 
 
 @pytest.mark.parametrize("stem", [0, 8])
@@ -177,6 +274,32 @@ def test_a_side_network_trains_on_the_cache_and_its_adapter_counts(recipe, crowd
     before = base_tensors(build_counter(recipe, segmenter=False).counter.encoder)
     after = base_tensors(model.encoder)
     assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+def test_training_on_the_cache_runs_nothing_before_the_first_adapted_block(adapted, crowd_folder, tmp_path):
+    recipe = adapted("model.fuse_levels=true")
+    trainer = Trainer(recipe, crowd_folder, tmp_path / "run", resume=False, console=Console(quiet=True))
+    runs = {True: set(), False: set()}
+    encoder = trainer.counter.encoder
+    for name, part in [("patch", encoder.patch_embed), *enumerate(encoder.blocks)]:
+        part.register_forward_hook(lambda *_, name=name: runs[trainer.counter.training].add(name))
+    trainer.train()
+    assert runs == {True: {2, 3}, False: {"patch", 0, 1, 2, 3}}
+
+
+def test_an_adapter_trained_on_the_cache_counts(adapted, crowd_folder, tmp_path):
+    run = tmp_path / "run"
+    result = finetune(adapted(), data=crowd_folder, run=run, resume=False, console=Console(quiet=True))
+    adapter = read_adapter(result.adapter)
+    blocks = {match[1] for name in adapter.tensors if (match := re.search(r"blocks\.(\d+)\.", name))}
+    assert {"2", "3"} <= blocks
+    assert load_adapter(adapter).counter.encoder.config.depth == 4
+
+
+def test_what_trains_before_the_first_adapted_block_cannot_be_cached(adapted, crowd_folder):
+    with pytest.raises(RequestError, match=r"before block 2, .* but patch_embed would train"):
+        cached(adapted('tuning.options.modules_to_save=["patch_embed"]'), crowd_folder)
+    cached(adapted('tuning.options.modules_to_save=["neck"]'), crowd_folder)
 
 
 def test_a_side_network_starts_as_the_encoders_own_features(recipe):

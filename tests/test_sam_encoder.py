@@ -12,6 +12,7 @@ from segment_anything.build_sam import build_sam_vit_b
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 from segment_anything.modeling.image_encoder import Attention as OfficialAttention
 from segment_anything.modeling.image_encoder import get_rel_pos
+from small_encoders import fill_adapter
 from timm.layers import resample_abs_pos_embed_nhwc
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -22,6 +23,7 @@ from sam_mprompt.models import sam_attention
 from sam_mprompt.models.sam_attention import Attention, biased_attention, relative_positions
 from sam_mprompt.models.sam_config import CONFIGS, SamConfig
 from sam_mprompt.models.sam_encoder import SamEncoder
+from sam_mprompt.tuning.attach import attach
 
 SMALL = SamConfig(dim=32, depth=2, heads=2, global_blocks=(1,))
 SMALLER = SamConfig(dim=32, depth=2, heads=2, global_blocks=(1,), out_channels=16, grid=20)
@@ -347,6 +349,41 @@ def test_levels_are_the_global_blocks_outputs_and_then_the_features() -> None:
     for level, index in zip(levels, (0, 2), strict=False):
         assert level.shape == (1, 32, 6, 4)
         assert torch.equal(level, seen[index].permute(0, 3, 1, 2))
+
+
+def with_prompts(encoder: SamEncoder) -> nn.Module:
+    tuned = attach(encoder, "prompt", bottleneck=4, blocks=[2, 3])
+    fill_adapter(tuned, "default")
+    return tuned
+
+
+@pytest.mark.parametrize("levels", [False, True])
+@pytest.mark.parametrize("block", range(5))
+@pytest.mark.parametrize(
+    "wrapped",
+    [lambda encoder: encoder, with_prompts, lambda encoder: torch.compile(with_prompts(encoder), backend="eager")],
+    ids=["bare", "adapted", "compiled"],
+)
+def test_the_encoder_goes_on_exactly_from_where_it_stopped(wrapped, block: int, levels: bool) -> None:
+    config = SamConfig(dim=32, depth=4, heads=2, global_blocks=(1, 3), out_channels=16, grid=20)
+    encoder = wrapped(SamEncoder.random(config).eval())
+    x = images(2, 3, 96, 64)
+    with torch.inference_mode():
+        state = encoder.forward_until(x, block, levels=levels)
+        got = encoder.forward_from(state, block, levels=levels)
+        expected = encoder.forward_levels(x) if levels else [encoder(x)]
+    assert [tuple(tensor.shape) for tensor in state] == [
+        (2, c, 6, 4) for c in encoder.channels_until(block, levels=levels)
+    ]
+    assert len(got) == len(expected)
+    assert all(torch.equal(first, second) for first, second in zip(got, expected, strict=True))
+
+
+def test_where_the_encoder_stops_no_tensor_is_kept_twice() -> None:
+    config = SamConfig(dim=32, depth=4, heads=2, global_blocks=(1, 3), out_channels=16, grid=20)
+    encoder = SamEncoder.random(config)
+    kept = [len(encoder.forward_until(images(1, 3, 32, 32), block, levels=True)) for block in range(5)]
+    assert kept == [1, 1, 1, 2, 2]  # block 1's output is what block 2 takes, and joins it as a level before block 3
 
 
 class Doubled(nn.Module):

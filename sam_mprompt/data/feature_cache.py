@@ -1,8 +1,9 @@
-"""Outputs of a frozen encoder, computed once per image and kept on disk; crops and flips are cut out of them.
+"""What a frozen encoder makes of images, computed once and kept on disk; crops and flips are cut out of it.
 
-An image is encoded whole, as counting encodes one that fits a tile, and once more mirrored. What was computed is found
-again by the encoder's fingerprint, the sizes that images are brought to, and the bytes of the image file: a cache of
-another base, recipe or image is never read, and one that was interrupted goes on.
+Where blocks of the encoder are adapted, that is what enters the first of them, and training goes on from there. An
+image is encoded whole, as counting encodes one that fits a tile, and once more mirrored. What was computed is found
+again by the encoder's fingerprint, the first adapted block, the sizes that images are brought to, and the bytes of the
+image file: a cache of another base, recipe or image is never read, and one that was interrupted goes on.
 """
 
 import hashlib
@@ -41,11 +42,13 @@ class FeatureCache:
         files: one per image, float16 (2, h, w, C): the image and its mirror, all levels side by side.
         channels: of each level.
         stride: pixels per feature cell.
+        until: the encoder's block that takes them; None when they are its output.
     """
 
     files: tuple[Path, ...]
     channels: tuple[int, ...]
     stride: int
+    until: int | None
 
     def read(self, index: int) -> NDArray[np.float16]:
         """Return one image's features (2, h, w, C), mapped from disk. Raises WorkError when they are damaged."""
@@ -80,31 +83,37 @@ def build_cache(
         progress: called after each image with the number done and the number of all.
 
     Raises:
-        RequestError: the cache would exceed data.cache_gb or the free space, or a crop does not fit the images.
+        RequestError: the cache would exceed data.cache_gb or the free space, a crop does not fit the images, or
+            something trains before the first adapted block.
         WorkError: the disk is full; what is cached stays.
     """
     encoder = cast(Any, counter.encoder)
     stride = int(encoder.stride)
     _check_crop(source, recipe, stride, counter.multiple)
-    used = [*encoder.level_channels] if counter.fusion is not None else [int(encoder.out_channels)]
-    described = {
+    until = recipe.tuning.first_block
+    if until is not None:
+        _check_frozen(encoder, until)
+    used = _channels(counter, until)
+    described: dict[str, Any] = {
         "encoder": fingerprint,
         "levels": used,
         "geometry": {key: getattr(source.geometry, key) for key in ("max_side", "min_side", "scale")},
         "positions": recipe.model.positions,
         "pad": [*pad_colour, counter.multiple],
     }
+    if until is not None:
+        described["block"] = until
     name = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
     folder = Path(recipe.data.cache_root) / name
     files = tuple(folder / f"{_digest(sample.image)}.npy" for sample in source.samples)
-    cache = FeatureCache(files, tuple(used), stride)
+    cache = FeatureCache(files, tuple(used), stride, until)
     todo = [index for index, file in enumerate(files) if not file.is_file()]
     _check_size(source, recipe, todo, sum(used), stride, counter.multiple, say)
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "cache.json", json.dumps(described, indent=2, sort_keys=True) + "\n")
     for done, index in enumerate(todo, start=1):
         image = source.frame(0, index).image
-        views = [_encoded(counter, view, pad_colour, device) for view in (image, image[:, ::-1])]
+        views = [_encoded(counter, view, until, pad_colour, device) for view in (image, image[:, ::-1])]
         _write(files[index], np.stack(views))
         if progress is not None:
             progress(done, len(todo))
@@ -130,13 +139,16 @@ class CachedCrops(Dataset[Crop]):
         side, cell = self.recipe.data.crop, self.cache.stride
         flipped = rng.random() < self.recipe.data.flip
         features = self.cache.read(index)
+        # Any cell may be a crop's corner. The blocks still to be run restart their windows there, as they do on a crop
+        # of pixels; crops that kept the image's windows (14 cells) would be few. What was cached has seen beyond the
+        # crop, in windows and positions of the whole image, as what these blocks get when it is counted whole.
         top, left = (int(rng.integers(length - side // cell + 1)) * cell for length in features.shape[1:3])
         frame = self.source.frame(epoch, index) if self.recipe.model.stem_channels else self.source.outline(index)
         if flipped:
             frame = horizontal_flip(frame)
         cut = _cut(frame, top, left, side)
         y, x, n = top // cell, left // cell, side // cell
-        chosen = torch.from_numpy(np.ascontiguousarray(features[int(flipped), y : y + n, x : x + n]))
+        chosen = torch.from_numpy(features[int(flipped), y : y + n, x : x + n].copy())
         image = np.zeros((side, side, 3), np.uint8)
         image[: cut.image.shape[0], : cut.image.shape[1]] = cut.image
         targets = Targets(**padded_targets(cut, self.recipe.targets, side=side, stride=self.stride))
@@ -148,7 +160,11 @@ def _cut(frame: Frame, top: int, left: int, side: int) -> Frame:
 
 
 def _encoded(
-    counter: CrowdCounter, image: NDArray[np.uint8], pad_colour: tuple[int, int, int], device: torch.device
+    counter: CrowdCounter,
+    image: NDArray[np.uint8],
+    until: int | None,
+    pad_colour: tuple[int, int, int],
+    device: torch.device,
 ) -> NDArray[np.float16]:
     """Return all levels of one image (H, W, 3) as (h, w, C)."""
     height, width = (round_up(length, counter.multiple) for length in image.shape[:2])
@@ -157,8 +173,26 @@ def _encoded(
     canvas[: image.shape[0], : image.shape[1]] = image
     with torch.inference_mode():
         pixels = torch.from_numpy(canvas).permute(2, 0, 1)[None].to(device)
-        levels = counter.encode(counter.normalise(pixels))
+        levels = counter.encode(counter.normalise(pixels), until)
     return np.concatenate([level[0].permute(1, 2, 0).half().cpu().numpy() for level in levels], axis=2)
+
+
+def _channels(counter: CrowdCounter, until: int | None) -> list[int]:
+    encoder, levels = cast(Any, counter.encoder), counter.fusion is not None
+    if until is not None:
+        return list(encoder.channels_until(until, levels=levels))
+    return [*encoder.level_channels] if levels else [int(encoder.out_channels)]
+
+
+def _check_frozen(encoder: Any, until: int) -> None:
+    """Refuse what trains before the first adapted block, as tuning.options.modules_to_save can."""
+    parts = {"pos_embed": [encoder.pos_embed], "patch_embed": encoder.patch_embed.parameters()}
+    parts |= {f"blocks.{index}": encoder.blocks[index].parameters() for index in range(until)}
+    if trained := [name for name, own in parts.items() if any(parameter.requires_grad for parameter in own)]:
+        raise RequestError(
+            f"data.cache = 'features' keeps what comes before block {until}, the first in tuning.blocks, but "
+            f"{listed(trained)} would train. Leave them out of tuning.options, or train without data.cache."
+        )
 
 
 def _check_crop(source: DiskSource, recipe: Recipe, stride: int, multiple: int) -> None:

@@ -77,17 +77,30 @@ class CrowdCounter(nn.Module):
         """Return float32 images as the encoder's checkpoint expects them, from uint8 (B, 3, H, W) in 0..255."""
         return (images.float() / 255.0 - cast(Tensor, self.mean)) / cast(Tensor, self.std)
 
-    def encode(self, images: Tensor) -> list[Tensor]:
-        """Normalised images (B, 3, H, W) -> the encoder's features that are used, each (B, c_i, H/s, W/s)."""
-        encoder = cast(Any, self.encoder)
-        return encoder.forward_levels(images) if self.fusion is not None else [encoder(images)]
+    def encode(self, images: Tensor, until: int | None = None) -> list[Tensor]:
+        """Normalised images (B, 3, H, W) -> the encoder's features that are used, each (B, c_i, H/s, W/s).
 
-    def forward(self, images: Tensor, levels: Sequence[Tensor] | None = None) -> CounterOutput:
+        `until` stops a SAM encoder before that block: what `SamEncoder.forward_until` returns.
+        """
+        encoder, levels = cast(Any, self.encoder), self.fusion is not None
+        if until is not None:
+            return encoder.forward_until(images, until, levels=levels)
+        return encoder.forward_levels(images) if levels else [encoder(images)]
+
+    def forward(
+        self, images: Tensor, encoded: Sequence[Tensor] | None = None, until: int | None = None
+    ) -> CounterOutput:
         """Normalised images (B, 3, H, W), both sides multiples of `multiple` -> density and mask logits.
 
-        `levels` is what `encode` returned for them before, where that is known.
+        `encoded` is what `encode` returned for them and the same `until` before, where that is known; the encoder then
+        runs from there on only.
         """
-        levels = self.encode(images) if levels is None else levels
+        if encoded is None:
+            levels = self.encode(images)
+        elif until is None:
+            levels = [*encoded]
+        else:
+            levels = cast(Any, self.encoder).forward_from(encoded, until, levels=self.fusion is not None)
         features = self.fusion(levels) if self.fusion is not None else levels[-1]
         detail = self.stem(images) if self.stem is not None else None
         x = self.regressor.trunk(features, detail)

@@ -1,5 +1,6 @@
 """SAM's image encoder for images of any size that is a multiple of its patch, loaded strictly from its weights."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -151,10 +152,7 @@ class SamEncoder(nn.Module):
         Raises:
             RequestError: images of another shape.
         """
-        tokens = self._embed(images)
-        for block in self.blocks:
-            tokens = self._run(block, tokens)
-        return self.neck(tokens.permute(0, 3, 1, 2))
+        return self.forward_from(self.forward_until(images, 0), 0)[0]
 
     def forward_levels(self, images: Tensor) -> list[Tensor]:
         """Encode normalised images at several depths, for heads that fuse them.
@@ -168,13 +166,56 @@ class SamEncoder(nn.Module):
         Raises:
             RequestError: images of another shape.
         """
-        tokens = self._embed(images)
-        levels = []
-        for index, block in enumerate(self.blocks):
-            tokens = self._run(block, tokens)
-            if index in self.config.global_blocks:
-                levels.append(tokens.permute(0, 3, 1, 2))
-        return [*levels, self.neck(tokens.permute(0, 3, 1, 2))]
+        return self.forward_from(self.forward_until(images, 0, levels=True), 0, levels=True)
+
+    def forward_until(self, images: Tensor, block: int, *, levels: bool = False) -> list[Tensor]:
+        """Run the part of the encoder that comes before a block; `forward_from` runs the rest.
+
+        Args:
+            images: as for `forward`.
+            block: from 0, which leaves the position of every token, to the number of blocks, which leaves the neck.
+            levels: keep what `forward_levels` returns of the part that is run.
+
+        Returns:
+            With `levels` the outputs of global blocks that are not the last one run, then the tokens that enter
+            `block`; each (B, dim, H / stride, W / stride).
+
+        Raises:
+            RequestError: images of another shape.
+        """
+        state = self._through([self._embed(images)], range(block), levels=levels)
+        return [tokens.permute(0, 3, 1, 2) for tokens in state]
+
+    def channels_until(self, block: int, *, levels: bool = False) -> list[int]:
+        """Return the channels of each of `forward_until`'s outputs."""
+        earlier = [index for index in self.config.global_blocks if index < block - 1] if levels else []
+        return [self.config.dim] * (len(earlier) + 1)
+
+    def forward_from(self, state: Sequence[Tensor], block: int, *, levels: bool = False) -> list[Tensor]:
+        """Go on where `forward_until` stopped.
+
+        Args:
+            state: what it returned for the same `block` and `levels`, or the same crop of each tensor.
+            block: the first block to run.
+            levels: return what `forward_levels` does, else one tensor, what `forward` does.
+        """
+        # Tokens out of a cache have their channels first in memory, in which every block would be slower.
+        state = [tokens.permute(0, 2, 3, 1).contiguous() for tokens in state]
+        state = self._through(state, range(block, len(self.blocks)), levels=levels)
+        *earlier, last = [tokens.permute(0, 3, 1, 2) for tokens in state]
+        if levels and len(self.blocks) - 1 in self.config.global_blocks:
+            earlier.append(last)
+        return [*earlier, self.neck(last)]
+
+    def _through(self, state: list[Tensor], blocks: range, *, levels: bool) -> list[Tensor]:
+        """Earlier levels and tokens (B, H, W, C) -> the same behind `blocks`."""
+        *earlier, tokens = state
+        for index in blocks:
+            # A level joins only when it is left: until then it is the tokens themselves, and would be cached twice.
+            if levels and index - 1 in self.config.global_blocks:
+                earlier.append(tokens)
+            tokens = self._run(self.blocks[index], tokens)
+        return [*earlier, tokens]
 
     def _embed(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> tokens with positions (B, H / stride, W / stride, dim)."""
