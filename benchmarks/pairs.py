@@ -89,6 +89,18 @@ def matrix_rate(side: int = 1024, rounds: int = 5) -> float:
     return float(side**3 / min(seconds))
 
 
+def multiply_adds(function: Callable[[], object]) -> float:
+    """Return the multiply-adds of a call: matrix products, convolutions and attention, on a CPU."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+
+    attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    mapping = {attention: lambda q, k, v, *_, **__: sdpa_flop_count(q, k, v)}
+    with FlopCounterMode(display=False, custom_mapping=mapping) as flops:
+        function()
+    return flops.get_total_flops() / 2
+
+
 def peak_bytes() -> int:
     """Return the most memory that this process ever had."""
     status = Path("/proc/self/status")
@@ -104,16 +116,23 @@ def in_fresh_process(function: Callable[..., Any], *arguments: Any) -> Any:
         return pool.apply(function, arguments)
 
 
-def write_row(name: str, results: Sequence[Result]) -> None:
+def this_machine() -> str:
+    """Return what a measurement on the CPU ran on."""
+    return f"{platform.machine()}, {os.environ.get('OMP_NUM_THREADS', os.cpu_count())} threads, no GPU"
+
+
+def show(results: Sequence[Result]) -> None:
+    """Print results, a line each."""
+    for result in results:
+        print(f"{result.what} | {result.against} | {result.ratio}", flush=True)
+
+
+def write_row(name: str, results: Sequence[Result], machine: str | None = None) -> None:
     """Keep a benchmark's results and write benchmarks/speed.md anew from those of all; prints its own lines."""
-    record = {
-        "machine": f"{platform.machine()}, {os.environ.get('OMP_NUM_THREADS', os.cpu_count())} threads, no GPU",
-        "results": [asdict(result) for result in results],
-    }
+    record = {"machine": machine or this_machine(), "results": [asdict(result) for result in results]}
     (HERE / "speed").mkdir(exist_ok=True)
     (HERE / "speed" / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    for result in results:
-        print(f"{result.what} | {result.against} | {result.ratio}")
+    show(results)
     write_table(HERE)
 
 

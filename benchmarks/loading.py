@@ -1,0 +1,93 @@
+"""Batches of training crops, ours against whole-image work: python -m benchmarks.loading --data DIR
+
+DIR holds `shanghaitech/part_A` and `part_B`. Ours reads resized images that were decoded once (`data.cache = "images"`)
+and makes the targets of the crop. The other decodes and resizes every image anew and makes the whole image's targets
+first.
+"""
+
+import argparse
+import tempfile
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from benchmarks.pairs import Result, Spread, alternate, write_row
+from sam_mprompt.data.augment import colour_jitter, horizontal_flip, random_crop
+from sam_mprompt.data.dataset import Crop, CropDataset, EpochBatches, Key, collate, frame_targets, padded_targets
+from sam_mprompt.data.sources import DiskSource, open_split
+from sam_mprompt.mutual import Targets
+from sam_mprompt.recipe import Recipe, load_recipe
+from sam_mprompt.targets import context_radius
+
+_STRIDE = 8
+
+
+class WholeImages(Dataset[Crop]):
+    """Crops as a straightforward loader makes them."""
+
+    def __init__(self, source: DiskSource, recipe: Recipe) -> None:
+        self.source, self.recipe = source, recipe
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, key: Key) -> Crop:
+        data, rng = self.recipe.data, np.random.default_rng(key)
+        self.source._radii.clear()
+        frame = self.source.frame(*key)
+        context_radius(frame.points, k=3)
+        frame_targets(frame, self.recipe.targets, stride=1)
+        frame = random_crop(frame, data.crop, data.random_scale, rng)
+        if rng.random() < data.flip:
+            frame = horizontal_flip(frame)
+        image = np.zeros((data.crop, data.crop, 3), np.uint8)
+        image[: frame.size[0], : frame.size[1]] = colour_jitter(frame.image, data.jitter, rng)
+        targets = Targets(**padded_targets(frame, self.recipe.targets, side=data.crop, stride=_STRIDE))
+        return Crop(torch.from_numpy(image).permute(2, 0, 1).contiguous(), targets, key)
+
+
+def epoch(dataset: Dataset[Crop], length: int) -> None:
+    """Go through all batches of an epoch, in this process."""
+    batches = EpochBatches(length, 8, seed=0)
+    for _ in DataLoader(dataset, batch_sampler=batches, collate_fn=collate):  # type: ignore[arg-type]
+        pass
+
+
+def main() -> None:
+    """Measure both parts."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    options = parser.parse_args()
+    results = []
+    for name, part in (("sha-tiny", "part_A"), ("shb-tiny", "part_B")):
+        with tempfile.TemporaryDirectory() as cache:
+            root = options.data / "shanghaitech" / part
+            plain = load_recipe(name)
+            kept = load_recipe(name, ["data.cache=images", f"data.cache_root={cache}"])
+            ours, theirs = (open_split(recipe, "train", root).source for recipe in (kept, plain))
+            assert isinstance(theirs, DiskSource)
+            crops = CropDataset(ours, kept, stride=_STRIDE, pad_colour=(124, 116, 104))
+            seconds = alternate(
+                {
+                    "whole": partial(epoch, WholeImages(theirs, plain), len(theirs)),
+                    "ours": partial(epoch, crops, len(ours)),
+                },
+                rounds=3,
+            )
+        results.append(
+            Result(
+                f"training batches, {part} at {plain.data.scale:g} of its resolution",
+                "decoding, whole-image targets, then the crop",
+                Spread.of(seconds["whole"], seconds["ours"]),
+                aim=3.0,
+                note=f"{len(ours) / min(seconds['ours']):.0f} images/s on one core, decoded before.",
+            )
+        )
+    write_row("loading", results)
+
+
+if __name__ == "__main__":
+    main()
