@@ -87,7 +87,8 @@ def plot(ablation: Ablation, records: Sequence[Record], path: Path) -> None:
             axes.plot(list(drawn), [mean(values) for values in drawn.values()], marker="os^v"[number % 4], label=line)
             low, high = [min(values) for values in drawn.values()], [max(values) for values in drawn.values()]
             axes.fill_between(list(drawn), low, high, alpha=0.15)
-        axes.set(xlabel=ablation.x_label, ylabel=what, ylim=(0, None))
+        axes.set(xlabel=ablation.x_label, ylabel=what)
+        axes.margins(y=0.3)  # room for the legend, and no marker at the edge
         axes.legend(frameon=False)
     else:
         for place, row in enumerate(rows):

@@ -8,7 +8,7 @@ from sam_mprompt.ablation import read_records
 @pytest.mark.parametrize("experiment", experiments(), ids=lambda experiment: experiment.name)
 def test_every_row_of_every_experiment_is_a_valid_recipe(experiment):
     runs = experiment.runs()
-    assert len({run.folder for run in runs}) == len(runs) > 1
+    assert len({run.folder for run in runs}) == len(runs) > 0
     assert experiment.more_seeds.keys() <= {row.label for row in experiment.ablation.rows}
 
 
