@@ -1,7 +1,8 @@
 """Cold starts of the command line: python -m benchmarks.start
 
 Each is a process of its own. `count` on one image with the bundled base stands against a process that imports torch and
-OpenCV and does the same forward pass.
+OpenCV and does a forward pass of the same size with the official encoder, and against one that also imports what every
+adapter needs, peft. Help and lists stand against an empty process and against the imports that Typer cannot do without.
 """
 
 import subprocess
@@ -16,10 +17,16 @@ from sam_mprompt.data.synthetic import write_dataset
 _COMMAND = [sys.executable, "-m", "sam_mprompt"]
 _BARE = """
 import cv2, torch
-from sam_mprompt.models.sam_encoder import SamEncoder
+from segment_anything.modeling import ImageEncoderViT
+encoder = ImageEncoderViT(
+    img_size=448, embed_dim=192, depth=9, num_heads=3, use_rel_pos=True, window_size=14, global_attn_indexes=(2, 5, 8)
+)
 with torch.inference_mode():
-    SamEncoder.from_checkpoint("sam-tiny")(torch.zeros(1, 3, 448, 448))
+    encoder.eval()(torch.zeros(1, 3, 448, 448))
 """
+# What typer imports to show a help page, and what it and a table of rich need.
+_HELP_FLOOR = "import typer.rich_utils"
+_LIST_FLOOR = "import typer, rich.console, rich.table"
 
 
 def _run(*arguments: str) -> None:
@@ -34,9 +41,12 @@ def main() -> None:
         seconds = alternate(
             {
                 "python": partial(_run, sys.executable, "-c", "pass"),
+                "help floor": partial(_run, sys.executable, "-c", _HELP_FLOOR),
+                "list floor": partial(_run, sys.executable, "-c", _LIST_FLOOR),
                 "help": partial(_run, *_COMMAND, "--help"),
                 "recipes": partial(_run, *_COMMAND, "recipes", "list"),
                 "bare": partial(_run, sys.executable, "-c", _BARE),
+                "with peft": partial(_run, sys.executable, "-c", "import peft" + _BARE),
                 "count": partial(_run, *_COMMAND, "count", "adapters/demo", str(image)),
             },
             rounds=7,
@@ -47,9 +57,14 @@ def main() -> None:
         [
             Result(
                 "`count` on one image, bundled base, cold",
-                "importing torch, OpenCV and the encoder, and its forward pass",
+                "importing torch and OpenCV, and a forward pass",
                 Spread.of(seconds["bare"], seconds["count"]),
                 aim=1 / 1.3,
+            ),
+            Result(
+                "`count` on one image, bundled base, cold",
+                "importing torch, OpenCV and peft, and a forward pass",
+                Spread.of(seconds["with peft"], seconds["count"]),
             ),
             Result(
                 "`--help`",
@@ -58,10 +73,22 @@ def main() -> None:
                 note=f"{best['help']:.2f} s in the best round; 0.3 s was aimed at.",
             ),
             Result(
+                "`--help`",
+                f"`{_HELP_FLOOR}`, which shows every help page",
+                Spread.of(seconds["help floor"], seconds["help"]),
+                note=f"the imports alone are {best['help floor']:.2f} s in the best round.",
+            ),
+            Result(
                 "`recipes list`",
                 "an empty Python process",
                 Spread.of(seconds["python"], seconds["recipes"]),
                 note=f"{best['recipes']:.2f} s in the best round; 0.3 s was aimed at.",
+            ),
+            Result(
+                "`recipes list`",
+                f"`{_LIST_FLOOR}`",
+                Spread.of(seconds["list floor"], seconds["recipes"]),
+                note=f"the imports alone are {best['list floor']:.2f} s in the best round.",
             ),
         ],
     )

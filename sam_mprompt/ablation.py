@@ -18,7 +18,8 @@ from .errors import RequestError, WorkError
 from .evaluate import evaluate
 from .finetune import FinetuneResult, finetune, prepare_run
 from .loading import load
-from .recipe import Recipe, Section, find_recipe, load_recipe, read_recipe
+from .recipe import Recipe, Section, load_recipe, read_recipe
+from .recipe_files import find_recipe
 from .resources import bundled
 
 _FOLDER = "ablation"

@@ -12,13 +12,19 @@ from rich.console import Console
 from .cli_catalogue import adapters, checkpoints, data, recipes
 from .errors import RequestError, WorkError
 
+# Typer has pydantic look at each flag that is not given and has no default, its own ones among them; importing pydantic
+# for that takes longer than a list. So where a command needs it for nothing else, these flags get a default.
+_OFF = {"help": False}
+_LIST = {"list": _OFF, **_OFF}
+_FLAGS = {"install_completion": False, "show_completion": False, "recipes": _LIST, "checkpoints": _LIST, **_OFF}
+
 app = typer.Typer(
     name="sam-mprompt",
     help="Turn a frozen Segment-Anything encoder into a crowd counter: checkpoint + recipe -> adapter.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "default_map": _FLAGS},
 )
 app.add_typer(adapters, name="adapters")
 app.add_typer(recipes, name="recipes")

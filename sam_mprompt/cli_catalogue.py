@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -81,19 +82,15 @@ def verify_adapter(
 @recipes.command("list", epilog="Example: `sam-mprompt recipes list`")
 def list_recipes(as_json: AsJson = False) -> None:
     """List the recipes of ./recipes and those that ship with sam-mprompt."""
-    from .recipe import load_recipe, recipe_files
+    from .recipe_files import recipe_files, summarise
 
-    rows = []
-    for name, path in recipe_files().items():
-        recipe = load_recipe(path)
-        first = path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
-        rows.append({"name": name, "base": recipe.model.base, "data": recipe.data.format, "about": first})
+    rows = [summarise(name, path) for name, path in recipe_files().items()]
     if as_json:
-        typer.echo(json.dumps(rows, indent=2))
+        typer.echo(json.dumps([asdict(row) for row in rows], indent=2))
         return
     table = _table("name", "base", "data", "about")
     for row in rows:
-        table.add_row(row["name"], row["base"], row["data"], row["about"])
+        table.add_row(row.name, row.base, row.data, row.about)
     Console().print(table)
 
 
@@ -106,7 +103,8 @@ def show_recipe(
     resolved: Annotated[bool, typer.Option("--resolved", help="Every key with its value, defaults included.")] = False,
 ) -> None:
     """Print a recipe as it is written, or fully resolved."""
-    from .recipe import find_recipe, load_recipe
+    from .recipe import load_recipe
+    from .recipe_files import find_recipe
 
     recipe = load_recipe(name, overrides or ())
     if resolved or overrides:
@@ -121,7 +119,7 @@ def copy_recipe(
     to: Annotated[Path, typer.Argument(help="New TOML file.")],
 ) -> None:
     """Copy a recipe to a file of your own, to be changed and given to `finetune --recipe`."""
-    from .recipe import find_recipe
+    from .recipe_files import find_recipe
 
     if to.suffix != ".toml":
         raise RequestError(f"Expected a file name that ends in .toml, got '{to}'.")

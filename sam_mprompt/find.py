@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from .errors import RequestError, did_you_mean
-from .recipe import find_recipe, recipe_files
+from .recipe_files import find_recipe, recipe_files
 from .resources import bundled
 
 _MARK = "counter.json"

@@ -8,7 +8,8 @@ import tomli_w
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 from pydantic import NonNegativeInt as Count
 
-from .recipe import Section, find_recipe, read_recipe
+from .recipe import Section, read_recipe
+from .recipe_files import find_recipe
 from .resources import bundled
 
 _FOLDER = "pretrain"

@@ -1,4 +1,4 @@
-"""The recipe: one typed, strict TOML file that describes a whole training, and the finding of recipes by name."""
+"""The recipe: one typed, strict TOML file that describes a whole training."""
 
 import tomllib
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic import NonNegativeInt as Count
 
 from .errors import RequestError, did_you_mean
-from .resources import bundled
+from .recipe_files import DEFAULT_BASE, DEFAULT_FORMAT, find_recipe, read_toml
 
 
 def _odd(value: int) -> int:
@@ -45,7 +45,7 @@ Schema = TypeVar("Schema", bound=Section)
 class DataRecipe(Section):
     """Which images, at which size, and how crops are drawn from them. Sizes are pixels."""
 
-    format: DataFormat = Field("points", description="layout on disk, or 'synthetic' for procedural scenes")
+    format: DataFormat = Field(DEFAULT_FORMAT, description="layout on disk, or 'synthetic' for procedural scenes")
     root: str = Field("data", description="folder used when neither --data nor $SAM_MPROMPT_DATA is given")
     val_fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.1, description="share of train that becomes val where the dataset has no val split"
@@ -99,7 +99,7 @@ class ModelRecipe(Section):
     """The encoder and what stands on it."""
 
     encoder: Literal["sam", "timm"] = Field("sam", description="family of the encoder")
-    base: str = Field("sam_vit_b", description="checkpoint name or file; for timm a model name")
+    base: str = Field(DEFAULT_BASE, description="checkpoint name or file; for timm a model name")
     pretrained: bool = Field(True, description="timm only: start from its published weights")
     levels: tuple[PositiveInt, ...] = Field((), description="timm only: strides of the levels used; empty: all from 4")
     stem_stride: Literal[1, 2] = Field(2, description="timm's HRNet only: 1 doubles the features' resolution")
@@ -261,28 +261,6 @@ class Recipe(Section):
         return tomli_w.dumps(self.model_dump(mode="json"))
 
 
-def recipe_files(folders: Sequence[Path] | None = None) -> dict[str, Path]:
-    """Return the recipes by name: those of ./recipes first, then the bundled ones."""
-    found: dict[str, Path] = {}
-    for folder in folders if folders is not None else (Path("recipes"), bundled("recipes")):
-        for path in sorted(folder.glob("*.toml")):
-            found.setdefault(path.stem, path)
-    return found
-
-
-def find_recipe(name_or_file: str, folders: Sequence[Path] | None = None) -> Path:
-    """Return the recipe's file by name ("nwpu") or path ("my/station.toml"). Raises RequestError when there is none."""
-    path = Path(name_or_file)
-    if path.suffix == ".toml" and path.is_file():
-        return path
-    known = recipe_files(folders)
-    if name_or_file in known:
-        return known[name_or_file]
-    what = f"recipe file '{name_or_file}'" if path.suffix == ".toml" else f"recipe '{name_or_file}'"
-    hint = did_you_mean(path.stem, known) or f" Known recipes: {', '.join(known) or 'none'}."
-    raise RequestError(f"No {what}.{hint} See 'sam-mprompt recipes list'.")
-
-
 def load_recipe(name_or_file: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe by name or path and apply `KEY=VALUE` overrides such as `train.epochs=5`.
 
@@ -294,10 +272,7 @@ def load_recipe(name_or_file: str | Path, overrides: Sequence[str] = ()) -> Reci
 
 def read_recipe(path: Path, overrides: Sequence[str], schema: type[Schema]) -> Schema:
     """Read a recipe file of any schema that has a `name`, by default the file's stem. Raises as `load_recipe`."""
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RequestError(f"Recipe '{path}' is not valid TOML: {error}.") from error
+    table = read_toml(path)
     for override in overrides:
         _apply(table, override)
     return _parse({"name": path.stem, **table}, schema, str(path))

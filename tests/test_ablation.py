@@ -9,7 +9,8 @@ from sam_mprompt import ablation as module
 from sam_mprompt.ablation import Ablation, Record, dataset_of, load_ablation, perform, plan, read_records
 from sam_mprompt.ablation_report import csv_text, markdown, plot
 from sam_mprompt.errors import RequestError, WorkError
-from sam_mprompt.recipe import load_recipe, recipe_files
+from sam_mprompt.recipe import load_recipe
+from sam_mprompt.recipe_files import recipe_files
 from sam_mprompt.resources import bundled
 
 QUIET = Console(quiet=True)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from sam_mprompt.cli import app
-from sam_mprompt.recipe import recipe_files
+from sam_mprompt.recipe_files import recipe_files
 
 COMMANDS = [
     ["finetune"],
@@ -41,6 +41,17 @@ def test_no_command_is_missing_from_the_test_above():
     names = [[info.callback.__name__] for info in app.registered_commands]
     names += [[group, info.name] for group, sub in groups.items() for info in sub.registered_commands]
     assert sorted(names) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize("command", ["--help", "recipes list", "checkpoints list"])
+def test_help_and_lists_wait_for_no_heavy_import(command):
+    code = (
+        "import atexit, sys; from sam_mprompt.cli import main;"
+        "atexit.register(lambda: print([m for m in ('torch', 'numpy', 'pydantic') if m in sys.modules]));"
+        "sys.argv[0] = 'sam-mprompt'; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *command.split()], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_count_prints_a_table_and_writes_csv_and_overlays(run_cli, trained_run, crowd_folder, tmp_path):

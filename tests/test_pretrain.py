@@ -12,7 +12,7 @@ from sam_mprompt.models.sam_config import CONFIGS, SamConfig
 from sam_mprompt.models.sam_encoder import SamEncoder
 from sam_mprompt.pretrain import Pretrainer, build, pretrain
 from sam_mprompt.pretrain_recipe import load_pretrain_recipe
-from sam_mprompt.recipe import recipe_files
+from sam_mprompt.recipe_files import recipe_files
 from sam_mprompt.train import Interrupted
 
 QUIET = Console(quiet=True)

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sam_mprompt.errors import RequestError
-from sam_mprompt.recipe import Recipe, find_recipe, load_recipe, parse_recipe, recipe_files
+from sam_mprompt.recipe import Recipe, load_recipe, parse_recipe
+from sam_mprompt.recipe_files import find_recipe, recipe_files, summarise
 
 
 @pytest.fixture
@@ -122,3 +123,22 @@ def test_a_recipe_in_the_working_folder_comes_before_the_shipped_one(tmp_path, m
     monkeypatch.chdir(tmp_path)
     assert load_recipe("shb").train.epochs == 3
     assert load_recipe("nwpu").train.epochs == 700
+
+
+@pytest.mark.parametrize("name", sorted(recipe_files()))
+def test_a_summary_says_what_the_recipe_says(name):
+    summary, recipe = summarise(name, recipe_files()[name]), load_recipe(name)
+    assert (summary.name, summary.base, summary.data) == (recipe.name, recipe.model.base, recipe.data.format)
+    assert summary.about
+
+
+def test_a_summary_knows_the_defaults_and_does_not_stop_at_a_faulty_recipe(tmp_path):
+    (tmp_path / "short.toml").write_text("")
+    (tmp_path / "faulty.toml").write_text("# Mine.\nmodel = 3\n[data]\nformat = 'unheard'\n")
+    (tmp_path / "none.toml").write_text("=")
+    recipe, short = load_recipe(tmp_path / "short.toml"), summarise("short", tmp_path / "short.toml")
+    assert (short.base, short.data, short.about) == (recipe.model.base, recipe.data.format, "")
+    faulty = summarise("faulty", tmp_path / "faulty.toml")
+    assert (faulty.base, faulty.data, faulty.about) == ("3", "unheard", "Mine.")
+    with pytest.raises(RequestError, match=r"none\.toml' is not valid TOML"):
+        summarise("none", tmp_path / "none.toml")

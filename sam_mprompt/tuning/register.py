@@ -8,9 +8,12 @@ has happened already, otherwise by the only hook that Python has for it, a finde
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:  # importlib.abc brings in tempfile, zipfile and more, and its classes add nothing that is used here
+    from importlib.abc import Loader
 
 
 def register_with_peft() -> None:
@@ -25,7 +28,7 @@ def _add_prompt_modules() -> None:
     import_module("sam_mprompt.tuning.prompt")
 
 
-class _AfterImport(MetaPathFinder):
+class _AfterImport:
     """Finds module `name` where the other finders do, and has `action` called once it has been executed."""
 
     def __init__(self, name: str, action: Callable[[], None]) -> None:
@@ -41,15 +44,15 @@ class _AfterImport(MetaPathFinder):
             spec = None if finder is self else finder.find_spec(fullname, path, target)
             if spec is not None and spec.loader is not None:
                 # Looking is not importing (transformers only asks whether peft is there), so the finder stays in place.
-                spec.loader = _ActingLoader(spec.loader, self)
+                spec.loader = cast("Loader", _ActingLoader(spec.loader, self))
                 return spec
         return None
 
 
-class _ActingLoader(Loader):
+class _ActingLoader:
     """Hands everything to the real loader, which is also the one that the finished module reports as its own."""
 
-    def __init__(self, loader: Loader, finder: _AfterImport) -> None:
+    def __init__(self, loader: "Loader", finder: _AfterImport) -> None:
         self.loader = loader
         self.finder = finder
 
