@@ -161,7 +161,7 @@ def export(
 
     exported = export_adapter(read_adapter(find_adapter(adapter)), to, dtype=dtype)
     size = sum(file.stat().st_size for file in exported.path.iterdir())
-    typer.echo(f"{exported.path}  {size / 1e6:.2f} MB  {dtype}")
+    typer.echo(f"{exported.path}  {size / 1e6:.2f} MB  {exported.info.dtype}")
 
 
 @app.command(epilog="Example: `sam-mprompt describe shb --size 448`")
