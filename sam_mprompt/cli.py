@@ -4,16 +4,30 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 from .cli_catalogue import adapters, checkpoints, data, recipes
 from .errors import RequestError, WorkError
 
+
+class _Commands(TyperGroup):
+    """All commands. Typer ends an interrupted one in silence; the user is told what was saved and how to go on."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            sys.exit(_failure(error, 130))
+
+
 app = typer.Typer(
     name="sam-mprompt",
+    cls=_Commands,
     help="Turn a frozen Segment-Anything encoder into a crowd counter: checkpoint + recipe -> adapter.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -296,5 +310,5 @@ def main() -> None:
 
 
 def _failure(error: BaseException, code: int) -> int:
-    print(f"sam-mprompt: {error or 'interrupted'}", file=sys.stderr)  # noqa: T201 - plain, also without rich
+    print(f"sam-mprompt: {str(error) or 'interrupted'}", file=sys.stderr)  # noqa: T201 - plain, also without rich
     return code

@@ -239,6 +239,8 @@ def test_a_killed_run_resumes_to_the_weights_of_an_uninterrupted_one(tmp_path, t
         wait_for_lines(tmp_path / "cut", 2, process)
         process.send_signal(number)
         code = process.wait()
+        said = process.stderr.read().decode()
+    assert ("the state is saved. Go on with --resume --out" in said) == (number != signal.SIGKILL)
     assert code == (-signal.SIGKILL if number == signal.SIGKILL else 130)
     assert len(metrics_of(tmp_path / "cut")) < 8
     with start(tiny_recipe, crowd_folder, tmp_path / "cut", "--resume") as process:
