@@ -87,7 +87,8 @@ def plot(ablation: Ablation, records: Sequence[Record], path: Path) -> None:
             axes.plot(list(drawn), [mean(values) for values in drawn.values()], marker="os^v"[number % 4], label=line)
             low, high = [min(values) for values in drawn.values()], [max(values) for values in drawn.values()]
             axes.fill_between(list(drawn), low, high, alpha=0.15)
-        axes.set(xlabel=ablation.x_label, ylabel=what, ylim=(0, None))
+        top = max(max(found[row.label]) for row in rows)
+        axes.set(xlabel=ablation.x_label, ylabel=what, ylim=(0, 1.1 * top))  # lines close to each other stay inside
         axes.legend(frameon=False)
     else:
         for place, row in enumerate(rows):

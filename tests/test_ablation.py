@@ -215,5 +215,17 @@ def test_rows_with_an_x_are_drawn_as_lines(tmp_path):
     assert (tmp_path / "noise.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_lines_that_lie_close_together_stay_below_the_plots_top(tmp_path, monkeypatch):
+    from matplotlib.figure import Figure
+
+    tops = []
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda f, *a, **k: (tops.append(f.axes[0].get_ylim()[1]), save(f, *a, **k)))
+    rows = [{"label": f"{x} %", "line": "all", "x": float(x)} for x in (0, 50)]
+    ablation = Ablation.model_validate({"title": "t", "rows": rows}, strict=False)
+    plot(ablation, [record("0 %", 0, 298.0), record("50 %", 0, 300.0)], tmp_path / "noise.png")
+    assert tops[0] > 1.05 * 300
+
+
 def test_ablations_are_not_listed_as_recipes():
     assert not {"table2", "figure8"} & recipe_files().keys()
