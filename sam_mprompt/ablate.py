@@ -10,6 +10,7 @@ from rich.console import Console
 
 from .ablation import load_ablation, perform, plan, read_records
 from .ablation_report import plot, write_tables
+from .train import Interrupted
 
 
 def ablate(
@@ -36,8 +37,12 @@ def ablate(
     runs = plan(ablation, recipe, seeds={row.label: seeds for row in ablation.rows}, settings=settings, out=folder)
     messages, records = Console(stderr=True), folder / "records.jsonl"
     drawn = find_spec("matplotlib") is not None
-    for _ in perform(runs, records, data=data, test=test, console=messages, minutes=minutes):
-        write_tables(folder, ablation, read_records(records), recipe)
+    try:
+        for _ in perform(runs, records, data=data, test=test, console=messages, minutes=minutes):
+            write_tables(folder, ablation, read_records(records), recipe)
+    except KeyboardInterrupt as error:
+        done = len(read_records(records))
+        raise Interrupted(f"stopped; {done} of {len(runs)} runs are done, the same command goes on.") from error
     found = read_records(records)
     table = write_tables(folder, ablation, found, recipe)
     if found and drawn:

@@ -136,13 +136,18 @@ def write_adapter(
 def export_adapter(adapter: AdapterFolder, folder: Path, *, dtype: Dtype) -> AdapterFolder:
     """Write a copy of an adapter with its prompt modules stored as `dtype`, and return it as read back.
 
+    One without prompt modules (a native model, a side network) stays float32, and its record says so.
+
     Raises:
         RequestError: `folder` holds something already.
         WorkError: a full disk.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RequestError(f"'{folder}' is not empty: expected a new folder to export to. Give another one with --to.")
-    info = adapter.info.model_copy(update={"dtype": dtype, "written_by": __version__})
+    narrows = any(name.startswith(_OF_PEFT) for name in adapter.tensors)
+    info = adapter.info.model_copy(
+        update={"dtype": dtype if narrows else adapter.info.dtype, "written_by": __version__}
+    )
     _write(replace(adapter, path=folder, info=info))
     return read_adapter(folder)
 

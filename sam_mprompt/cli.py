@@ -4,10 +4,11 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 from .cli_catalogue import adapters, checkpoints, data, recipes
 from .errors import RequestError, WorkError
@@ -18,8 +19,21 @@ _OFF = {"help": False}
 _LIST = {"list": _OFF, **_OFF}
 _FLAGS = {"install_completion": False, "show_completion": False, "recipes": _LIST, "checkpoints": _LIST, **_OFF}
 
+
+class _Commands(TyperGroup):
+    """All commands. Typer ends an interrupted one in silence; the user is told what was saved and how to go on."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            sys.exit(_failure(error, 130))
+
+
 app = typer.Typer(
     name="sam-mprompt",
+    cls=_Commands,
     help="Turn a frozen Segment-Anything encoder into a crowd counter: checkpoint + recipe -> adapter.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -167,7 +181,7 @@ def export(
 
     exported = export_adapter(read_adapter(find_adapter(adapter)), to, dtype=dtype)
     size = sum(file.stat().st_size for file in exported.path.iterdir())
-    typer.echo(f"{exported.path}  {size / 1e6:.2f} MB  {dtype}")
+    typer.echo(f"{exported.path}  {size / 1e6:.2f} MB  {exported.info.dtype}")
 
 
 @app.command(epilog="Example: `sam-mprompt describe shb --size 448`")
@@ -302,5 +316,5 @@ def main() -> None:
 
 
 def _failure(error: BaseException, code: int) -> int:
-    print(f"sam-mprompt: {error or 'interrupted'}", file=sys.stderr)  # noqa: T201 - plain, also without rich
+    print(f"sam-mprompt: {str(error) or 'interrupted'}", file=sys.stderr)  # noqa: T201 - plain, also without rich
     return code

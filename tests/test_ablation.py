@@ -128,6 +128,26 @@ def test_the_command_trains_all_rows_and_writes_table_csv_and_plot(
     assert (folder / "records.jsonl").read_text().splitlines() == lines
 
 
+def test_an_interrupted_ablation_says_how_far_it_came_and_that_the_same_command_goes_on(
+    tmp_path, tiny_recipe, crowd_folder, two_rows, run_cli, monkeypatch
+):
+    train = module._train
+
+    def interrupted(run, *arguments, **options):
+        if run.row.label == "all":
+            raise KeyboardInterrupt
+        return train(run, *arguments, **options)
+
+    arguments = ["ablate", "--recipe", tiny_recipe, "--rows", two_rows, "--data", crowd_folder]
+    arguments += ["--out", tmp_path / "out", "--set", "train.epochs=1"]
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "_train", interrupted)
+        stopped = run_cli(*arguments)
+    assert stopped.code == 130
+    assert "1 of 2 runs are done, the same command goes on" in stopped.err
+    assert "2 of 2 runs are done" in run_cli(*arguments).err
+
+
 def test_records_of_other_settings_are_not_mixed_in(tmp_path, tiny_recipe, two_rows):
     ablation = load_ablation(two_rows)
     (run,) = plan(ablation, str(tiny_recipe), seeds={"regressor only": 0, "all": 1}, settings=(), out=tmp_path)
@@ -194,6 +214,18 @@ def test_rows_with_an_x_are_drawn_as_lines(tmp_path):
     ablation = Ablation.model_validate({"title": "t", "rows": rows}, strict=False)
     plot(ablation, [record("0 %", 0, 20.0), record("50 %", 0, 30.0)], tmp_path / "noise.png")
     assert (tmp_path / "noise.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_lines_that_lie_close_together_stay_inside_the_plot(tmp_path, monkeypatch):
+    from matplotlib.figure import Figure
+
+    limits = []
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda f, *a, **k: (limits.append(f.axes[0].get_ylim()), save(f, *a, **k)))
+    rows = [{"label": f"{x} %", "line": "all", "x": float(x)} for x in (0, 50)]
+    ablation = Ablation.model_validate({"title": "t", "rows": rows}, strict=False)
+    plot(ablation, [record("0 %", 0, 298.0), record("50 %", 0, 300.0)], tmp_path / "noise.png")
+    assert limits == [(pytest.approx(297.4), pytest.approx(300.6))]
 
 
 def test_ablations_are_not_listed_as_recipes():

@@ -153,6 +153,51 @@ def test_every_head_of_an_image_is_marked_and_nothing_far_from_one(whole_sam):
     assert np.mean(hit) == 1
 
 
+class Drawer(torch.nn.Module):
+    """Stands for SAM with hand-made answers: a person of 120 pixels, a head of 12, and a thing elsewhere."""
+
+    cell = 4
+
+    def __init__(self):
+        super().__init__()
+        self.encoder = torch.nn.Identity()
+        self.encoder.mean, self.encoder.std, self.encoder.multiple = [0.0] * 3, [1.0] * 3, 16
+        self.calls = []
+
+    def encode(self, images):
+        return images
+
+    def answer(self, features, points):
+        self.calls.append(len(points))
+        rows, columns = (torch.arange(side // 4) * 4 + 2 for side in features.shape[-2:])
+        away = torch.maximum((columns - points[:, :1])[:, None].abs(), (rows - points[:, 1:])[..., None].abs())
+        person, head, thing = 60 - away, 6 - away, torch.where((away > 200) & (away < 202), 5.0, -5.0)
+        return torch.stack([person, head, thing], 1), torch.tensor([0.9, 0.5, 0.95]).expand(len(points), 3)
+
+
+def test_over_batches_and_tiles_every_head_gets_its_own_answer_and_its_own_bound():
+    size = (1200, 1500)  # four tiles
+    grid = np.stack(np.meshgrid(np.arange(30, 1500, 60), np.arange(30, 1200, 60)), -1).reshape(-1, 2) + 0.5
+    close = grid[::7] + np.array([5, 0])  # a neighbour 5 pixels away bounds both at 3.75
+    points = np.random.default_rng(0).permutation(np.concatenate([grid, close])).astype(np.float32)
+    drawer = Drawer()
+    mask = SamMasks(drawer, "hand-made", device=torch.device("cpu"))(
+        np.zeros((*size, 3), np.uint8), Sample("a.jpg", size, points)
+    )
+    assert sum(drawer.calls) == len(points)
+    assert max(drawer.calls) == 8
+    crowded = (reach(points, size) < 4).nonzero()[0]
+    assert len(crowded) == 2 * len(close)
+    for number, (x, y) in enumerate(points):
+        assert mask[int(y), int(x)]
+        window = mask[int(y) - 15 : int(y) + 16, int(x) - 15 : int(x) + 16]
+        if number in crowded:
+            assert window.sum() <= 2 * math.pi * 5**2
+        else:
+            assert window.sum() == pytest.approx(12**2, rel=0.35)
+    assert mask.sum() < (len(points) - len(crowded)) * 12**2 * 1.35 + len(crowded) * math.pi * 5**2
+
+
 def test_an_image_of_nobody_has_an_empty_mask(whole_sam):
     source = SamMasks(PointPrompter.from_checkpoint(whole_sam), "sam_small", device=torch.device("cpu"))
     nobody = Sample("a.jpg", (50, 60), np.zeros((0, 2), np.float32))

@@ -196,3 +196,30 @@ def test_a_mask_at_a_coarse_stride_is_the_mask_of_the_shrunken_image(points, str
         disc_mask(kept, np.full(len(kept), 6.0), size, stride=stride),
         disc_mask(kept / stride, np.full(len(kept), 6.0 / stride), (size[0] // stride, size[1] // stride)),
     )
+
+
+BOXES = st.lists(
+    st.tuples(st.integers(-9, 90), st.integers(-9, 70), st.integers(1, 20), st.integers(1, 20)), max_size=8
+).map(lambda rows: np.array([[x, y, x + w, y + h] for x, y, w, h in rows], np.float32).reshape(-1, 4))
+
+
+@given(BOXES, st.integers(0, 16), st.integers(0, 24))
+def test_box_masks_of_a_flipped_or_cropped_image_are_the_flipped_or_cut_masks(boxes, top, left):
+    whole = box_mask(boxes, SIZE)
+    mirror = np.stack([SIZE[1] - boxes[:, 2], boxes[:, 1], SIZE[1] - boxes[:, 0], boxes[:, 3]], axis=1)
+    np.testing.assert_array_equal(box_mask(mirror, SIZE), whole[:, ::-1])
+    moved = boxes - np.array([left, top, left, top], np.float32)
+    np.testing.assert_array_equal(box_mask(moved, (44, 58)), whole[top : top + 44, left : left + 58])
+
+
+@given(POINTS, st.sampled_from([0.5, 0.7, 1.6, 3.0]), st.sampled_from([1, 4]))
+def test_a_scaled_image_has_as_many_heads_in_the_same_places(points, factor, stride):
+    inner = points[inside(points, SIZE)]
+    size = tuple(int(np.ceil(side * factor)) for side in SIZE)
+    scaled = density_map(inner * np.float32(factor), size, stride=stride)
+    assert scaled.sum(dtype=np.float64) == pytest.approx(len(inner), abs=1e-3)
+    for x, y in inner * factor:
+        reach = 8 + stride  # half a kernel
+        rows = slice(max(0, int(y - reach) // stride), int(y + reach) // stride + 1)
+        columns = slice(max(0, int(x - reach) // stride), int(x + reach) // stride + 1)
+        assert scaled[rows, columns].sum() >= 1 - 1e-4

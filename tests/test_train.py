@@ -14,7 +14,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from sam_mprompt.adapter_files import read_tensors
-from sam_mprompt.artifacts import load_adapter, read_adapter, write_adapter
+from sam_mprompt.artifacts import export_adapter, load_adapter, read_adapter, write_adapter
 from sam_mprompt.data.image import read_image
 from sam_mprompt.ema import MovingAverage, trained_tensors
 from sam_mprompt.errors import RequestError, WorkError
@@ -118,6 +118,31 @@ def test_a_native_recipe_trains_everything_and_its_folder_holds_the_whole_model(
     assert any(name.startswith("counter.encoder.") for name in adapter.tensors)
     assert "whole model" in (tmp_path / "run" / "adapter" / "README.md").read_text()
     load_adapter(adapter)
+    exported = export_adapter(adapter, tmp_path / "half", dtype="float16")
+    assert exported.info.dtype == "float32"  # no prompt module to narrow, and its record does not claim one
+    assert not any(tensor.dtype == torch.float16 for tensor in exported.tensors.values())
+
+
+def test_a_frozen_timm_model_without_published_weights_is_the_same_base_when_loaded(
+    tmp_path, tiny_recipe, crowd_folder
+):
+    frozen = ["model.encoder=timm", "model.base=resnet10t", "model.pretrained=false", "tuning.method=none"]
+    trainer(tiny_recipe, crowd_folder, tmp_path / "run", *frozen, "train.epochs=1", "train.seed=5").train()
+    torch.manual_seed(77)
+    loaded = load_adapter(read_adapter(tmp_path / "run" / "adapter"))
+    assert loaded.base.fingerprint == build_counter(load_recipe(tiny_recipe, frozen), segmenter=False).base.fingerprint
+
+
+def test_a_native_timm_model_from_scratch_starts_from_the_seed(tiny_recipe):
+    recipe = load_recipe(
+        tiny_recipe,
+        ["model.encoder=timm", "model.base=resnet10t", "model.pretrained=false", "tuning.method=full"],
+    )
+    drawn = []
+    for seed in (0, 1, 0):
+        torch.manual_seed(seed)
+        drawn.append(build_counter(recipe, segmenter=False).base.fingerprint)
+    assert drawn[0] == drawn[2] != drawn[1]
 
 
 def test_a_segmenter_alone_learns_the_boxes_and_makes_masks(tmp_path, tiny_recipe, crowd_folder):
@@ -214,6 +239,8 @@ def test_a_killed_run_resumes_to_the_weights_of_an_uninterrupted_one(tmp_path, t
         wait_for_lines(tmp_path / "cut", 2, process)
         process.send_signal(number)
         code = process.wait()
+        said = process.stderr.read().decode()
+    assert ("the state is saved. Go on with --resume --out" in said) == (number != signal.SIGKILL)
     assert code == (-signal.SIGKILL if number == signal.SIGKILL else 130)
     assert len(metrics_of(tmp_path / "cut")) < 8
     with start(tiny_recipe, crowd_folder, tmp_path / "cut", "--resume") as process:

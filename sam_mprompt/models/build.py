@@ -1,8 +1,11 @@
 """From a recipe to a counter: find the base, attach what is trained, put the heads on top."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
+import torch
 from torch import nn
 
 from ..recipe import Recipe
@@ -56,14 +59,27 @@ def build_encoder(recipe: Recipe, base: str | None = None, *, weights: bool = Tr
     if recipe.model.encoder == "sam":
         encoder = SamEncoder.from_checkpoint(name, positions=recipe.model.positions)
     else:
-        encoder = TimmEncoder(
-            name,
-            pretrained=recipe.model.pretrained and weights,
-            join=recipe.model.density_stride,
-            levels=recipe.model.levels,
-            stem_stride=recipe.model.stem_stride,
-        )
+        pretrained = recipe.model.pretrained and weights
+        with _fixed_draw(not pretrained and recipe.tuning.method != "full"):
+            encoder = TimmEncoder(
+                name,
+                pretrained=pretrained,
+                join=recipe.model.density_stride,
+                levels=recipe.model.levels,
+                stem_stride=recipe.model.stem_stride,
+            )
     return encoder, Base(name, fingerprint(encoder.state_dict()))
+
+
+@contextmanager
+def _fixed_draw(fixed: bool) -> Iterator[None]:
+    """Draw weights from a seed of their own: a frozen base that no file holds must come out the same when loaded."""
+    if not fixed:
+        yield
+        return
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
 
 
 def build_counter(recipe: Recipe, *, segmenter: bool) -> BuiltCounter:
