@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -224,6 +225,8 @@ def read_records(path: Path) -> list[Record]:
 
 def _train(run: Run, data: Path | None, *, test: bool, console: Console) -> Record:
     resume = (run.folder / "state").is_dir()
+    if not resume and (run.folder / "recipe.toml").is_file() and not (run.folder / "adapter").exists():
+        shutil.rmtree(run.folder)  # killed before it saved anything
     recipe, folder = prepare_run(run.recipe, run.overrides, run.folder, resume=resume)
     result = finetune(recipe, data=data, run=folder, resume=resume, console=console)
     if not isinstance(result, FinetuneResult):

@@ -148,6 +148,17 @@ def test_an_interrupted_ablation_says_how_far_it_came_and_that_the_same_command_
     assert "2 of 2 runs are done" in run_cli(*arguments).err
 
 
+def test_a_run_that_was_killed_before_it_saved_anything_starts_again(tmp_path, tiny_recipe, crowd_folder, two_rows):
+    run = plan(load_ablation(two_rows), str(tiny_recipe), seeds={"all": 1}, settings=["train.epochs=1"], out=tmp_path)[
+        0
+    ]
+    run.folder.mkdir(parents=True)
+    (run.folder / "recipe.toml").write_text("")
+    (run.folder / "metrics.jsonl").write_text('{"epoch": 7}')
+    (record,) = perform([run], tmp_path / "records.jsonl", data=crowd_folder, test=False, console=QUIET)
+    assert record.epochs == 1
+
+
 def test_records_of_other_settings_are_not_mixed_in(tmp_path, tiny_recipe, two_rows):
     ablation = load_ablation(two_rows)
     (run,) = plan(ablation, str(tiny_recipe), seeds={"regressor only": 0, "all": 1}, settings=(), out=tmp_path)
