@@ -149,9 +149,8 @@ def test_an_interrupted_ablation_says_how_far_it_came_and_that_the_same_command_
 
 
 def test_a_run_that_was_killed_before_it_saved_anything_starts_again(tmp_path, tiny_recipe, crowd_folder, two_rows):
-    run = plan(load_ablation(two_rows), str(tiny_recipe), seeds={"all": 1}, settings=["train.epochs=1"], out=tmp_path)[
-        0
-    ]
+    seeds = {"all": 1, "regressor only": 0}
+    (run,) = plan(load_ablation(two_rows), str(tiny_recipe), seeds=seeds, settings=["train.epochs=1"], out=tmp_path)
     run.folder.mkdir(parents=True)
     (run.folder / "recipe.toml").write_text("")
     (run.folder / "metrics.jsonl").write_text('{"epoch": 7}')
