@@ -19,9 +19,9 @@ from sam_mprompt.infer import predict_density
 from sam_mprompt.models.counter import CrowdCounter
 
 _WHY = (
-    "Nine crops compute 2.25 times the image; tiles of 896 px compute 1.75 and 1.53 times, because all are equally large. "
-    "Tiles cut to fit the image would compute less, but where a side is no multiple of 224 px SAM's windows are padded, "
-    "and heads were seen in the padding."
+    "Nine crops compute 2.25 times the image; tiles of 896 px compute 1.75 and 1.53 times, because all are equally "
+    "large. Tiles cut to fit the image would compute less, but where a side is no multiple of 224 px SAM's windows are "
+    "padded, and heads were seen in the padding."
 )
 
 
