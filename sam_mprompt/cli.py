@@ -66,11 +66,15 @@ def finetune(
 
     Ctrl-C saves the state; --resume goes on to the same weights as an uninterrupted run.
     """
+    from .recipe import load_recipe
+
+    wanted = [*(overrides or ()), *([f"model.base={json.dumps(base)}"] if base else ())]
+    load_recipe(recipe, wanted)  # whoever misspelt something need not wait for torch
+
     from .finetune import finetune as train
     from .finetune import prepare_run
 
     console = Console(stderr=True)
-    wanted = [*(overrides or ()), *([f"model.base={json.dumps(base)}"] if base else ())]
     resolved, run = prepare_run(recipe, wanted, out, resume=resume)
     result = train(resolved, data=data, run=run, resume=resume, console=console)
     if result is None:  # not the main process of a distributed run

@@ -43,15 +43,25 @@ def test_no_command_is_missing_from_the_test_above():
     assert sorted(names) == sorted(COMMANDS)
 
 
-@pytest.mark.parametrize("command", ["--help", "recipes list", "checkpoints list"])
-def test_help_and_lists_wait_for_no_heavy_import(command):
+def imported(command):
+    """Return which heavy packages a command imported, and its exit code."""
     code = (
         "import atexit, sys; from sam_mprompt.cli import main;"
         "atexit.register(lambda: print([m for m in ('torch', 'numpy', 'pydantic') if m in sys.modules]));"
         "sys.argv[0] = 'sam-mprompt'; main()"
     )
-    done = subprocess.run([sys.executable, "-c", code, *command.split()], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
+    done = subprocess.run([sys.executable, "-c", code, *command.split()], capture_output=True, text=True, check=False)
+    return done.stdout.splitlines()[-1], done.returncode
+
+
+@pytest.mark.parametrize("command", ["--help", "recipes list", "checkpoints list"])
+def test_help_and_lists_wait_for_no_heavy_import(command):
+    assert imported(command) == ("[]", 0)
+
+
+@pytest.mark.parametrize("fault", ["nwpuu", "nwpu --set train.epoch=1"])
+def test_a_faulty_recipe_is_told_before_torch_is_imported(fault):
+    assert imported(f"finetune --recipe {fault}") == ("['pydantic']", 2)
 
 
 def test_count_prints_a_table_and_writes_csv_and_overlays(run_cli, trained_run, crowd_folder, tmp_path):
