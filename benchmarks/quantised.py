@@ -81,8 +81,8 @@ def main() -> None:
                 Spread.of(seconds["float32"], seconds["int8"]),
                 aim=1.7,
                 note=f"the demo adapter's counts differ by {100 * error:.2f} % on {_SCENES} procedural crowds; 1 % is "
-                "the aim. No option of `count`: PyTorch is removing the API (`torch.ao`). Attention's products, which "
-                "grow with the image, stay float32.",
+                "the aim. No option of `count`: PyTorch is removing the API (`torch.ao`). What stands in "
+                "the way of more: attention and prompt modules stay float32, and this CPU has no int8 products (VNNI).",
             )
         )
     write_row("quantised", results)

@@ -60,6 +60,7 @@ def main() -> None:
                 "importing torch and OpenCV, and a forward pass",
                 Spread.of(seconds["bare"], seconds["count"]),
                 aim=1 / 1.3,
+                note="adapters are peft's, and importing peft imports transformers: see the next row.",
             ),
             Result(
                 "`count` on one image, bundled base, cold",
