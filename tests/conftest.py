@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,13 @@ from sam_mprompt.recipe import load_recipe
 torch.set_num_threads(1)
 
 REAL_DATA_VARIABLE = "SAM_MPROMPT_REAL_DATA"
+
+
+@pytest.fixture(scope="session")
+def cpp_compiler() -> str:
+    """Return the C++ compiler that `torch.compile` needs on a CPU; tests that compile skip where there is none."""
+    found = shutil.which(os.environ.get("CXX", "g++")) or shutil.which("clang++")
+    return found or pytest.skip("torch.compile needs a C++ compiler on a CPU")
 
 
 @pytest.fixture(scope="session")

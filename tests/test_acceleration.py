@@ -148,6 +148,7 @@ def test_flex_attention_without_compile_is_a_fault_of_the_recipe(tiny_recipe):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("cpp_compiler")
 def test_compiled_blocks_give_the_same_features_and_gradients():
     plain, compiled = prompted(), prompted()
     images = seeded(2, 3, 240, 320)
@@ -161,6 +162,7 @@ def test_compiled_blocks_give_the_same_features_and_gradients():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("cpp_compiler")
 def test_a_compiled_counter_counts_the_same_and_still_switches(trained_run, crowd_folder):
     image = crowd_folder / "7.png"
     plain = sam_mprompt.load(trained_run, device="cpu").count(image).density

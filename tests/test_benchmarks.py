@@ -79,6 +79,7 @@ def test_the_usual_way_trains_its_bottlenecks_alone():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("cpp_compiler")
 def test_the_gpu_table_has_every_row_that_a_cpu_can_go_through():
     rows = gpu.measure(gpu.miniature())
     said = "\n".join(row.what for row in rows)
