@@ -1,14 +1,19 @@
 """SAM-base's image encoder, ours against three libraries: python -m benchmarks.encoder
 
+    python -m benchmarks.encoder                         # all, more than an hour on one core
+    python -m benchmarks.encoder --sides 448 --batches 1 # one of them; the other rows stay as they are
+
 Time from one process that alternates between the four; memory is how far the peak of a process that runs one of them
 once rises above its weights. Random weights (speed does not depend on them), float32.
 """
 
+import argparse
 from collections.abc import Callable
 
 import torch
 
 from benchmarks.pairs import (
+    HERE,
     Result,
     Spread,
     alternate,
@@ -16,11 +21,13 @@ from benchmarks.pairs import (
     matrix_rate,
     multiply_adds,
     peak_bytes,
+    read_row,
     write_row,
 )
 from benchmarks.sam_encoders import LIBRARIES, features_of
 from sam_mprompt.models.sam_config import CONFIGS, SamConfig
 
+_SIDES, _BATCHES = (448, 1024, 896), (1, 4)
 _AGAINST = [name for name in LIBRARIES if name != "ours"]
 
 
@@ -48,10 +55,10 @@ def memory(name: str, config: SamConfig, side: int, batch: int) -> int:
 def compare(config: SamConfig, side: int, batch: int, rounds: int) -> list[Result]:
     """Return the rows of one image size and batch."""
     runs = {name: prepared(name, config, side, batch) for name in LIBRARIES}
-    seconds = alternate(runs, rounds=rounds)
+    seconds = alternate(runs, rounds=rounds, warm=batch == 1)  # four images at once take minutes
     limit = multiply_adds(runs["ours"]) / min(seconds["ours"]) / matrix_rate()
     peaks = {name: in_fresh_process(memory, name, config, side, batch) for name in LIBRARIES}
-    what = f"encoder, {side} px, batch {batch}"
+    what = f"encoder, {_which(side, batch)}"
     largest = side == 1024
     times = [
         Result(
@@ -66,7 +73,7 @@ def compare(config: SamConfig, side: int, batch: int, rounds: int) -> list[Resul
     saved = {name: peaks[name] / peaks["ours"] for name in _AGAINST}
     return times + [
         Result(
-            f"its peak memory ({peaks['ours'] / 1e9:.2f} GB), {side} px, batch {batch}",
+            f"its peak memory ({peaks['ours'] / 1e9:.2f} GB), {_which(side, batch)}",
             name,
             Spread(ratio, ratio, ratio),
             aim=1 / 0.6 if name == "segment_anything" and largest else None,
@@ -76,12 +83,20 @@ def compare(config: SamConfig, side: int, batch: int, rounds: int) -> list[Resul
 
 
 def main() -> None:
-    """Measure three sizes and two batches, the better part of an hour; what is done is kept after each."""
-    results: list[Result] = []
-    for batch, rounds in ((1, 3), (4, 1)):
-        for side in (448, 1024, 896):
-            results += compare(CONFIGS["vit_b"], side, batch, rounds)
-            write_row("encoder", results)
+    """Measure sizes and batches; what is done is kept after each, as are the rows of those that are not asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sides", type=int, nargs="+", default=_SIDES, help="pixels, multiples of 16")
+    parser.add_argument("--batches", type=int, nargs="+", default=_BATCHES)
+    options = parser.parse_args()
+    for batch in options.batches:
+        for side in options.sides:
+            new = compare(CONFIGS["vit_b"], side, batch, rounds=3 if batch == 1 else 1)
+            kept = read_row(HERE / "speed" / "encoder.json")
+            write_row("encoder", [row for row in kept if not row.what.endswith(_which(side, batch))] + new)
+
+
+def _which(side: int, batch: int) -> str:
+    return f"{side} px, batch {batch}"
 
 
 if __name__ == "__main__":

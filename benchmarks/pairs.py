@@ -67,9 +67,11 @@ class Result:
     note: str = ""
 
 
-def alternate(functions: Mapping[str, Callable[[], object]], *, rounds: int) -> dict[str, list[float]]:
-    """Return the seconds of each function in every round, after one call of each that does not count."""
-    for function in functions.values():
+def alternate(
+    functions: Mapping[str, Callable[[], object]], *, rounds: int, warm: bool = True
+) -> dict[str, list[float]]:
+    """Return the seconds of each function in every round, after one call of each that does not count if `warm`."""
+    for function in functions.values() if warm else ():
         function()
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(rounds):
@@ -136,13 +138,18 @@ def write_row(name: str, results: Sequence[Result], machine: str | None = None) 
     write_table(HERE)
 
 
+def read_row(path: Path) -> list[Result]:
+    """Return the results of a file that `write_row` wrote, none when there is no file."""
+    found = json.loads(path.read_text(encoding="utf-8"))["results"] if path.is_file() else []
+    return [Result(**{**values, "ratio": Spread(**values["ratio"])}) for values in found]
+
+
 def write_table(folder: Path) -> None:
     """Write `folder/speed.md` from `folder/speed/*.json`."""
     lines, notes = [], []
     for path in sorted((folder / "speed").glob("*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
-        for values in record["results"]:
-            result = Result(**{**values, "ratio": Spread(**values["ratio"])})
+        for result in read_row(path):
             aim = (
                 ""
                 if result.aim is None
