@@ -1,6 +1,6 @@
 import json
 
-from benchmarks.pairs import HERE, Result, Spread, alternate, write_table
+from benchmarks.pairs import HERE, Result, Spread, alternate, read_row, write_row, write_table
 
 
 def test_rounds_alternate_and_the_first_call_of_each_does_not_count():
@@ -8,6 +8,20 @@ def test_rounds_alternate_and_the_first_call_of_each_does_not_count():
     seconds = alternate({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, rounds=3)
     assert calls == ["a", "b"] * 4
     assert {name: len(values) for name, values in seconds.items()} == {"a": 3, "b": 3}
+
+
+def test_without_warming_up_every_call_counts():
+    calls = []
+    alternate({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, rounds=2, warm=False)
+    assert calls == ["a", "b"] * 2
+
+
+def test_a_row_is_read_as_it_was_written(tmp_path, monkeypatch):
+    monkeypatch.setattr("benchmarks.pairs.HERE", tmp_path)
+    written = [Result("x", "y", Spread(2.0, 1.0, 3.0), aim=1.5, limit=0.5, note="n")]
+    assert read_row(tmp_path / "speed" / "r.json") == []
+    write_row("r", written)
+    assert read_row(tmp_path / "speed" / "r.json") == written
 
 
 def test_a_spread_is_over_the_ratios_of_the_rounds():
