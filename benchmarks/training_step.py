@@ -31,8 +31,8 @@ from sam_mprompt.tuning.attach import attach
 _SIDE, _BATCH, _WIDTH = 448, 2, 192
 _WHY = (
     "matrix products of the frozen weights are the same on both sides and are most of the work; attention, where ours "
-    "differs, is little at this size. Autograd keeps 388 MB of an image against 542 MB: the input of each GELU and "
-    "of each prompt module, which both need, is half of ours. train.gradient_checkpointing gives time for memory."
+    "differs, is little at this size. The input of each GELU and of each prompt module has to be kept on both sides. "
+    "train.gradient_checkpointing gives time for memory."
 )
 _WHY_MEMORY = "what is kept for GELUs and prompt modules is the same on both sides; recomputed blocks keep none of it."
 
