@@ -107,7 +107,14 @@ class ModelRecipe(Section):
     density_stride: Literal[1, 2, 4, 8, 16] = Field(4, description="pixels per side of a density cell")
     fuse_levels: bool = Field(False, description="add the outputs of the encoder's global-attention blocks")
     stem_channels: Count = Field(0, description="channels of the trainable high-resolution stem; 0 for none")
+    stem_blocks: Count = Field(0, description="residual blocks at the stem's end")
     gate: Literal["none", "segmenter"] = Field("none", description="what gates the regressor's features")
+
+    @model_validator(mode="after")
+    def _blocks_have_a_stem(self) -> Self:
+        if self.stem_blocks and not self.stem_channels:
+            raise ValueError(f"stem_blocks = {self.stem_blocks} need a stem: set stem_channels too, such as 48")
+        return self
 
 
 class TuningRecipe(Section):

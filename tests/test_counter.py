@@ -4,6 +4,7 @@ from torch import nn
 
 from sam_mprompt.errors import RequestError
 from sam_mprompt.models.counter import CrowdCounter
+from sam_mprompt.models.heads import Stem
 from sam_mprompt.recipe import ModelRecipe
 
 
@@ -33,11 +34,26 @@ IMAGES = torch.linspace(-2, 2, 2 * 3 * 64 * 96).view(2, 3, 64, 96)
 
 
 @pytest.mark.parametrize("stride", [2, 4, 8, 16])
-@pytest.mark.parametrize("extra", [{}, {"fuse_levels": True}, {"stem_channels": 4}, {"gate": "segmenter"}])
+@pytest.mark.parametrize(
+    "extra",
+    [{}, {"fuse_levels": True}, {"stem_channels": 4}, {"stem_channels": 4, "stem_blocks": 3}, {"gate": "segmenter"}],
+)
 def test_density_and_mask_have_the_density_stride(stride, extra):
     output = counter(density_stride=stride, **extra)(IMAGES)
     assert output.density.shape == output.mask_logits.shape == (2, 1, 64 // stride, 96 // stride)
     assert float(output.density.detach().min()) >= 0
+
+
+def test_three_residual_blocks_see_seven_cells_more_to_each_side():
+    def seen(blocks):
+        torch.manual_seed(0)
+        stem = Stem(4, stride=4, blocks=blocks).eval()
+        images = torch.rand(1, 3, 256, 256, requires_grad=True)
+        stem(images)[0, :, 32, 32].sum().backward()
+        columns = images.grad.abs().sum(dim=(0, 1, 2)).nonzero()
+        return int(columns.max() - columns.min()) + 1
+
+    assert seen(3) == seen(0) + 2 * 7 * 4
 
 
 def test_dropping_the_segmenter_never_changes_the_density():

@@ -79,6 +79,11 @@ def test_a_misspelt_choice_names_the_choices(recipe_file):
         load_recipe(recipe_file('[model]\ngate = "segmentor"\n'))
 
 
+def test_stem_blocks_without_a_stem_are_told():
+    with pytest.raises(RequestError, match="stem_blocks = 3 need a stem: set stem_channels too"):
+        load_recipe("shb", ["model.stem_blocks=3"])
+
+
 def test_overrides_are_typed_and_checked_like_the_file():
     assert load_recipe("shb", ["train.epochs=5", "train.lr=1e-3", "model.base=other"]).train.epochs == 5
     with pytest.raises(RequestError, match=r"train.epochs: expected a valid integer, got 'five'"):

@@ -58,7 +58,9 @@ class CrowdCounter(nn.Module):
             self.fusion = SideNetwork(_levels_of(encoder), side)
         elif recipe.fuse_levels:
             self.fusion = LevelFusion(_levels_of(encoder))
-        self.stem = Stem(recipe.stem_channels, stride=self.stride) if recipe.stem_channels else None
+        self.stem: nn.Module | None = None
+        if recipe.stem_channels:
+            self.stem = Stem(recipe.stem_channels, stride=self.stride, blocks=recipe.stem_blocks)
         upsample = int(ratio).bit_length() - 1
         channels = int(features.out_channels)
         self.regressor = Head(channels, upsample=upsample, stem_channels=recipe.stem_channels)

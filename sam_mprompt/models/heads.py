@@ -13,9 +13,9 @@ HEAD_CHANNELS = (128, 64, 32)
 class ConvBlock(nn.Sequential):
     """Conv3x3-BN-ReLU: (B, in, h, w) -> (B, out, h/stride, w/stride)."""
 
-    def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1) -> None:
+    def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1, dilation: int = 1) -> None:
         super().__init__(
-            nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False),
+            nn.Conv2d(in_channels, out_channels, 3, stride, padding=dilation, dilation=dilation, bias=False),
             nn.BatchNorm2d(out_channels),
             nn.ReLU(inplace=True),
         )
@@ -23,6 +23,17 @@ class ConvBlock(nn.Sequential):
     def before_relu(self, x: Tensor) -> Tensor:
         """Return the block's output before its ReLU, (B, out, h, w), of both signs: what the gate needs."""
         return cast(Tensor, self[1](self[0](x)))
+
+
+class ResidualBlock(ConvBlock):
+    """A ConvBlock on top of what it gets: (B, C, h, w) -> the same."""
+
+    def __init__(self, channels: int, *, dilation: int = 1) -> None:
+        super().__init__(channels, channels, dilation=dilation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x plus the block of x."""
+        return x + super().forward(x)
 
 
 class ReviveReLU(torch.autograd.Function):
@@ -85,12 +96,17 @@ class Head(nn.Module):
 class Stem(nn.Sequential):
     """A light trainable path from pixels to fine features: (B, 3, H, W) -> (B, channels, H/stride, W/stride).
 
-    A stride-16 token covers several heads of a dense crowd; these features keep them apart.
+    A stride-16 token covers several heads of a dense crowd; these features keep them apart. ResidualBlocks after the
+    halvings, `blocks` of them, tell heads from what looks like them: their dilations of 1, 2 and 4 in turn see
+    7 * stride pixels more to each side every three blocks.
     """
 
-    def __init__(self, channels: int, *, stride: int) -> None:
+    def __init__(self, channels: int, *, stride: int, blocks: int = 0) -> None:
         halvings = stride.bit_length() - 1
-        super().__init__(*(ConvBlock(3 if i == 0 else channels, channels, stride=2) for i in range(halvings)))
+        super().__init__(
+            *(ConvBlock(3 if i == 0 else channels, channels, stride=2) for i in range(halvings)),
+            *(ResidualBlock(channels, dilation=2 ** (i % 3)) for i in range(blocks)),
+        )
 
 
 class LevelFusion(nn.Module):
