@@ -8,6 +8,7 @@ once rises above its weights. Random weights (speed does not depend on them), fl
 """
 
 import argparse
+import re
 from collections.abc import Callable
 
 import torch
@@ -92,11 +93,17 @@ def main() -> None:
         for side in options.sides:
             new = compare(CONFIGS["vit_b"], side, batch, rounds=3 if batch == 1 else 1)
             kept = read_row(HERE / "speed" / "encoder.json")
-            write_row("encoder", [row for row in kept if not row.what.endswith(_which(side, batch))] + new)
+            others = [row for row in kept if not row.what.endswith(_which(side, batch))]
+            write_row("encoder", sorted(others + new, key=_size))
 
 
 def _which(side: int, batch: int) -> str:
     return f"{side} px, batch {batch}"
+
+
+def _size(row: Result) -> list[int]:
+    """Batch and side of a row, to sort by."""
+    return [int(number) for number in re.findall(r"\d+", row.what)][:-3:-1]
 
 
 if __name__ == "__main__":
