@@ -132,15 +132,15 @@ class LevelFusion(nn.Module):
 class SideNetwork(nn.Module):
     """A light ladder beside a frozen encoder: list of (B, c_i, h, w) -> (B, C, h, w), C the last level's channels.
 
-    Each rung brings one level to `width` channels, adds it to what came from the rung before, and passes a residual
-    ConvBlock. The sum with the last level starts as that level. Nothing flows back through the encoder, whose outputs
-    can therefore be computed once. Source: Ladder Side-Tuning, Sung et al. 2022 (https://arxiv.org/abs/2206.06522).
+    Each rung brings one level to `width` channels, adds it to what came from the rung before, and passes a
+    ResidualBlock. The sum with the last level starts as that level. Nothing flows back through the encoder, whose
+    outputs can therefore be computed once. Source: Ladder Side-Tuning, Sung et al. 2022 (https://arxiv.org/abs/2206.06522).
     """
 
     def __init__(self, level_channels: Sequence[int], width: int) -> None:
         super().__init__()
         self.inputs = nn.ModuleList(nn.Conv2d(c, width, 1) for c in level_channels)
-        self.blocks = nn.ModuleList(ConvBlock(width, width) for _ in level_channels)
+        self.blocks = nn.ModuleList(ResidualBlock(width) for _ in level_channels)
         self.output = nn.Conv2d(width, level_channels[-1], 1)
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(cast(Tensor, self.output.bias))
@@ -149,6 +149,5 @@ class SideNetwork(nn.Module):
         """Climb the ladder; all levels share one height and width."""
         x: Tensor | float = 0.0
         for project, block, level in zip(self.inputs, self.blocks, levels, strict=True):
-            rung = x + project(level)
-            x = rung + block(rung)
+            x = block(x + project(level))
         return levels[-1] + self.output(x)
