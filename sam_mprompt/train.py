@@ -100,14 +100,13 @@ class Trainer:
     def _accelerate(self) -> None:
         """Apply what only saves time or memory."""
         train, encoder = self.recipe.train, self.counter.encoder
+        channels_last(self.counter)
         if train.gradient_checkpointing:
             recompute_blocks(encoder)
         if train.flex_attention:
             use_flex_attention(encoder)
         if train.compile:
             compile_encoder(encoder)
-        if self.accelerator.device.type == "cuda":
-            channels_last(self.counter)
 
     def _crops(self) -> Dataset[Crop]:
         if self.cache is not None and isinstance(self.data.source, DiskSource):

@@ -115,6 +115,16 @@ def test_channels_last_changes_the_heads_layout_and_no_output():
     assert not counter.encoder.neck[2].weight.is_contiguous(memory_format=torch.channels_last)
 
 
+def test_channels_last_reaches_the_convolutions_of_a_timm_encoder():
+    encoder = TimmEncoder("mobilenetv3_small_100", levels=[16], pretrained=False)
+    counter = CrowdCounter(encoder, ModelRecipe(density_stride=8), segmenter=True).eval()
+    images = seeded(2, 3, 64, 64)
+    before = counter(images).density
+    channels_last(counter)
+    torch.testing.assert_close(counter(images).density, before)
+    assert encoder.backbone.conv_stem.weight.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_a_batch_is_pinned_whole(monkeypatch):
     pinned = []
 

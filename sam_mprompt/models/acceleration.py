@@ -1,4 +1,4 @@
-"""What saves time or memory and changes no count: compiled or recomputed blocks, a fused bias, channels-last heads."""
+"""What saves time or memory and changes no count: compiled or recomputed blocks, a fused bias, channels-last layout."""
 
 from collections.abc import Iterator
 from typing import Any, TypeVar, cast
@@ -59,9 +59,13 @@ def use_flex_attention(encoder: nn.Module) -> None:
 
 
 def channels_last(counter: CrowdCounter) -> None:
-    """Lay out the weights of what stands on the encoder as GPUs' convolution kernels want them, (out, h, w, in)."""
-    for name, part in counter.named_children():
-        if name != "encoder":
+    """Lay out the weights of all convolutions as their kernels want them, (out, h, w, in), but those of SAM's encoder.
+
+    What comes in keeps the layout on its way, on a CPU as on a GPU. SAM's encoder is left alone: it holds its tokens
+    that way anyhow, and permutes them for its two convolutions.
+    """
+    for part in counter.children():
+        if next(_of_type(part, SamEncoder), None) is None:
             part.to(memory_format=torch.channels_last)
 
 
