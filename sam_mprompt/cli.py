@@ -234,6 +234,10 @@ def masks(
     ] = None,
     dilation: Annotated[int, typer.Option(min=1, help="points: radius of a head in pixels.")] = 8,
     run: Annotated[Path | None, typer.Option(metavar="DIR", help="segmenter: the run that trained it.")] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="segmenter: override a key of its run's recipe (data.scale)."),
+    ] = None,
     base: Annotated[str, typer.Option(metavar="NAME|FILE", help="sam: the whole SAM, with its decoder.")] = "sam_vit_b",
     device: Device = None,
 ) -> None:
@@ -244,7 +248,17 @@ def masks(
     """
     from .commands import write_masks
 
-    write_masks(source, data, out, data_format=data_format, dilation=dilation, run=run, base=base, device=device)
+    write_masks(
+        source,
+        data,
+        out,
+        data_format=data_format,
+        dilation=dilation,
+        run=run,
+        overrides=overrides or (),
+        base=base,
+        device=device,
+    )
 
 
 @app.command(epilog="Example: `sam-mprompt ablate --rows table2 --recipe sha --data data/part_A --seeds 3 --test`")

@@ -173,6 +173,7 @@ def write_masks(
     data_format: str | None,
     dilation: int,
     run: Path | None,
+    overrides: Sequence[str],
     base: str,
     device: str | None,
 ) -> None:
@@ -181,7 +182,7 @@ def write_masks(
     if source == "segmenter":
         if run is None:
             raise RequestError("--source segmenter needs --run DIR: the run folder that trained it.")
-        maker = SegmenterMasks(run, device=choose_device(device))
+        maker = SegmenterMasks(run, overrides, device=choose_device(device))
     elif source == "sam":
         maker = SamMasks(PointPrompter.from_checkpoint(base), base, device=choose_device(device))
     else:

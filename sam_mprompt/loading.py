@@ -1,6 +1,6 @@
 """The counter in user code: load an adapter once, count many images, switch between adapters on one base."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -81,15 +81,17 @@ class TrainedRun:
         return predict_density(self.counter, image, geometry_of(self.recipe), device=self.device)
 
 
-def load_run(run: Path, *, device: torch.device) -> TrainedRun:
+def load_run(run: Path, overrides: Sequence[str] = (), *, device: torch.device) -> TrainedRun:
     """Load the model of a run folder from its state, with the averaged weights where the recipe keeps some.
+
+    `overrides` are `KEY=VALUE` on the run's recipe, for images that it has to see otherwise (`data.scale`).
 
     Raises:
         RequestError: no run with a state, a damaged one, or a base that cannot be had.
     """
     if not (run / "state").is_dir():
         raise RequestError(f"'{run}' is no run folder with a state: expected one that 'finetune' wrote.")
-    recipe = load_recipe(run / "recipe.toml")
+    recipe = load_recipe(run / "recipe.toml", overrides)
     counter = build_counter(recipe, segmenter=recipe.loss.segmentation > 0).counter
     load_weights(run / "state", counter)
     return TrainedRun(counter.eval().to(device), recipe, device)

@@ -1,7 +1,7 @@
 """Pseudo masks m_p of a dataset (Eq. 1), made once and kept as files that recipes read."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -69,17 +69,21 @@ class SegmenterMasks:
 
     Args:
         run: a run folder of a recipe with a segmenter.
+        overrides: `KEY=VALUE` on the run's recipe. Heads should be as large to the segmenter as those it was trained
+            on: `data.scale` is the dataset's, not the run's, where the two differ.
         device: where it runs.
 
     Raises:
-        RequestError: no run, or one without a segmenter.
+        RequestError: no run, one without a segmenter, or a faulty override.
     """
 
-    def __init__(self, run: Path, *, device: torch.device) -> None:
-        self.run = load_run(run, device=device)
+    def __init__(self, run: Path, overrides: Sequence[str] = (), *, device: torch.device) -> None:
+        self.run = load_run(run, overrides, device=device)
         if self.run.counter.segmenter is None:
             raise RequestError(f"The run '{run}' trained no segmenter (loss.segmentation = 0).")
         self.settings = {"source": "segmenter", "run": run.resolve().name, "recipe": self.run.recipe.name}
+        if overrides:
+            self.settings["set"] = list(overrides)
 
     def __call__(self, image: ByteImage, sample: Sample) -> Mask:  # noqa: ARG002 - masks come from the image alone
         """Every pixel of a cell whose mask logit is above 0."""

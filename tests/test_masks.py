@@ -109,6 +109,15 @@ def test_a_runs_segmenter_makes_the_masks_that_it_showed_while_training(trained_
     assert average.abs().sum() > 0
 
 
+def test_a_segmenter_sees_images_at_the_scale_that_is_asked_for(trained_run, crowd_folder):
+    source = SegmenterMasks(trained_run, ["data.scale=0.5", "data.min_side=8"], device=torch.device("cpu"))
+    image = np.zeros((64, 96, 3), np.uint8)
+    plain = SegmenterMasks(trained_run, ["data.min_side=8"], device=torch.device("cpu")).run.predict(image)
+    assert source.run.predict(image).cell[0] == 2 * plain.cell[0]
+    assert source.settings["set"] == ["data.scale=0.5", "data.min_side=8"]
+    assert source(image, read_split(crowd_folder, "val").samples[0]).shape == (64, 96)
+
+
 def test_the_segmenter_source_takes_a_runs_averaged_weights(trained_run):
     from safetensors.torch import load_file
 
