@@ -1,0 +1,77 @@
+"""What the prompts say that the points do not: python -m benchmarks.prompt_content --data DIR
+
+Eq. 1 joins the pseudo mask m_p and the binarised density B(y), Eq. 2 keeps what lies in the context mask m_K. A target
+of the segmenter that is B(y) and nothing else is a second drawing of what the regressor is trained on anyway. So: which
+share of m comes from where, over one crop of every training image. Nothing is trained. Writes prompt_content.md.
+
+DIR holds the datasets under the names `shanghaitech/part_A` and `shanghaitech/part_B`.
+"""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sam_mprompt.data.dataset import CropDataset
+from sam_mprompt.data.sources import open_split
+from sam_mprompt.files import write_text
+from sam_mprompt.recipe import Recipe, load_recipe
+
+_HEAD = """# What the prompts say that the points do not
+
+Written by `python -m benchmarks.prompt_content --data DIR`; do not edit. One random crop of every training image, no
+training. m is Eq. 1's mask, m_p OR B(y); "only" is the share of its cells that the other does not have; "outside m_K"
+is the share of them that Eq. 2 takes away.
+
+| recipe | pseudo mask | cells of m | only in m_p | only in B(y) | outside m_K |
+|---|---|---|---|---|---|
+"""
+_FOLDERS = {"shb-side": "shanghaitech/part_B", "sha-side": "shanghaitech/part_A"}
+_PSEUDO_MASKS = {"shb-side": ("points",), "sha-side": ("points",), "demo": ("points", "boxes")}
+
+
+@dataclass(frozen=True)
+class Content:
+    """Shares in [0, 1]: of all cells that are in m, and of those in m by origin and fate."""
+
+    mask: float
+    only_pseudo: float
+    only_density: float
+    outside_context: float
+
+
+def content(recipe: Recipe, data: Path | None) -> Content:
+    """Count the cells of the training split's crops, at the recipe's density stride."""
+    dataset = CropDataset(
+        open_split(recipe, "train", data).source, recipe, stride=recipe.model.density_stride, pad_colour=(0, 0, 0)
+    )
+    cells = np.zeros(5)
+    for index in range(len(dataset.source)):
+        targets = dataset[0, index].targets
+        counted, pseudo, context = (
+            np.asarray(mask) for mask in (targets.density > 0, targets.pseudo_mask, targets.context_mask)
+        )
+        mask = pseudo | counted
+        parts = (mask, pseudo & ~counted, counted & ~pseudo, mask & ~context, np.ones_like(mask))
+        cells += [part.sum() for part in parts]
+    return Content(cells[0] / cells[4], *(cells[1:4] / cells[0]))
+
+
+def main() -> None:
+    """Write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the datasets")
+    options = parser.parse_args()
+    lines = []
+    for name, pseudo_masks in _PSEUDO_MASKS.items():
+        for pseudo_mask in pseudo_masks:
+            recipe = load_recipe(name, [f"targets.pseudo_mask={pseudo_mask}"])
+            found = content(recipe, options.data / _FOLDERS[name] if name in _FOLDERS else None)
+            shares = (found.mask, found.only_pseudo, found.only_density, found.outside_context)
+            lines.append(f"| `{name}` | {pseudo_mask} | " + " | ".join(f"{share:.1%}" for share in shares) + " |\n")
+    write_text(Path(__file__).with_suffix(".md"), _HEAD + "".join(lines))
+
+
+if __name__ == "__main__":
+    main()
