@@ -204,12 +204,13 @@ SLIM = {**os.environ, "OMP_NUM_THREADS": "1"}
 COMMAND = [sys.executable, "-m", "sam_mprompt", "finetune"]
 
 
-def start(recipe, data, run, *more):
+def start(recipe, data, run, *more, **options):
     return subprocess.Popen(
         [*COMMAND, "--recipe", recipe, "--data", data, "--out", run, *more],
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         env=SLIM,
+        **options,
     )
 
 
@@ -251,6 +252,18 @@ def test_a_killed_run_resumes_to_the_weights_of_an_uninterrupted_one(tmp_path, t
     assert [record["epoch"] for record in metrics_of(tmp_path / "cut")] == list(range(1, 9))
     adapters = [read_tensors(tmp_path / name / "adapter" / "adapter_model.safetensors") for name in ("whole", "cut")]
     assert all(torch.equal(adapters[0][name], adapters[1][name]) for name in adapters[0])
+
+
+@pytest.mark.slow
+def test_a_signal_to_the_whole_group_leaves_the_workers_to_finish_the_step(tmp_path, tiny_recipe, crowd_folder):
+    longer = ["--set", "train.epochs=50", "--set", "train.workers=2"]
+    with start(tiny_recipe, crowd_folder, tmp_path / "run", *longer, start_new_session=True) as process:
+        wait_for_lines(tmp_path / "run", 1, process)
+        os.killpg(process.pid, signal.SIGTERM)
+        code = process.wait()
+        said = process.stderr.read().decode()
+    assert code == 130, said
+    assert "the state is saved" in said
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_batch_named(tmp_path, tiny_recipe, crowd_folder, monkeypatch):
