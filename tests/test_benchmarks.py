@@ -9,11 +9,13 @@ from benchmarks import gpu
 from benchmarks.evaluation import OnePerCell, nine_crops
 from benchmarks.memory import fits
 from benchmarks.pairs import multiply_adds
+from benchmarks.prompt_content import content
 from benchmarks.quantised import quantise
 from benchmarks.sam_encoders import LIBRARIES, features_of
 from benchmarks.training_step import with_bottlenecks
 from sam_mprompt.models.sam_config import SamConfig
 from sam_mprompt.models.sam_encoder import SamEncoder
+from sam_mprompt.recipe import load_recipe
 from sam_mprompt.tuning.attach import attach
 
 SMALL = SamConfig(dim=32, depth=2, heads=2, global_blocks=(1,), out_channels=16)
@@ -94,3 +96,13 @@ def test_the_gpu_table_refuses_to_measure_a_cpu(monkeypatch, capsys):
     with pytest.raises(SystemExit, match="2"):
         gpu.main()
     assert "--miniature" in capsys.readouterr().err
+
+
+def test_an_empty_pseudo_mask_says_nothing_and_a_wide_one_more_than_the_points():
+    small = ["synthetic.train=2", "synthetic.size=224", "targets.pseudo_mask=empty"]
+    empty = content(load_recipe("demo", small), None)
+    assert (empty.only_pseudo, empty.only_density) == (0.0, 1.0)
+    wide = content(load_recipe("demo", [*small, "targets.pseudo_mask=points", "targets.point_dilation=40"]), None)
+    assert wide.only_pseudo > 0.5
+    assert wide.only_density == 0.0
+    assert wide.mask > empty.mask
