@@ -1,10 +1,11 @@
-"""What the prompts say that the points do not: python -m benchmarks.prompt_content --data DIR
+"""What the prompts say that the points do not: python -m benchmarks.prompt_content --data DIR --masks MASKS
 
 Eq. 1 joins the pseudo mask m_p and the binarised density B(y), Eq. 2 keeps what lies in the context mask m_K. A target
 of the segmenter that is B(y) and nothing else is a second drawing of what the regressor is trained on anyway. So: which
 share of m comes from where, over one crop of every training image. Nothing is trained. Writes prompt_content.md.
 
-DIR holds the datasets under the names `shanghaitech/part_A` and `shanghaitech/part_B`.
+DIR holds the datasets under the names `shanghaitech/part_A` and `shanghaitech/part_B`, MASKS what `sam-mprompt masks`
+made for part B (accuracy.toml, table4-shb-side, says how).
 """
 
 import argparse
@@ -20,15 +21,14 @@ from sam_mprompt.recipe import Recipe, load_recipe
 
 _HEAD = """# What the prompts say that the points do not
 
-Written by `python -m benchmarks.prompt_content --data DIR`; do not edit. One random crop of every training image, no
-training. m is Eq. 1's mask, m_p OR B(y); "only" is the share of its cells that the other does not have; "outside m_K"
-is the share of them that Eq. 2 takes away.
+Written by `python -m benchmarks.prompt_content --data DIR --masks MASKS`; do not edit. One random crop of every
+training image, no training. m is Eq. 1's mask, m_p OR B(y); "only" is the share of its cells that the other does not
+have; "outside m_K" is the share of them that Eq. 2 takes away.
 
 | recipe | pseudo mask | cells of m | only in m_p | only in B(y) | outside m_K |
 |---|---|---|---|---|---|
 """
 _FOLDERS = {"shb-side": "shanghaitech/part_B", "sha-side": "shanghaitech/part_A"}
-_PSEUDO_MASKS = {"shb-side": ("points",), "sha-side": ("points",), "demo": ("points", "boxes")}
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,19 @@ def main() -> None:
     """Write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of the datasets")
+    parser.add_argument("--masks", type=Path, required=True, help="masks of part B by a segmenter")
     options = parser.parse_args()
     lines = []
-    for name, pseudo_masks in _PSEUDO_MASKS.items():
-        for pseudo_mask in pseudo_masks:
-            recipe = load_recipe(name, [f"targets.pseudo_mask={pseudo_mask}"])
-            found = content(recipe, options.data / _FOLDERS[name] if name in _FOLDERS else None)
-            shares = (found.mask, found.only_pseudo, found.only_density, found.outside_context)
-            lines.append(f"| `{name}` | {pseudo_mask} | " + " | ".join(f"{share:.1%}" for share in shares) + " |\n")
+    for name, label, overrides in (
+        ("shb-side", "points", ["targets.pseudo_mask=points"]),
+        ("shb-side", "by a segmenter", ["targets.pseudo_mask=files", f"targets.masks={options.masks}"]),
+        ("sha-side", "points", ["targets.pseudo_mask=points"]),
+        ("demo", "points", ["targets.pseudo_mask=points"]),
+        ("demo", "boxes", ["targets.pseudo_mask=boxes"]),
+    ):
+        found = content(load_recipe(name, overrides), options.data / _FOLDERS[name] if name in _FOLDERS else None)
+        shares = (found.mask, found.only_pseudo, found.only_density, found.outside_context)
+        lines.append(f"| `{name}` | {label} | " + " | ".join(f"{share:.1%}" for share in shares) + " |\n")
     write_text(Path(__file__).with_suffix(".md"), _HEAD + "".join(lines))
 
 
