@@ -81,7 +81,11 @@ class SegmenterMasks:
         self.run = load_run(run, overrides, device=device)
         if self.run.counter.segmenter is None:
             raise RequestError(f"The run '{run}' trained no segmenter (loss.segmentation = 0).")
-        self.settings = {"source": "segmenter", "run": run.resolve().name, "recipe": self.run.recipe.name}
+        self.settings: dict[str, Any] = {
+            "source": "segmenter",
+            "run": run.resolve().name,
+            "recipe": self.run.recipe.name,
+        }
         if overrides:
             self.settings["set"] = list(overrides)
 
