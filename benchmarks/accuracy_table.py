@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmarks.accuracy_pairs import pair_table
 from sam_mprompt.ablation import dataset_of, read_records
 from sam_mprompt.ablation_report import markdown, plot
 from sam_mprompt.data.readers import read_split
@@ -30,7 +31,7 @@ so not comparable with published figures) are counted once per run, after traini
 
 def write_table(folder: Path, experiments: Sequence[Experiment], data: Path | None) -> None:
     """Write `folder/accuracy.md`. `data`, where given, adds what predicting the mean of train gives on test."""
-    parts = [_HEAD]
+    parts = [_HEAD, pair_table([(experiment.title, read_records(experiment.records)) for experiment in experiments])]
     for experiment in experiments:
         records = read_records(experiment.records)
         if not records:

@@ -1,8 +1,9 @@
 import pytest
 
 from benchmarks.accuracy import HERE, experiments
+from benchmarks.accuracy_pairs import pair_table, pairs
 from benchmarks.accuracy_table import write_table
-from sam_mprompt.ablation import read_records
+from sam_mprompt.ablation import Record, read_records
 
 
 @pytest.mark.parametrize("experiment", experiments(), ids=lambda experiment: experiment.name)
@@ -27,3 +28,46 @@ def test_the_committed_table_is_what_the_records_give(tmp_path):
     rows = [line for line in made.read_text().splitlines() if line.startswith("| ") and "predicting" not in line]
     assert rows
     assert set(rows) <= set(committed.read_text().splitlines())
+
+
+def _record(row, seed, *sets, val, test=None):
+    settings = "".join(f" --set {text}" for text in (*sets, f"train.seed={seed}"))
+    return Record(
+        row=row,
+        seed=seed,
+        command=f"sam-mprompt finetune --recipe demo --out runs/{row}-{seed}{settings}",
+        machine="",
+        epochs=1,
+        seconds=1.0,
+        best_epoch=1,
+        val_mae=val,
+        val_rmse=val,
+        val_mean_mae=100.0,
+        trainable=1,
+        total=1,
+        test_mae=test,
+    )
+
+
+ALONE = ("loss.segmentation=0.0", "loss.context=0.0")
+
+
+def test_runs_are_a_pair_only_if_they_differ_in_nothing_but_prompts():
+    prompted, alone = _record("all", 0, val=9.0), _record("regressor only", 0, *ALONE, val=10.0)
+    others = [
+        _record("regressor only", 1, *ALONE, val=1.0),
+        _record("longer", 0, *ALONE, "train.epochs=9", val=1.0),
+        _record("+ offline", 0, "loss.context=0.0", val=1.0),
+    ]
+    assert pairs([prompted, alone, *others]) == [(prompted, alone)]
+
+
+def test_a_pair_is_compared_in_percent_of_the_regressor_alone():
+    records = [
+        _record("all", 0, val=9.0, test=22.0),
+        _record("regressor only", 0, *ALONE, val=10.0, test=20.0),
+        _record("all", 1, val=16.0),
+        _record("regressor only", 1, *ALONE, val=20.0),
+    ]
+    row = "| 2 | -15.0 % ± 5.0 | 2 of 2 | +10.0 % | 0 of 1 |"
+    assert pair_table([("A", records), ("B", [])]).splitlines()[-2:] == [f"| A {row}", f"| **all** {row}"]

@@ -1,0 +1,57 @@
+"""What mutual prompts are worth, from all pairs of runs that differ in nothing but them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sam_mprompt.ablation import Record
+
+_WITHOUT = frozenset({"loss.segmentation=0.0", "loss.context=0.0"})
+
+_HEAD = """## All mutual prompts against none, pair by pair
+
+Every pair of runs below that differ in nothing but mutual prompts, of equal epochs and of the same seed. A difference
+is that of the MAE with all prompts and the MAE of the regressor only, in % of the latter; negative is better. The pairs
+of a dataset share its images, and those of an experiment most of its settings: the counts say how often prompts paid
+here, not how surely they do.
+
+|  | pairs | validation | better in | test | better in |
+|---|---|---|---|---|---|"""
+
+
+def pairs(records: Sequence[Record]) -> list[tuple[Record, Record]]:
+    """All (with every prompt, regressor only) of one experiment whose commands differ in nothing else."""
+    alone = {settings - _WITHOUT: record for record in records if (settings := _settings(record)) >= _WITHOUT}
+    return [(record, alone[settings]) for record in records if (settings := _settings(record)) in alone]
+
+
+def pair_table(experiments: Sequence[tuple[str, Sequence[Record]]]) -> str:
+    """Markdown: a row for every experiment, of (title, records), that has pairs, and one for all of them."""
+    found = [(title, pairs(records)) for title, records in experiments]
+    everything = [pair for _, of_one in found for pair in of_one]
+    rows = [(title, of_one) for title, of_one in found if of_one] + [("**all**", everything)]
+    return "\n".join([_HEAD, *(_line(title, of_one) for title, of_one in rows), ""])
+
+
+def _settings(record: Record) -> frozenset[str]:
+    """The `--set` of its command."""
+    return frozenset(record.command.split(" --set ")[1:])
+
+
+def _line(title: str, found: Sequence[tuple[Record, Record]]) -> str:
+    validation = [100 * (prompted.val_mae / alone.val_mae - 1) for prompted, alone in found]
+    test = [
+        100 * (prompted.test_mae / alone.test_mae - 1)
+        for prompted, alone in found
+        if prompted.test_mae is not None and alone.test_mae is not None
+    ]
+    cells = [cell for differences in (validation, test) for cell in _cells(differences)]
+    return f"| {title} | {len(found)} | {' | '.join(cells)} |"
+
+
+def _cells(differences: Sequence[float]) -> tuple[str, str]:
+    """The mean with its standard error, and how many are below zero."""
+    if not differences:
+        return "", ""
+    error = f" ± {np.std(differences, ddof=1) / len(differences) ** 0.5:.1f}" if len(differences) > 1 else ""
+    return f"{np.mean(differences):+.1f} %{error}", f"{sum(d < 0 for d in differences)} of {len(differences)}"
