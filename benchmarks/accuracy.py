@@ -91,9 +91,10 @@ def main() -> None:
     if options.action == "table":
         write_table(HERE, list(known.values()), options.data)
         return
-    for experiment in (known[name] for name in options.experiments or known):
-        if experiment.data and options.data is None:
-            parser.error(f"{experiment.name} needs --data DIR with {experiment.data} in it")
+    wanted = [known[name] for name in options.experiments or known]
+    if options.data is None and (on_disk := [experiment for experiment in wanted if experiment.data]):
+        parser.error(f"{on_disk[0].name} needs --data DIR with {on_disk[0].data} in it")
+    for experiment in wanted:
         place = options.data / experiment.data if experiment.data else None
         try:
             for record in perform(

@@ -11,9 +11,9 @@ _WITHOUT = frozenset({"loss.segmentation=0.0", "loss.context=0.0"})
 _HEAD = """## All mutual prompts against none, pair by pair
 
 Every pair of runs below that differ in nothing but mutual prompts, of equal epochs and of the same seed. A difference
-is that of the MAE with all prompts and the MAE of the regressor only, in % of the latter; negative is better. The pairs
-of a dataset share its images, and those of an experiment most of its settings: the counts say how often prompts paid
-here, not how surely they do.
+is that of the MAE with all prompts and the MAE of the regressor only, in % of the latter; negative is better; `±` is
+the standard error of the mean over pairs. The pairs of a dataset share its images, and those of an experiment most of
+its settings: the counts say how often prompts paid here, not how surely they do.
 
 |  | pairs | validation | better in | test | better in |
 |---|---|---|---|---|---|"""

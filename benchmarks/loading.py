@@ -21,7 +21,6 @@ from sam_mprompt.data.dataset import Crop, CropDataset, EpochBatches, Key, colla
 from sam_mprompt.data.sources import DiskSource, open_split
 from sam_mprompt.mutual import Targets
 from sam_mprompt.recipe import Recipe, load_recipe
-from sam_mprompt.targets import context_radius
 
 _STRIDE = 8
 
@@ -38,8 +37,7 @@ class WholeImages(Dataset[Crop]):
     def __getitem__(self, key: Key) -> Crop:
         data, rng = self.recipe.data, np.random.default_rng(key)
         self.source._radii.clear()
-        frame = self.source.frame(*key)
-        context_radius(frame.points, k=3)
+        frame = self.source.frame(*key)  # with radii of all heads
         frame_targets(frame, self.recipe.targets, stride=1)
         frame = random_crop(frame, data.crop, data.random_scale, rng)
         if rng.random() < data.flip:

@@ -3,7 +3,8 @@
 For each run of a recipe with a segmenter, at the weights that its state keeps: the gradient of every weighted term of
 Eq. 4 on the trained parameters that both heads read (all but the heads' own), its norm relative to L_den's and the
 cosine between the two. A term whose gradient is small does little; one at right angles helps with nothing that L_den
-wants. Means over batches of the training split; nothing is trained. Prints a table.
+wants. Means over batches of the training split; nothing is trained. Prints a table. Crops go through the encoder one by
+one, also where training cut them out of cached features of the whole image.
 
 DIR is the dataset's folder, for recipes that need one.
 """

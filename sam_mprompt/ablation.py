@@ -57,6 +57,11 @@ class Ablation(Section):
         labels = [row.label for row in self.rows]
         if twice := sorted({label for label in labels if labels.count(label) > 1}):
             raise ValueError(f"every row needs a label of its own, twice: {', '.join(twice)}")
+        folders = [_slug(label) for label in labels]
+        if same := [label for label, folder in zip(labels, folders, strict=True) if folders.count(folder) > 1]:
+            raise ValueError(f"labels name the folders of runs and must differ in letters or digits: {', '.join(same)}")
+        if not all(folders):
+            raise ValueError("a label names the folder of a run and needs a letter or digit")
         if {row.x is None for row in self.rows} == {True, False}:
             raise ValueError("either every row has an x, or none")
         return self
@@ -184,10 +189,12 @@ def perform(
         minutes: no run is started after this time.
 
     Raises:
-        RequestError: data or base that cannot be had, or `records` of other trainings.
+        RequestError: data or base that cannot be had, a test split that is not there, or `records` of other trainings.
         WorkError: in the end, when runs failed.
         Interrupted: stopped on request, with the state saved.
     """
+    if test and not all(run.on_disk for run in runs):
+        raise RequestError("Procedural crowds have no test split: leave out --test.")
     started, failed = time.monotonic(), 0
     done = {(record.row, record.seed): record.command for record in read_records(records)}
     for run in runs:
@@ -254,8 +261,6 @@ def _train(run: Run, data: Path | None, *, test: bool, console: Console) -> Reco
 
 def _count_test(result: FinetuneResult, recipe: Recipe, data: Path | None) -> tuple[float, float]:
     """Return MAE and RMSE on the test split, which nothing before has looked at."""
-    if recipe.data.format == "synthetic":
-        raise RequestError("Procedural crowds have no test split: leave out --test.")
     root = data_root(recipe, data)
     samples = read_split(root, "test", format=recipe.data.format, fold=recipe.data.fold).samples
     counter = load(result.adapter)

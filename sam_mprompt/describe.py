@@ -129,7 +129,8 @@ def _macs(counter: CrowdCounter, images: Tensor) -> dict[str, int]:
     parts[_ADAPTER] = sum(
         count for name, count in counts.items() if any(name.startswith(f"{prefix}.") for prefix in inside)
     )
-    parts["encoder"] = parts.get("encoder", 0) - parts[_ADAPTER]
+    # Nor has an encoder that was asked for its levels: it is what the others leave.
+    parts["encoder"] = counts[root] - sum(count for name, count in parts.items() if name != "encoder")
     return parts
 
 

@@ -82,7 +82,7 @@ class TargetRecipe(Section):
     kernel_size: Annotated[PositiveInt, AfterValidator(_odd)] = Field(15, description="odd side of its support, pixels")
     pseudo_mask: Literal["boxes", "points", "files", "empty"] = Field("points", description="source of m_p in Eq. 1")
     masks: str = Field("", description="folder that 'sam-mprompt masks' wrote, for pseudo_mask = \"files\"")
-    point_dilation: PositiveInt = Field(8, description="radius in pixels of a head in the mask made from points")
+    point_dilation: PositiveInt = Field(8, description="radius of a head in the mask from points, in resized pixels")
     context_k: PositiveInt = Field(3, description="K of the context mask in Eq. 2")
 
     @model_validator(mode="after")

@@ -88,12 +88,25 @@ def test_a_faulty_setting_is_found_before_anything_is_trained(tmp_path, two_rows
 
 @pytest.mark.parametrize(
     ("more", "message"),
-    [("[[rows]]\nlabel = 'all'\n", "label of its own"), ("[[rows]]\nlabel = 'x'\nx = 1.0\n", "every row has an x")],
+    [
+        ("[[rows]]\nlabel = 'all'\n", "label of its own"),
+        ("[[rows]]\nlabel = '- all'\n", "differ in letters or digits: all, - all"),
+        ("[[rows]]\nlabel = '+'\n", "needs a letter"),
+        ("[[rows]]\nlabel = 'x'\nx = 1.0\n", "every row has an x"),
+    ],
 )
 def test_rows_that_contradict_each_other_are_refused(tmp_path, two_rows, more, message):
     two_rows.write_text(ROWS + more)
     with pytest.raises(RequestError, match=message):
         load_ablation(two_rows)
+
+
+def test_procedural_crowds_are_refused_a_test_before_anything_is_trained(tmp_path, two_rows, run_cli):
+    folder = tmp_path / "out"
+    outcome = run_cli("ablate", "--recipe", "demo", "--rows", two_rows, "--out", folder, "--test")
+    assert outcome.code == 2
+    assert "leave out --test" in outcome.err
+    assert not list(folder.glob("**/recipe.toml"))
 
 
 def test_a_misspelt_table_is_suggested():

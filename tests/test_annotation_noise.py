@@ -1,6 +1,7 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from sam_mprompt.data.annotation_noise import disturbed_boxes, disturbed_points, heads_of
 from sam_mprompt.data.sources import open_split
@@ -51,6 +52,26 @@ def test_a_head_without_a_box_around_it_gets_a_square():
     assert heads_of(points, boxes, radius=4).tolist() == [[5, 5, 12, 12], [46, 46, 54, 54]]
     assert heads_of(points, None, radius=4).tolist() == [[6, 6, 14, 14], [46, 46, 54, 54]]
     assert heads_of(points, boxes[:1], radius=4).tolist() == [[6, 6, 14, 14], [46, 46, 54, 54]]
+
+
+def test_a_head_without_a_box_is_as_large_as_in_the_mask_from_points(tmp_path):
+    rng = np.random.default_rng(0)
+    for split, name in (("train", "a"), ("val", "b")):
+        Image.fromarray(rng.integers(0, 255, (400, 600, 3), dtype=np.uint8)).save(tmp_path / f"{name}.png")
+        points = "\n".join(f"{x} {y}" for x in range(60, 560, 50) for y in (100, 200, 300))
+        (tmp_path / f"{name}.txt").write_text(points)
+        (tmp_path / f"{split}.txt").write_text(f"{name}.png\n")
+
+    def moved(scale):
+        data = {"format": "points", "scale": scale, "min_side": 64, "crop": 64}
+        clean, noisy = (
+            open_split(parse_recipe({"data": data | more}, source="test"), "train", tmp_path).source.samples[0].points
+            for more in ({}, {"annotation_noise": 0.5})
+        )
+        return noisy - clean
+
+    assert np.abs(moved(1.0)).max() > 2
+    assert np.allclose(moved(0.5), 2 * moved(1.0), atol=1e-3)
 
 
 def test_noise_reaches_train_images_on_disk_and_never_validation(crowd_folder):

@@ -24,6 +24,15 @@ def test_parameters_and_multiply_adds_are_those_one_counts_by_hand(tiny_recipe):
     assert parts["encoder"].macs == (linear + neck_and_patches + attention) * tokens
 
 
+def test_an_encoder_costs_the_same_whether_or_not_its_levels_are_fused(tiny_recipe):
+    plain, fused, beside = (
+        parts_of(tiny_recipe, *more)
+        for more in ([], ["model.fuse_levels=true"], ["tuning.method=side", "tuning.bottleneck=8"])
+    )
+    assert plain["encoder"].macs == fused["encoder"].macs == beside["encoder"].macs > 0
+    assert plain["encoder adapter"].macs == fused["encoder adapter"].macs > 0
+
+
 def test_the_adapter_holds_prompt_modules_and_regressor_but_neither_base_nor_segmenter(tiny_recipe):
     parts = parts_of(tiny_recipe)
     stored = {name: part.stored for name, part in parts.items() if part.stored}

@@ -234,10 +234,14 @@ def open_split(recipe: Recipe, split: Literal["train", "val"], root: Path | None
 
 
 def _hastily_annotated(sample: Sample, points: FloatArray, recipe: Recipe, index: int) -> Sample:
-    """Disturb an annotation by data.annotation_noise; a head without a box reaches to targets.point_dilation."""
+    """Disturb an annotation by data.annotation_noise; a head without a box reaches to targets.point_dilation.
+
+    That radius is one in the resized image, as it is for masks from points; the annotation is the image's as it is.
+    """
     noise, boxes = recipe.data.annotation_noise, sample.boxes
     rng = np.random.default_rng([recipe.train.seed, index])
-    heads = heads_of(points, boxes, radius=recipe.targets.point_dilation)
+    ratio = resized(sample.size, geometry_of(recipe))[0] / sample.size[0]
+    heads = heads_of(points, boxes, radius=recipe.targets.point_dilation / ratio)
     moved = disturbed_points(points, heads, sample.size, noise, rng)
     return replace(
         sample, points=moved, boxes=None if boxes is None else disturbed_boxes(boxes, sample.size, noise, rng)
