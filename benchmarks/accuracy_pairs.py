@@ -12,8 +12,8 @@ _HEAD = """## All mutual prompts against none, pair by pair
 
 Every pair of runs below that differ in nothing but mutual prompts, of equal epochs and of the same seed. A difference
 is that of the MAE with all prompts and the MAE of the regressor only, in % of the latter; negative is better; `±` is
-the standard error of the mean over pairs. The pairs of a dataset share its images, and those of an experiment most of
-its settings: the counts say how often prompts paid here, not how surely they do.
+the standard error of the mean over pairs, where each has a seed of its own. The pairs of a dataset share its images,
+and those of an experiment most of its settings: the counts say how often prompts paid here, not how surely they do.
 
 |  | pairs | validation | better in | test | better in |
 |---|---|---|---|---|---|"""
@@ -45,13 +45,14 @@ def _line(title: str, found: Sequence[tuple[Record, Record]]) -> str:
         for prompted, alone in found
         if prompted.test_mae is not None and alone.test_mae is not None
     ]
-    cells = [cell for differences in (validation, test) for cell in _cells(differences)]
+    apart = len({prompted.seed for prompted, _ in found}) == len(found)
+    cells = [cell for differences in (validation, test) for cell in _cells(differences, apart)]
     return f"| {title} | {len(found)} | {' | '.join(cells)} |"
 
 
-def _cells(differences: Sequence[float]) -> tuple[str, str]:
-    """The mean with its standard error, and how many are below zero."""
+def _cells(differences: Sequence[float], apart: bool) -> tuple[str, str]:
+    """The mean, with its standard error if all are of different seeds (`apart`), and how many are below zero."""
     if not differences:
         return "", ""
-    error = f" ± {np.std(differences, ddof=1) / len(differences) ** 0.5:.1f}" if len(differences) > 1 else ""
+    error = f" ± {np.std(differences, ddof=1) / len(differences) ** 0.5:.1f}" if apart and len(differences) > 1 else ""
     return f"{np.mean(differences):+.1f} %{error}", f"{sum(d < 0 for d in differences)} of {len(differences)}"

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from sam_mprompt.data.dataset import CropDataset, EpochBatches, collate
-from sam_mprompt.data.sources import open_split
+from sam_mprompt.data.sources import data_root, open_split
 from sam_mprompt.loading import TrainedRun, load_run
 from sam_mprompt.mutual import MutualPromptLoss
 
@@ -32,7 +32,8 @@ def gradients(run: TrainedRun, data: Path | None) -> dict[str, tuple[float, floa
     loss = MutualPromptLoss(recipe.loss, stride=counter.stride)
     weights = {"density": recipe.loss.density, "segmentation": recipe.loss.segmentation, "context": recipe.loss.context}
     shared = [p for name, p in counter.named_parameters() if p.requires_grad and not name.startswith(_HEADS)]
-    source = open_split(recipe, "train", data).source
+    root = None if recipe.data.format == "synthetic" else data_root(recipe, data)
+    source = open_split(recipe, "train", root).source
     crops = CropDataset(source, recipe, stride=counter.stride, pad_colour=(0, 0, 0))
     order = EpochBatches(len(source), recipe.train.batch_size, seed=0)
     found: dict[str, list[Tensor]] = {name: [] for name in weights}

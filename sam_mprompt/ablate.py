@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from .ablation import load_ablation, perform, plan, read_records
+from .ablation import Record, Run, load_ablation, perform, plan, read_records
 from .ablation_report import plot, write_tables
 from .train import Interrupted
 
@@ -41,13 +41,18 @@ def ablate(
         for _ in perform(runs, records, data=data, test=test, console=messages, minutes=minutes):
             write_tables(folder, ablation, read_records(records), recipe)
     except KeyboardInterrupt as error:
-        done = len(read_records(records))
+        done = _done(runs, read_records(records))
         raise Interrupted(f"stopped; {done} of {len(runs)} runs are done, the same command goes on.") from error
     found = read_records(records)
     table = write_tables(folder, ablation, found, recipe)
     if found and drawn:
         plot(ablation, found, folder / "plot.png")
     typer.echo(json.dumps([record.model_dump() for record in found], indent=2) if as_json else table)
-    messages.print(f"{len(found)} of {len(runs)} runs are done: {folder}", highlight=False, soft_wrap=True)
+    messages.print(f"{_done(runs, found)} of {len(runs)} runs are done: {folder}", highlight=False, soft_wrap=True)
     if not drawn:
         messages.print("No plot was drawn: pip install 'sam-mprompt[plots]'.", markup=False, highlight=False)
+
+
+def _done(runs: Sequence[Run], records: Sequence[Record]) -> int:
+    """How many of the runs have a record; the folder may hold those of more seeds."""
+    return len({run.key for run in runs} & {(record.row, record.seed) for record in records})

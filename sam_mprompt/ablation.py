@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from rich.console import Console
 
 from .data.readers import read_split
+from .data.sample import Sample
 from .data.sources import data_root
 from .errors import RequestError, WorkError
 from .evaluate import evaluate
@@ -101,14 +102,13 @@ class Record(BaseModel):
 
 @dataclass(frozen=True)
 class Run:
-    """One training: a row with one seed; `on_disk` unless its crowds are procedural."""
+    """One training: a row with one seed."""
 
     row: Row
     seed: int
     recipe: str
     settings: tuple[str, ...]
     folder: Path
-    on_disk: bool
 
     @property
     def key(self) -> tuple[str, int]:
@@ -128,7 +128,7 @@ class Run:
     def command(self) -> str:
         """The training as one would type it."""
         sets = " ".join(f"--set '{text}'" if set(text) & set(" \"'[") else f"--set {text}" for text in self.overrides)
-        place = "--data DIR " if self.on_disk else ""
+        place = "" if load_recipe(self.recipe, self.overrides).data.format == "synthetic" else "--data DIR "
         return f"sam-mprompt finetune --recipe {self.recipe} {place}--out {self.folder.as_posix()} {sets}"
 
 
@@ -156,14 +156,13 @@ def plan(ablation: Ablation, recipe: str, *, seeds: dict[str, int], settings: Se
     Raises:
         RequestError: a row is no valid recipe; nothing was trained then.
     """
-    on_disk = load_recipe(recipe).data.format != "synthetic"
     runs = [
-        Run(row, seed, recipe, tuple(settings), out / f"{_slug(row.label)}-{seed}", on_disk)
+        Run(row, seed, recipe, tuple(settings), out / f"{_slug(row.label)}-{seed}")
         for row in ablation.rows
         for seed in range(seeds[row.label])
     ]
     for run in runs:
-        load_recipe(recipe, run.overrides)
+        load_recipe(recipe, run.overrides)  # a faulty one raises
     return sorted(runs, key=lambda run: run.seed)
 
 
@@ -193,8 +192,6 @@ def perform(
         WorkError: in the end, when runs failed.
         Interrupted: stopped on request, with the state saved.
     """
-    if test and not all(run.on_disk for run in runs):
-        raise RequestError("Procedural crowds have no test split: leave out --test.")
     started, failed = time.monotonic(), 0
     done = {(record.row, record.seed): record.command for record in read_records(records)}
     for run in runs:
@@ -203,7 +200,10 @@ def perform(
                 f"'{records}' holds {run.row.label}, seed {run.seed} of another training: {done[run.key]}\n"
                 "Give another folder with --out."
             )
-    for run in (run for run in runs if run.key not in done):
+    pending = [run for run in runs if run.key not in done]
+    if test:
+        _expect_test_splits(pending, data)
+    for run in pending:
         if time.monotonic() - started > 60 * minutes:
             break
         console.print(f"{run.row.label}, seed {run.seed}: {run.folder}", highlight=False)
@@ -259,14 +259,23 @@ def _train(run: Run, data: Path | None, *, test: bool, console: Console) -> Reco
     )
 
 
+def _expect_test_splits(runs: Sequence[Run], data: Path | None) -> None:
+    """Refuse a test split that is not there or not annotated, before hours are spent on training for it."""
+    for recipe in {(each := load_recipe(run.recipe, run.overrides)).data: each for run in runs}.values():
+        if recipe.data.format == "synthetic":
+            raise RequestError("Procedural crowds have no test split: leave out --test.")
+        if all(sample.points is None for sample in _test_samples(recipe, data)):
+            raise RequestError(f"The test split of '{data_root(recipe, data)}' has no annotations: leave out --test.")
+
+
+def _test_samples(recipe: Recipe, data: Path | None) -> list[Sample]:
+    return read_split(data_root(recipe, data), "test", format=recipe.data.format, fold=recipe.data.fold).samples
+
+
 def _count_test(result: FinetuneResult, recipe: Recipe, data: Path | None) -> tuple[float, float]:
     """Return MAE and RMSE on the test split, which nothing before has looked at."""
-    root = data_root(recipe, data)
-    samples = read_split(root, "test", format=recipe.data.format, fold=recipe.data.fold).samples
-    counter = load(result.adapter)
-    metrics = evaluate(counter.count, samples).metrics
-    if metrics is None:
-        raise RequestError(f"The test split of '{root}' has no annotations: leave out --test.")
+    metrics = evaluate(load(result.adapter).count, _test_samples(recipe, data)).metrics
+    assert metrics is not None, "an annotated test split, as _expect_test_splits saw"
     return metrics.mae, metrics.rmse
 
 

@@ -29,6 +29,12 @@ def _odd(value: int) -> int:
     return value
 
 
+def _ascending(value: tuple[float, float]) -> tuple[float, float]:
+    if value[0] > value[1]:
+        raise ValueError(f"expected the smaller number first, got {list(value)}")
+    return value
+
+
 Share = Annotated[float, Field(ge=0, le=1)]
 DataFormat = Literal["shanghaitech", "qnrf", "nwpu", "jhu", "ucf50", "points", "synthetic"]
 
@@ -55,7 +61,9 @@ class DataRecipe(Section):
     min_side: PositiveInt = Field(416, description="smaller images are enlarged to this shorter side")
     scale: PositiveFloat = Field(1.0, description="factor on every image before the limits above")
     crop: PositiveInt = Field(448, description="side of the square training crop, after scaling")
-    random_scale: tuple[PositiveFloat, PositiveFloat] = Field((1.0, 1.0), description="range of a crop's random zoom")
+    random_scale: Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(_ascending)] = Field(
+        (1.0, 1.0), description="range of a crop's random zoom"
+    )
     flip: Share = Field(0.5, description="probability of a horizontal flip")
     jitter: Share = Field(0.2, description="strength of the random brightness, contrast and saturation")
     annotation_noise: Share = Field(0.0, description="train's points and boxes move by up to this share of a head")

@@ -95,11 +95,6 @@ class RunLog:
         else:
             self.live.update(self._display())
 
-    def say(self, message: str) -> None:
-        """Print a message once, above the display."""
-        if self.active:
-            self.console.print(message, soft_wrap=True, highlight=False)
-
     def _display(self) -> Table:
         """The bar, then a row of names over a row of values for each group that has values already."""
         display = Table.grid()

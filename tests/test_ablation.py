@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import shutil
 
 import pytest
 from rich.console import Console
@@ -106,6 +107,19 @@ def test_procedural_crowds_are_refused_a_test_before_anything_is_trained(tmp_pat
     outcome = run_cli("ablate", "--recipe", "demo", "--rows", two_rows, "--out", folder, "--test")
     assert outcome.code == 2
     assert "leave out --test" in outcome.err
+    assert not list(folder.glob("**/recipe.toml"))
+
+
+def test_a_test_split_without_annotations_is_refused_before_anything_is_trained(
+    tmp_path, tiny_recipe, crowd_folder, two_rows, run_cli
+):
+    folder, data = tmp_path / "out", tmp_path / "data"
+    shutil.copytree(crowd_folder, data)
+    for name in (data / "test.txt").read_text().split():
+        (data / name).with_suffix(".json").unlink()
+    outcome = run_cli("ablate", "--recipe", tiny_recipe, "--rows", two_rows, "--data", data, "--out", folder, "--test")
+    assert outcome.code == 2
+    assert "test split" in outcome.err
     assert not list(folder.glob("**/recipe.toml"))
 
 

@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +34,29 @@ def test_a_folder_is_replaced_whole(tmp_path):
             for name in names:
                 (temporary / name).write_text(name)
     assert [file.name for file in path.iterdir()] == ["c"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_cannot_be_replaced_is_still_there(tmp_path, monkeypatch):
+    path, rename = tmp_path / "folder", Path.rename
+    path.mkdir()
+    (path / "old").write_text("old")
+
+    def failing(source, target):
+        if source.suffix == ".part" or (source / "new").exists():
+            raise OSError(errno.EIO, "Input/output error")
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+
+    def replace():
+        with replacing(path) as temporary:
+            temporary.mkdir()
+            (temporary / "new").write_text("new")
+
+    with pytest.raises((OSError, WorkError)):
+        replace()
+    assert [file.name for file in path.iterdir()] == ["old"]
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -147,3 +147,10 @@ def test_a_summary_knows_the_defaults_and_does_not_stop_at_a_faulty_recipe(tmp_p
     assert (faulty.base, faulty.data, faulty.about) == ("3", "unheard", "Mine.")
     with pytest.raises(RequestError, match=r"none\.toml' is not valid TOML"):
         summarise("none", tmp_path / "none.toml")
+
+
+def test_a_zoom_from_large_to_small_is_refused():
+    with pytest.raises(
+        RequestError, match=r"data\.random_scale: expected the smaller number first, got \[1\.5, 0\.5\]"
+    ):
+        parse_recipe({"data": {"random_scale": [1.5, 0.5]}}, source="test")

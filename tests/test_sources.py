@@ -73,3 +73,8 @@ def test_annotation_noise_moves_train_and_never_val():
     clean, noisy = points("train", 0.0), points("train", 0.5)
     assert clean.shape == noisy.shape
     assert not np.array_equal(clean, noisy)
+
+
+def test_photographs_without_a_folder_are_refused():
+    with pytest.raises(RequestError, match="folder of a shanghaitech dataset"):
+        open_split(parse_recipe({"data": {"format": "shanghaitech"}}, source="test"), "train", None)

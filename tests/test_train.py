@@ -18,6 +18,7 @@ from sam_mprompt.artifacts import export_adapter, load_adapter, read_adapter, wr
 from sam_mprompt.data.image import read_image
 from sam_mprompt.ema import MovingAverage, trained_tensors
 from sam_mprompt.errors import RequestError, WorkError
+from sam_mprompt.evaluate import Metrics
 from sam_mprompt.finetune import SegmenterResult, finetune
 from sam_mprompt.infer import predict_density
 from sam_mprompt.masks import SegmenterMasks, make_masks
@@ -277,6 +278,15 @@ def test_a_loss_that_is_not_finite_stops_with_the_batch_named(tmp_path, tiny_rec
     with pytest.raises(WorkError, match=r"not finite in epoch 1, batch 3: .*density nan.*Images: .*\.png"):
         broken.train()
     assert all(tensor.isfinite().all() for tensor in state_of(tmp_path / "run").values())
+
+
+def test_the_adapter_is_that_of_the_best_epoch_on_validation(tmp_path, tiny_recipe, crowd_folder, monkeypatch):
+    figures = iter([5.0, 3.0, 4.0])
+    monkeypatch.setattr("sam_mprompt.train.validate", lambda *_: Metrics(2, mae := next(figures), mae, None))
+    recipe = load_recipe(tiny_recipe, ["train.epochs=3", "train.validate_every=1"])
+    result = finetune(recipe, data=crowd_folder, run=tmp_path / "run", resume=False, console=Console(quiet=True))
+    assert result.epoch == 2
+    assert json.loads((tmp_path / "run" / "adapter" / "metrics.json").read_text())["epoch"] == 2
 
 
 def test_a_state_with_nan_never_replaces_a_good_one(tmp_path, tiny_recipe, crowd_folder, monkeypatch):

@@ -198,12 +198,14 @@ def open_split(recipe: Recipe, split: Literal["train", "val"], root: Path | None
         RequestError: no such data, no annotated image, or a pseudo mask from boxes where there are none.
     """
     k = recipe.targets.context_k
-    if root is None:
+    if recipe.data.format == "synthetic":
         scenes, train = recipe.synthetic, split == "train"
         seed = recipe.train.seed if train else _VALIDATION_SEED
         noise = recipe.data.annotation_noise if train else 0.0
         length = scenes.train if train else scenes.val
         return OpenedData(SyntheticSource(scenes, length, seed=seed, fresh=train, noise=noise, context_k=k), None)
+    if root is None:
+        raise RequestError(f"Expected the folder of a {recipe.data.format} dataset, got none.")
     data = recipe.data
     found = read_split(root, split, format=data.format, val_fraction=data.val_fraction, fold=data.fold)
     samples = [sample for sample in found.samples if sample.points is not None]
