@@ -193,12 +193,18 @@ def perform(
         Interrupted: stopped on request, with the state saved.
     """
     started, failed = time.monotonic(), 0
-    done = {(record.row, record.seed): record.command for record in read_records(records)}
-    for run in runs:
-        if done.get(run.key, run.command) != run.command:
+    done = {(record.row, record.seed): record for record in read_records(records)}
+    for run in (run for run in runs if run.key in done):
+        record = done[run.key]
+        if record.command != run.command:
             raise RequestError(
-                f"'{records}' holds {run.row.label}, seed {run.seed} of another training: {done[run.key]}\n"
+                f"'{records}' holds {run.row.label}, seed {run.seed} of another training: {record.command}\n"
                 "Give another folder with --out."
+            )
+        if test and record.test_mae is None:
+            raise RequestError(
+                f"'{records}' holds {run.row.label}, seed {run.seed}, trained without --test. Leave it out and count "
+                f"'{run.folder}' with 'sam-mprompt evaluate', or give another folder with --out."
             )
     pending = [run for run in runs if run.key not in done]
     if test:

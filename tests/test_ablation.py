@@ -185,6 +185,16 @@ def test_a_run_that_was_killed_before_it_saved_anything_starts_again(tmp_path, t
     assert record.epochs == 1
 
 
+def test_records_without_test_figures_are_not_taken_for_tested_ones(tmp_path, tiny_recipe, crowd_folder, two_rows):
+    seeds = {"all": 1, "regressor only": 0}
+    (run,) = plan(load_ablation(two_rows), str(tiny_recipe), seeds=seeds, settings=(), out=tmp_path)
+    known = record("all", 0, 5.0).model_copy(update={"command": run.command})
+    (tmp_path / "records.jsonl").write_text(known.model_dump_json() + "\n")
+    assert not list(perform([run], tmp_path / "records.jsonl", data=crowd_folder, test=False, console=QUIET))
+    with pytest.raises(RequestError, match="trained without --test"):
+        list(perform([run], tmp_path / "records.jsonl", data=crowd_folder, test=True, console=QUIET))
+
+
 def test_records_of_other_settings_are_not_mixed_in(tmp_path, tiny_recipe, two_rows):
     ablation = load_ablation(two_rows)
     (run,) = plan(ablation, str(tiny_recipe), seeds={"regressor only": 0, "all": 1}, settings=(), out=tmp_path)
