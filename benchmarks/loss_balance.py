@@ -32,7 +32,7 @@ def gradients(run: TrainedRun, data: Path | None) -> dict[str, tuple[float, floa
     loss = MutualPromptLoss(recipe.loss, stride=counter.stride)
     weights = {"density": recipe.loss.density, "segmentation": recipe.loss.segmentation, "context": recipe.loss.context}
     shared = [p for name, p in counter.named_parameters() if p.requires_grad and not name.startswith(_HEADS)]
-    root = None if recipe.data.format == "synthetic" else data_root(recipe, data)
+    root = data_root(recipe, data)
     source = open_split(recipe, "train", root).source
     crops = CropDataset(source, recipe, stride=counter.stride, pad_colour=(0, 0, 0))
     order = EpochBatches(len(source), recipe.train.batch_size, seed=0)

@@ -8,7 +8,8 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from .ablation import Record, Run, load_ablation, perform, plan, read_records
+from .ablation import Run, load_ablation, perform, plan
+from .ablation_records import Record, read_records
 from .ablation_report import plot, write_tables
 from .train import Interrupted
 

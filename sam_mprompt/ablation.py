@@ -10,17 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 from rich.console import Console
 
+from . import __version__
+from .ablation_records import Record, append_record, fingerprint, read_records
 from .data.readers import read_split
 from .data.sample import Sample
-from .data.sources import data_root
+from .data.sources import Source, data_root, open_split
 from .errors import RequestError, WorkError
 from .evaluate import evaluate
 from .finetune import FinetuneResult, finetune, prepare_run
 from .loading import load
-from .recipe import Recipe, Section, load_recipe, read_recipe
+from .recipe import DataRecipe, Recipe, Section, TargetRecipe, load_recipe, read_recipe
 from .recipe_files import find_recipe
 from .resources import bundled
 
@@ -66,38 +68,6 @@ class Ablation(Section):
         if {row.x is None for row in self.rows} == {True, False}:
             raise ValueError("either every row has an x, or none")
         return self
-
-
-class Record(BaseModel):
-    """What a finished run is remembered by; errors are in heads per image.
-
-    Attributes:
-        row, seed: which run.
-        command: the training, with DIR for the folder of the dataset.
-        machine: kind of machine and number of threads.
-        epochs, seconds: length of the training.
-        best_epoch, val_mae, val_rmse: chosen on validation.
-        val_mean_mae: validation MAE of predicting the training images' mean.
-        trainable, total: numbers of parameters while training.
-        test_mae, test_rmse: on the test split, counted once after training, or None.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    row: str
-    seed: int
-    command: str
-    machine: str
-    epochs: int
-    seconds: float
-    best_epoch: int
-    val_mae: float
-    val_rmse: float
-    val_mean_mae: float
-    trainable: int
-    total: int
-    test_mae: float | None = None
-    test_rmse: float | None = None
 
 
 @dataclass(frozen=True)
@@ -188,55 +158,43 @@ def perform(
         minutes: no run is started after this time.
 
     Raises:
-        RequestError: data or base that cannot be had, a test split that is not there, or `records` of other trainings.
+        RequestError: data, masks or base that cannot be had, a test split that is not there, or `records` of other
+            trainings. Data, masks and test splits are looked for before anything is trained.
         WorkError: in the end, when runs failed.
         Interrupted: stopped on request, with the state saved.
     """
     started, failed = time.monotonic(), 0
     done = {(record.row, record.seed): record for record in read_records(records)}
     for run in (run for run in runs if run.key in done):
-        record = done[run.key]
-        if record.command != run.command:
-            raise RequestError(
-                f"'{records}' holds {run.row.label}, seed {run.seed} of another training: {record.command}\n"
-                "Give another folder with --out."
-            )
-        if test and record.test_mae is None:
-            raise RequestError(
-                f"'{records}' holds {run.row.label}, seed {run.seed}, trained without --test. Leave it out and count "
-                f"'{run.folder}' with 'sam-mprompt evaluate', or give another folder with --out."
-            )
+        if fault := _mismatch(run, done[run.key], test=test):
+            raise RequestError(f"'{records}' holds {run.row.label}, seed {run.seed}, {fault}")
     pending = [run for run in runs if run.key not in done]
     if test:
         _expect_test_splits(pending, data)
+    now = _fingerprints([run for run in runs if run.key not in done or done[run.key].fingerprint], data)
+    for run in (run for run in runs if run.key in done.keys() & now.keys()):
+        if done[run.key].fingerprint != now[run.key]:
+            raise RequestError(
+                f"'{records}' holds {run.row.label}, seed {run.seed}, by the same command, but recipe "
+                f"'{run.recipe}' or the data has changed since. Give another folder with --out."
+            )
     for run in pending:
         if time.monotonic() - started > 60 * minutes:
             break
         console.print(f"{run.row.label}, seed {run.seed}: {run.folder}", highlight=False)
         try:
-            record = _train(run, data, test=test, console=console)
+            record = _train(run, data, now[run.key], test=test, console=console)
         except WorkError as error:
             failed += 1
             console.print(f"{run.row.label}, seed {run.seed} failed: {error}", markup=False, highlight=False)
             continue
-        records.parent.mkdir(parents=True, exist_ok=True)
-        with records.open("a", encoding="utf-8") as file:
-            file.write(record.model_dump_json(exclude_none=True) + "\n")
+        append_record(records, record)
         yield record
     if failed:
         raise WorkError(f"{failed} of {len(runs)} runs failed, see above; the others are in '{records}'.")
 
 
-def read_records(path: Path) -> list[Record]:
-    """Return the records of a file, none when there is no file. Raises RequestError for a damaged line."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    try:
-        return [Record.model_validate_json(line) for line in lines]
-    except ValidationError as error:
-        raise RequestError(f"'{path}' is not what 'ablate' wrote: {error.errors()[0]['msg']}.") from error
-
-
-def _train(run: Run, data: Path | None, *, test: bool, console: Console) -> Record:
+def _train(run: Run, data: Path | None, mark: str, *, test: bool, console: Console) -> Record:
     resume = (run.folder / "state").is_dir()
     if not resume and (run.folder / "recipe.toml").is_file() and not (run.folder / "adapter").exists():
         shutil.rmtree(run.folder)  # killed before it saved anything
@@ -262,25 +220,57 @@ def _train(run: Run, data: Path | None, *, test: bool, console: Console) -> Reco
         total=result.total,
         test_mae=mae,
         test_rmse=rmse,
+        version=__version__,
+        fingerprint=mark,
     )
+
+
+def _mismatch(run: Run, record: Record, *, test: bool) -> str:
+    """Say why a record is not that of a run, or return ""."""
+    if record.command != run.command:
+        return f"of another training: {record.command}\nGive another folder with --out."
+    if test and record.test_mae is None:
+        return (
+            f"trained without --test. Leave it out and count '{run.folder}' with 'sam-mprompt evaluate', or give "
+            "another folder with --out."
+        )
+    return ""
+
+
+def _fingerprints(runs: Sequence[Run], data: Path | None) -> dict[tuple[str, int], str]:
+    """Return the fingerprint of every run by its key; reading what it needs refuses data and masks that are missing."""
+    opened: dict[tuple[DataRecipe, TargetRecipe], tuple[Source, Source]] = {}
+    found = {}
+    for run in runs:
+        recipe = load_recipe(run.recipe, run.overrides)
+        # Annotation as it is on disk, without filling a cache.
+        read = recipe.data.model_copy(update={"annotation_noise": 0.0, "cache": "none"})
+        plain = recipe.model_copy(update={"data": read})
+        if (key := (read, recipe.targets)) not in opened:
+            root = data_root(plain, data)
+            opened[key] = open_split(plain, "train", root).source, open_split(plain, "val", root).source
+        found[run.key] = fingerprint(recipe, *opened[key])
+    return found
 
 
 def _expect_test_splits(runs: Sequence[Run], data: Path | None) -> None:
     """Refuse a test split that is not there or not annotated, before hours are spent on training for it."""
     for recipe in {(each := load_recipe(run.recipe, run.overrides)).data: each for run in runs}.values():
-        if recipe.data.format == "synthetic":
+        if (root := data_root(recipe, data)) is None:
             raise RequestError("Procedural crowds have no test split: leave out --test.")
-        if all(sample.points is None for sample in _test_samples(recipe, data)):
-            raise RequestError(f"The test split of '{data_root(recipe, data)}' has no annotations: leave out --test.")
+        if all(sample.points is None for sample in _test_samples(recipe, root)):
+            raise RequestError(f"The test split of '{root}' has no annotations: leave out --test.")
 
 
-def _test_samples(recipe: Recipe, data: Path | None) -> list[Sample]:
-    return read_split(data_root(recipe, data), "test", format=recipe.data.format, fold=recipe.data.fold).samples
+def _test_samples(recipe: Recipe, root: Path) -> list[Sample]:
+    return read_split(root, "test", format=recipe.data.format, fold=recipe.data.fold).samples
 
 
 def _count_test(result: FinetuneResult, recipe: Recipe, data: Path | None) -> tuple[float, float]:
     """Return MAE and RMSE on the test split, which nothing before has looked at."""
-    metrics = evaluate(load(result.adapter).count, _test_samples(recipe, data)).metrics
+    root = data_root(recipe, data)
+    assert root is not None, "photographs, as _expect_test_splits saw"
+    metrics = evaluate(load(result.adapter).count, _test_samples(recipe, root)).metrics
     assert metrics is not None, "an annotated test split, as _expect_test_splits saw"
     return metrics.mae, metrics.rmse
 

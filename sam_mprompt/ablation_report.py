@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
-from .ablation import Ablation, Record, Row, dataset_of
+from .ablation import Ablation, Row, dataset_of
+from .ablation_records import Record
 from .files import write_text, write_with
 
 _COLUMNS = ("row", "seed", "epochs", "seconds", "best_epoch", "val_mae", "val_rmse", "test_mae", "test_rmse", "paper")

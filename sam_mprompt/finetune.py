@@ -135,7 +135,7 @@ def finetune(
         WorkError: the loss became NaN or infinite, or the disk is full.
         Interrupted: stopped on request, with the state saved.
     """
-    root = None if recipe.data.format == "synthetic" else data_root(recipe, data)
+    root = data_root(recipe, data)
     if recipe.model.encoder == "sam":
         with Progress(
             *Progress.get_default_columns(),

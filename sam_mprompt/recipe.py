@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic import NonNegativeInt as Count
 
+from .data.scenes import MIN_SIDE, MOST_HEADS
 from .errors import RequestError, did_you_mean
 from .recipe_files import DEFAULT_BASE, DEFAULT_FORMAT, find_recipe, read_toml
 
@@ -66,7 +67,9 @@ class DataRecipe(Section):
     )
     flip: Share = Field(0.5, description="probability of a horizontal flip")
     jitter: Share = Field(0.2, description="strength of the random brightness, contrast and saturation")
-    annotation_noise: Share = Field(0.0, description="train's points and boxes move by up to this share of a head")
+    annotation_noise: Share = Field(
+        0.0, description="train's points and boxes, not its mask files, move by up to this share of a head"
+    )
     cache: Literal["none", "images", "features"] = Field(
         "none", description="'images': decode and resize once; 'features': also run the encoder's frozen part once"
     )
@@ -79,14 +82,15 @@ class SyntheticRecipe(Section):
 
     train: PositiveInt = Field(256, description="scenes an epoch; each epoch draws new ones")
     val: PositiveInt = Field(48, description="fixed scenes for validation")
-    size: PositiveInt = Field(448, description="side of a square scene in pixels")
-    max_heads: Count = Field(600, description="most heads in a scene")
+    size: Annotated[int, Field(ge=MIN_SIDE)] = Field(448, description="side of a square scene in pixels")
+    max_heads: Annotated[Count, Field(le=MOST_HEADS)] = Field(600, description="most heads in a scene")
 
 
 class TargetRecipe(Section):
     """How points and boxes become density, pseudo mask and context mask."""
 
-    sigma: PositiveFloat = Field(4.0, description="standard deviation of a head's Gaussian in pixels")
+    # Below this the Gaussian of a head between two pixel centres vanishes in float64.
+    sigma: Annotated[float, Field(ge=0.1)] = Field(4.0, description="standard deviation of a head's Gaussian in pixels")
     kernel_size: Annotated[PositiveInt, AfterValidator(_odd)] = Field(15, description="odd side of its support, pixels")
     pseudo_mask: Literal["boxes", "points", "files", "empty"] = Field("points", description="source of m_p in Eq. 1")
     masks: str = Field("", description="folder that 'sam-mprompt masks' wrote, for pseudo_mask = \"files\"")

@@ -7,8 +7,10 @@ import pytest
 from rich.console import Console
 
 from sam_mprompt import ablation as module
-from sam_mprompt.ablation import Ablation, Record, dataset_of, load_ablation, perform, plan, read_records
+from sam_mprompt.ablation import Ablation, dataset_of, load_ablation, perform, plan
+from sam_mprompt.ablation_records import Record, append_record, fingerprint, read_records
 from sam_mprompt.ablation_report import csv_text, markdown, plot
+from sam_mprompt.data.sources import open_split
 from sam_mprompt.errors import RequestError, WorkError
 from sam_mprompt.recipe import load_recipe
 from sam_mprompt.recipe_files import recipe_files
@@ -193,6 +195,65 @@ def test_records_without_test_figures_are_not_taken_for_tested_ones(tmp_path, ti
     assert not list(perform([run], tmp_path / "records.jsonl", data=crowd_folder, test=False, console=QUIET))
     with pytest.raises(RequestError, match="trained without --test"):
         list(perform([run], tmp_path / "records.jsonl", data=crowd_folder, test=True, console=QUIET))
+
+
+def test_an_edited_recipe_or_other_data_is_not_taken_for_what_was_trained(
+    tmp_path, tiny_recipe, crowd_folder, two_rows
+):
+    mine, data, records = tmp_path / "mine.toml", tmp_path / "data", tmp_path / "records.jsonl"
+    shutil.copy(tiny_recipe, mine)
+    shutil.copytree(crowd_folder, data)
+    seeds = {"all": 1, "regressor only": 0}
+    runs = plan(load_ablation(two_rows), str(mine), seeds=seeds, settings=["train.epochs=1"], out=tmp_path / "runs")
+
+    def trained():
+        return len(list(perform(runs, records, data=data, test=False, console=QUIET)))
+
+    assert [trained(), trained()] == [1, 0]
+    mine.write_text(mine.read_text().replace("lr = 1e-3", "lr = 2e-3"))
+    with pytest.raises(RequestError, match=r"recipe '.*mine\.toml' or the data has changed since"):
+        trained()
+    shutil.copy(tiny_recipe, mine)
+    assert trained() == 0
+    moved = json.loads((data / "3.json").read_text())
+    moved["points"][0][0] += 1
+    (data / "3.json").write_text(json.dumps(moved))
+    with pytest.raises(RequestError, match="data has changed since"):
+        trained()
+
+
+def test_a_fingerprint_tells_settings_apart_and_not_where_they_are_written(tmp_path):
+    source = open_split(load_recipe("demo"), "train", None).source
+    spelt_out = tmp_path / "demo.toml"
+    spelt_out.write_text(load_recipe("demo").to_toml())
+    marks = [
+        fingerprint(load_recipe(name, sets), source, source)
+        for name, sets in (("demo", ()), (spelt_out, ()), ("demo", ["train.lr=1e-3"]), ("demo", ["train.seed=1"]))
+    ]
+    assert marks[0] == marks[1]
+    assert len(set(marks)) == 3
+
+
+def test_masks_that_are_missing_are_found_before_the_first_row_is_trained(
+    tmp_path, tiny_recipe, crowd_folder, two_rows, run_cli
+):
+    two_rows.write_text(ROWS + f"set = ['targets.pseudo_mask=files', 'targets.masks={tmp_path / 'none'}']")
+    folder = tmp_path / "out"
+    outcome = run_cli("ablate", "--recipe", tiny_recipe, "--rows", two_rows, "--data", crowd_folder, "--out", folder)
+    assert outcome.code == 2
+    assert "targets.masks: no folder" in outcome.err
+    assert not list(folder.glob("**/recipe.toml"))
+
+
+def test_a_record_cut_by_a_kill_costs_that_record_alone(tmp_path):
+    path = tmp_path / "records.jsonl"
+    for seed in (0, 1):
+        append_record(path, record("all", seed, 5.0))
+    whole = path.read_text()
+    path.write_text(whole[:-30])
+    assert read_records(path) == [record("all", 0, 5.0)]
+    append_record(path, record("all", 1, 5.0))
+    assert path.read_text() == whole
 
 
 def test_records_of_other_settings_are_not_mixed_in(tmp_path, tiny_recipe, two_rows):

@@ -3,7 +3,7 @@ import pytest
 from benchmarks.accuracy import HERE, experiments
 from benchmarks.accuracy_pairs import pair_table, pairs
 from benchmarks.accuracy_table import write_table
-from sam_mprompt.ablation import Record, read_records
+from sam_mprompt.ablation_records import Record, read_records
 
 
 @pytest.mark.parametrize("experiment", experiments(), ids=lambda experiment: experiment.name)

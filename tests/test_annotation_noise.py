@@ -51,7 +51,15 @@ def test_a_head_without_a_box_around_it_gets_a_square():
     boxes = np.array([[5, 5, 12, 12], [0, 0, 3, 3]], np.float32)
     assert heads_of(points, boxes, radius=4).tolist() == [[5, 5, 12, 12], [46, 46, 54, 54]]
     assert heads_of(points, None, radius=4).tolist() == [[6, 6, 14, 14], [46, 46, 54, 54]]
-    assert heads_of(points, boxes[:1], radius=4).tolist() == [[6, 6, 14, 14], [46, 46, 54, 54]]
+    assert heads_of(points, boxes[:0], radius=4).tolist() == [[6, 6, 14, 14], [46, 46, 54, 54]]
+
+
+def test_a_box_that_is_missing_costs_no_other_head_its_own():
+    points, boxes = heads(3)
+    apart = np.array([[10, 10], [50, 50], [90, 90]], np.float32)
+    around = np.concatenate([apart - 5, apart + 6], axis=1)
+    assert heads_of(apart, around[1:], radius=2).tolist() == [[8, 8, 12, 12], [45, 45, 56, 56], [85, 85, 96, 96]]
+    assert heads_of(points[:0], boxes, radius=2).shape == (0, 4)
 
 
 def test_a_head_without_a_box_is_as_large_as_in_the_mask_from_points(tmp_path):

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sam_mprompt.data import objects
-from sam_mprompt.data.objects import LARGEST, MIN_SIDE, object_scene
-from sam_mprompt.data.scenes import camera
+from sam_mprompt.data.objects import LARGEST, object_scene
+from sam_mprompt.data.scenes import MIN_SIDE, camera
 from sam_mprompt.errors import RequestError
 
 SMALL = (120, 160)

@@ -137,6 +137,19 @@ def test_a_summary_says_what_the_recipe_says(name):
     assert summary.about
 
 
+@pytest.mark.parametrize(
+    ("setting", "fault"),
+    [
+        ("synthetic.size=31", "synthetic.size: expected greater than or equal to 32, got 31"),
+        ("synthetic.max_heads=5001", "synthetic.max_heads: expected less than or equal to 5000, got 5001"),
+        ("targets.sigma=0.01", "targets.sigma: expected greater than or equal to 0.1, got 0.01"),
+    ],
+)
+def test_what_no_scene_or_target_can_be_is_refused_with_the_recipe(setting, fault):
+    with pytest.raises(RequestError, match=fault):
+        load_recipe("demo", [setting])
+
+
 def test_a_summary_knows_the_defaults_and_does_not_stop_at_a_faulty_recipe(tmp_path):
     (tmp_path / "short.toml").write_text("")
     (tmp_path / "faulty.toml").write_text("# Mine.\nmodel = 3\n[data]\nformat = 'unheard'\n")

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sam_mprompt.data.sources import data_root, open_split
+from sam_mprompt.data.sources import data_root, geometry_of, open_split
 from sam_mprompt.errors import RequestError
+from sam_mprompt.geometry import resized
 from sam_mprompt.recipe import load_recipe, parse_recipe
 
 
@@ -35,6 +36,19 @@ def test_points_move_with_the_image_when_it_is_resized(crowd_folder):
     np.testing.assert_allclose(frame.points, points * ratio, rtol=1e-5)
     assert min(frame.size) == 200
     assert source.counts()[3] == len(points)
+
+
+def test_procedural_scenes_are_trained_on_at_the_size_at_which_they_are_counted():
+    table = {"data": {"format": "synthetic", "scale": 2.0, "min_side": 64}, "synthetic": {"size": 96, "train": 8}}
+    recipe = parse_recipe(table, source="test")
+    source = open_split(recipe, "train", None).source
+    crowded = int(np.argmax(source.counts()))
+    image, points = source.original(crowded)
+    frame = source.frame(0, crowded)
+    assert len(points) > 0
+    assert frame.size == resized(image.shape[:2], geometry_of(recipe)) == (192, 192)
+    np.testing.assert_allclose(frame.points, 2 * points)
+    assert frame.boxes.max() > 96
 
 
 def test_pseudo_masks_from_boxes_need_boxes(tmp_path, crowd_folder):

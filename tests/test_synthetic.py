@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from sam_mprompt.data import synthetic
 from sam_mprompt.data.image import read_image
 from sam_mprompt.data.readers import read_split
-from sam_mprompt.data.synthetic import MIN_SIDE, Scene, crowd_scene, write_dataset
+from sam_mprompt.data.scenes import MIN_SIDE
+from sam_mprompt.data.synthetic import Scene, crowd_scene, write_dataset
 from sam_mprompt.errors import RequestError
 
 SMALL = (120, 160)
@@ -214,6 +215,17 @@ def test_a_written_dataset_reads_back_as_the_scenes_it_was_made_of(tmp_path):
             np.testing.assert_array_equal(read_image(sample.image), scene.image)
             np.testing.assert_allclose(sample.points, scene.points, atol=0.006)
             np.testing.assert_allclose(sample.boxes, scene.boxes, atol=0.006)
+
+
+def test_a_head_at_the_far_border_is_still_inside_when_it_is_written(tmp_path, monkeypatch):
+    image, mask = np.zeros((64, 96, 3), np.uint8), np.zeros((64, 96), np.bool_)
+    corner = np.array([[95.997, 63.997]], np.float32)
+    boxes = np.array([[90, 60, 96, 64]], np.float32)
+    monkeypatch.setattr(synthetic, "crowd_scene", lambda *_, **__: Scene(image, corner, boxes, mask))
+    folder = write_dataset(tmp_path / "crowd", seed=0, splits={"train": 1}, size=(64, 96))
+    split = read_split(folder, "train", val_fraction=0)
+    assert not split.problems
+    np.testing.assert_allclose(split.samples[0].points, corner, atol=0.011)
 
 
 def test_writing_twice_gives_the_same_bytes(tmp_path):

@@ -6,6 +6,7 @@ larger. Number and order of heads stay, and everything stays in the image of `si
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from .sample import FloatArray
 
@@ -36,9 +37,14 @@ def disturbed_boxes(
 
 
 def heads_of(points: FloatArray, boxes: FloatArray | None, *, radius: float) -> FloatArray:
-    """Return a box per point, (N, 4): its own where the boxes have one around it, else a square of `radius`."""
+    """Return a box per point, (N, 4): its own where the boxes have one around it, else a square of `radius`.
+
+    As many boxes as points are in the points' order. Of more or fewer, a point's own is the one of the nearest centre.
+    """
     squares = np.concatenate([points - radius, points + radius], axis=1)
-    if boxes is None or len(boxes) != len(points):
+    if boxes is None or len(boxes) == 0:
         return squares
+    if len(boxes) != len(points):
+        boxes = boxes[cKDTree((boxes[:, :2] + boxes[:, 2:]) / 2).query(points)[1]]
     around = np.all((boxes[:, :2] <= points) & (points <= boxes[:, 2:]), axis=1)
     return np.where(around[:, None], boxes, squares)

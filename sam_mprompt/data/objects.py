@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RequestError
+from .scenes import MIN_SIDE
 from .scenes.camera import photograph
 from .scenes.painting import (
     FloatArray,
@@ -31,9 +32,6 @@ from .scenes.painting import (
 
 SMALLEST, LARGEST = 6.0, 300.0
 """Range of an object's longer side in pixels (before others hide parts of it)."""
-
-MIN_SIDE = 32
-"""The smallest side of a scene in pixels."""
 
 _SHEETS, _SHEET = 3, 320  # surface patterns of one scene, which its objects share in different colours
 _REFERENCE = 448 * 448

@@ -118,6 +118,7 @@ class SyntheticSource:
 
     Args:
         recipe: size and number of heads of the scenes.
+        geometry: how scenes are resized, as photographs are; annotations move along.
         length: scenes an epoch.
         seed: of the whole series.
         noise: annotation noise, 0 to 1.
@@ -125,9 +126,17 @@ class SyntheticSource:
     """
 
     def __init__(
-        self, recipe: SyntheticRecipe, length: int, *, seed: int, fresh: bool, noise: float, context_k: int
+        self,
+        recipe: SyntheticRecipe,
+        geometry: Geometry,
+        length: int,
+        *,
+        seed: int,
+        fresh: bool,
+        noise: float,
+        context_k: int,
     ) -> None:
-        self.recipe, self.length, self.seed, self.fresh = recipe, length, seed, fresh
+        self.recipe, self.geometry, self.length, self.seed, self.fresh = recipe, geometry, length, seed, fresh
         self.noise, self.context_k = noise, context_k
 
     def __len__(self) -> int:
@@ -147,9 +156,11 @@ class SyntheticSource:
         return scene.image, scene.points
 
     def frame(self, epoch: int, index: int) -> Frame:
-        """Paint one scene; scenes are as large as they are counted, so nothing is resized."""
+        """Paint and resize one scene."""
         scene = self._scene(epoch * self.length + index if self.fresh else index)
-        return Frame(scene.image, scene.points, context_radius(scene.points, k=self.context_k), scene.boxes)
+        image, ratio = resize_image(scene.image, self.geometry)
+        radius = context_radius(scene.points, k=self.context_k)
+        return Frame(scene.image, scene.points, radius, scene.boxes).moved(image, ratio, (0.0, 0.0))
 
     def _scene(self, number: int) -> Scene:
         size = (self.recipe.size, self.recipe.size)
@@ -164,14 +175,16 @@ class OpenedData:
     problems: Problems | None
 
 
-def data_root(recipe: Recipe, data: Path | None) -> Path:
-    """Return the dataset's folder: `data` when given, else the recipe's own.
+def data_root(recipe: Recipe, data: Path | None) -> Path | None:
+    """Return the dataset's folder: `data` when given, else the recipe's own; None for procedural crowds.
 
     A recipe's `data/NAME` stands for `$SAM_MPROMPT_DATA/NAME` where that variable is set.
 
     Raises:
         RequestError: the folder does not exist; says what to put where.
     """
+    if recipe.data.format == "synthetic":
+        return None
     shared = os.environ.get(DATA_VARIABLE)
     if data is None:
         data = Path(recipe.data.root)
@@ -203,7 +216,8 @@ def open_split(recipe: Recipe, split: Literal["train", "val"], root: Path | None
         seed = recipe.train.seed if train else _VALIDATION_SEED
         noise = recipe.data.annotation_noise if train else 0.0
         length = scenes.train if train else scenes.val
-        return OpenedData(SyntheticSource(scenes, length, seed=seed, fresh=train, noise=noise, context_k=k), None)
+        source = SyntheticSource(scenes, geometry_of(recipe), length, seed=seed, fresh=train, noise=noise, context_k=k)
+        return OpenedData(source, None)
     if root is None:
         raise RequestError(f"Expected the folder of a {recipe.data.format} dataset, got none.")
     data = recipe.data

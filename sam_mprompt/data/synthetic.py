@@ -20,6 +20,7 @@ from ..files import replacing
 from .annotation_noise import disturbed_boxes, disturbed_points
 from .entries import SPLIT_NAMES
 from .sample import FloatArray
+from .scenes import MIN_SIDE, MOST_HEADS
 from .scenes.camera import photograph
 from .scenes.gathering import gathering
 from .scenes.scenery import ground_and_background, random_view
@@ -27,12 +28,6 @@ from .scenes.staging import paint_crowd, paint_foreground
 
 MIN_VISIBLE = 0.25
 """A head is annotated when at least this part of its pixels can be seen (what the border cuts off cannot)."""
-
-MIN_SIDE = 32
-"""The smallest side of a scene in pixels."""
-
-MOST_HEADS = 5000
-"""The most people that can be asked for in one scene."""
 
 _EMPTY = 0.06  # part of the scenes in which nobody is
 _REFERENCE = 448 * 448  # pixels of an image that may hold `max_heads` heads; smaller ones hold proportionally fewer
@@ -158,7 +153,9 @@ def write_dataset(
 def _write(scene: Scene, image: Path) -> None:
     _, packed = cv2.imencode(".png", cv2.cvtColor(scene.image, cv2.COLOR_RGB2BGR))
     image.write_bytes(packed.tobytes())
-    annotation = {"points": scene.points.round(2).tolist(), "boxes": scene.boxes.round(2).tolist()}
+    # Not rounded up to the image's far border, which is outside.
+    points = np.minimum(scene.points.astype(float), np.array(scene.image.shape[1::-1]) - 0.01)
+    annotation = {"points": points.round(2).tolist(), "boxes": scene.boxes.astype(float).round(2).tolist()}
     image.with_suffix(".json").write_text(json.dumps(annotation) + "\n", encoding="utf-8")
 
 

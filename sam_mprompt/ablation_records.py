@@ -1,0 +1,82 @@
+"""What an ablation remembers of its runs: a record each, and what a run depended on."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from .data.sources import DiskSource, Source
+from .errors import RequestError
+from .files import write_text
+from .recipe import Recipe
+
+
+class Record(BaseModel):
+    """What a finished run is remembered by; errors are in heads per image.
+
+    Attributes:
+        row, seed: which run.
+        command: the training, with DIR for the folder of the dataset.
+        machine: kind of machine and number of threads.
+        epochs, seconds: length of the training.
+        best_epoch, val_mae, val_rmse: chosen on validation.
+        val_mean_mae: validation MAE of predicting the training images' mean.
+        trainable, total: numbers of parameters while training.
+        test_mae, test_rmse: on the test split, counted once after training, or None.
+        version: of this package; None in records made before it was kept.
+        fingerprint: see `fingerprint`; None likewise.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    row: str
+    seed: int
+    command: str
+    machine: str
+    epochs: int
+    seconds: float
+    best_epoch: int
+    val_mae: float
+    val_rmse: float
+    val_mean_mae: float
+    trainable: int
+    total: int
+    test_mae: float | None = None
+    test_rmse: float | None = None
+    version: str | None = None
+    fingerprint: str | None = None
+
+
+def fingerprint(recipe: Recipe, train: Source, val: Source) -> str:
+    """Return 16 hex digits of what a run depends on besides code: its settings, and its images' names and annotation.
+
+    The command names recipe and data only, and what they name can change. Defaults are left out, so that a key which
+    a later version adds changes nothing.
+    """
+    digest = hashlib.sha256(json.dumps(recipe.model_dump(mode="json", exclude_defaults=True), sort_keys=True).encode())
+    for source in (train, val):
+        for sample in source.samples if isinstance(source, DiskSource) else ():
+            digest.update(sample.image.name.encode())
+            for values in (sample.points, sample.boxes):
+                digest.update(b"" if values is None else values.tobytes())
+    return digest.hexdigest()[:16]
+
+
+def read_records(path: Path) -> list[Record]:
+    """Return the records of a file, none when there is no file. Raises RequestError for a damaged line."""
+    try:
+        return [Record.model_validate_json(line) for line in _whole_lines(path).splitlines()]
+    except ValidationError as error:
+        raise RequestError(f"'{path}' is not what 'ablate' wrote: {error.errors()[0]['msg']}.") from error
+
+
+def append_record(path: Path, record: Record) -> None:
+    """Add a line to a file of records, which is replaced as a whole. Raises WorkError on a full disk."""
+    write_text(path, _whole_lines(path) + record.model_dump_json(exclude_none=True) + "\n")
+
+
+def _whole_lines(path: Path) -> str:
+    """A file's text without a last line that was cut, as earlier versions could leave one when they were killed."""
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    return text[: text.rfind("\n") + 1]
