@@ -20,6 +20,7 @@ from .data.sample import Sample
 from .data.sources import Source, data_root, open_split
 from .errors import RequestError, WorkError
 from .evaluate import evaluate
+from .files import settle
 from .finetune import FinetuneResult, finetune, prepare_run
 from .loading import load
 from .recipe import DataRecipe, Recipe, Section, TargetRecipe, load_recipe, read_recipe
@@ -195,6 +196,7 @@ def perform(
 
 
 def _train(run: Run, data: Path | None, mark: str, *, test: bool, console: Console) -> Record:
+    settle(run.folder / "state")
     resume = (run.folder / "state").is_dir()
     if not resume and (run.folder / "recipe.toml").is_file() and not (run.folder / "adapter").exists():
         shutil.rmtree(run.folder)  # killed before it saved anything

@@ -62,6 +62,14 @@ def write_with(path: Path, write: Callable[[Path], object]) -> None:
         write(temporary)
 
 
+def settle(path: Path) -> None:
+    """Put back the folder `path` where a kill in the middle of `replacing` left it moved aside, whole but unnamed."""
+    if not path.exists():
+        for old in path.parent.glob(f".{path.name}.*.old"):
+            old.rename(path)
+            return
+
+
 def is_disk_error(error: BaseException) -> bool:
     """Whether an error means that the disk is full or not writable (safetensors wraps the number in its text)."""
     if isinstance(error, OSError) and error.errno in _DISK_ERRORS:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from .errors import RequestError, did_you_mean
+from .files import settle
 from .recipe_files import find_recipe, recipe_files
 from .resources import bundled
 
@@ -72,6 +73,8 @@ def run_folder(name: str, out: Path | None, *, resume: bool) -> Path:
                 break
             latest = out
         out = latest if resume else out
+    for part in ("state", "adapter") if resume else ():
+        settle(out / part)
     if resume and not (out / "state").is_dir():
         raise RequestError(f"Nothing to resume in '{out}': it has no saved state. Leave --resume out to start a run.")
     if not resume and out.exists() and (not out.is_dir() or any(out.iterdir())):

@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import pytest
 
 from sam_mprompt.errors import RequestError
+from sam_mprompt.files import replacing
 from sam_mprompt.find import find_adapter, known_adapters, run_folder
 
 
@@ -43,3 +46,28 @@ def test_nothing_to_resume_and_a_folder_in_use_are_refused(tmp_path):
         run_folder("a", None, resume=True)
     with pytest.raises(RequestError, match="not empty"):
         run_folder("a", tmp_path / "runs" / "a", resume=False)
+
+
+@pytest.mark.parametrize("part", ["state", "adapter"])
+def test_a_run_killed_between_the_two_renames_of_a_save_is_resumed_with_all_it_had(tmp_path, monkeypatch, part):
+    run, rename = tmp_path / "runs" / "killed", Path.rename
+    for name in ("state", "adapter"):
+        (run / name).mkdir(parents=True)
+    (run / part / "old").write_text("old")
+
+    def killed(source, target):
+        if source.suffix == ".part":
+            raise KeyboardInterrupt  # not an error that the swap could undo
+        return rename(source, target)
+
+    def save():
+        with replacing(run / part) as temporary:
+            temporary.mkdir()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", killed)
+        with pytest.raises(KeyboardInterrupt):
+            save()
+    assert not (run / part).exists()
+    assert run_folder("killed", None, resume=True) == run.relative_to(tmp_path)
+    assert (run / part / "old").read_text() == "old"
