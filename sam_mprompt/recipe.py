@@ -80,7 +80,8 @@ class DataRecipe(Section):
 class SyntheticRecipe(Section):
     """Procedural scenes, used when data.format = "synthetic"."""
 
-    train: PositiveInt = Field(256, description="scenes an epoch; each epoch draws new ones")
+    train: PositiveInt = Field(256, description="scenes an epoch")
+    fresh: bool = Field(True, description="draw new scenes in every epoch; false: the same ones, as photographs are")
     val: PositiveInt = Field(48, description="fixed scenes for validation")
     size: Annotated[int, Field(ge=MIN_SIDE)] = Field(448, description="side of a square scene in pixels")
     max_heads: Annotated[Count, Field(le=MOST_HEADS)] = Field(600, description="most heads in a scene")

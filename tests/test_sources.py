@@ -62,12 +62,11 @@ def test_pseudo_masks_from_boxes_need_boxes(tmp_path, crowd_folder):
         open_split(recipe, "train", tmp_path)
 
 
-def test_validation_scenes_are_the_same_for_every_seed_and_train_draws_new_ones_each_epoch():
-    def scenes(split, seed, epoch=0):
-        recipe = parse_recipe(
-            {"data": {"format": "synthetic"}, "synthetic": {"size": 64, "train": 3, "val": 2}, "train": {"seed": seed}},
-            source="test",
-        )
+def test_validation_scenes_are_the_same_for_every_seed_and_train_draws_new_ones_each_epoch_unless_told_not_to():
+    def scenes(split, seed, epoch=0, *, fresh=True):
+        synthetic = {"size": 64, "train": 3, "val": 2, "fresh": fresh}
+        table = {"data": {"format": "synthetic"}, "synthetic": synthetic, "train": {"seed": seed}}
+        recipe = parse_recipe(table, source="test")
         return open_split(recipe, split, None).source.frame(epoch, 1).image
 
     assert np.array_equal(scenes("val", 0), scenes("val", 5))
@@ -75,6 +74,8 @@ def test_validation_scenes_are_the_same_for_every_seed_and_train_draws_new_ones_
     assert not np.array_equal(scenes("train", 0), scenes("train", 5))
     assert not np.array_equal(scenes("train", 0), scenes("train", 0, epoch=1))
     assert not np.array_equal(scenes("train", 0), scenes("val", 0))
+    assert np.array_equal(scenes("train", 0, fresh=False), scenes("train", 0, epoch=1, fresh=False))
+    assert np.array_equal(scenes("train", 0, fresh=False), scenes("train", 0))
 
 
 def test_annotation_noise_moves_train_and_never_val():

@@ -216,7 +216,9 @@ def open_split(recipe: Recipe, split: Literal["train", "val"], root: Path | None
         seed = recipe.train.seed if train else _VALIDATION_SEED
         noise = recipe.data.annotation_noise if train else 0.0
         length = scenes.train if train else scenes.val
-        source = SyntheticSource(scenes, geometry_of(recipe), length, seed=seed, fresh=train, noise=noise, context_k=k)
+        source = SyntheticSource(
+            scenes, geometry_of(recipe), length, seed=seed, fresh=train and scenes.fresh, noise=noise, context_k=k
+        )
         return OpenedData(source, None)
     if root is None:
         raise RequestError(f"Expected the folder of a {recipe.data.format} dataset, got none.")
