@@ -20,7 +20,7 @@ from .data.sample import Sample
 from .data.sources import Source, data_root, open_split
 from .errors import RequestError, WorkError
 from .evaluate import evaluate
-from .files import settle
+from .files import settle, write_text
 from .finetune import FinetuneResult, finetune, prepare_run
 from .loading import load
 from .recipe import DataRecipe, Recipe, Section, TargetRecipe, load_recipe, read_recipe
@@ -172,7 +172,14 @@ def perform(
     pending = [run for run in runs if run.key not in done]
     if test:
         _expect_test_splits(pending, data)
-    now = _fingerprints([run for run in runs if run.key not in done or done[run.key].fingerprint], data)
+    marked = [run for run in runs if run.key not in done or done[run.key].fingerprint]
+    try:
+        now = _fingerprints(marked, data)
+    except RequestError as error:
+        if pending:
+            raise
+        console.print(f"Not compared with the data, which is not at hand: {error}", markup=False, highlight=False)
+        now = {}
     for run in (run for run in runs if run.key in done.keys() & now.keys()):
         if done[run.key].fingerprint != now[run.key]:
             raise RequestError(
@@ -198,9 +205,18 @@ def perform(
 def _train(run: Run, data: Path | None, mark: str, *, test: bool, console: Console) -> Record:
     settle(run.folder / "state")
     resume = (run.folder / "state").is_dir()
-    if not resume and (run.folder / "recipe.toml").is_file() and not (run.folder / "adapter").exists():
+    begun = run.folder / "fingerprint"
+    if resume and begun.is_file() and begun.read_text(encoding="utf-8").strip() != mark:
+        raise RequestError(
+            f"'{run.folder}' was begun by the same command, but recipe '{run.recipe}' or the data has changed since. "
+            "Delete that folder, or give another one with --out."
+        )
+    known = (begun.is_file() or (run.folder / "recipe.toml").is_file()) and not (run.folder / "adapter").exists()
+    if not resume and known:
         shutil.rmtree(run.folder)  # killed before it saved anything
     recipe, folder = prepare_run(run.recipe, run.overrides, run.folder, resume=resume)
+    if not resume:
+        write_text(begun, mark + "\n")
     result = finetune(recipe, data=data, run=folder, resume=resume, console=console)
     if not isinstance(result, FinetuneResult):
         raise RequestError("'ablate' compares counters, trained in one process: no loss.density = 0, no launcher.")
@@ -223,7 +239,7 @@ def _train(run: Run, data: Path | None, mark: str, *, test: bool, console: Conso
         test_mae=mae,
         test_rmse=rmse,
         version=__version__,
-        fingerprint=mark,
+        fingerprint=mark if begun.is_file() else None,
     )
 
 

@@ -6,10 +6,16 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from .data.mask_files import read_mask
 from .data.sources import DiskSource, Source
 from .errors import RequestError
 from .files import write_text
 from .recipe import Recipe
+
+_INDIFFERENT = {
+    "data": {"root", "cache_root", "cache_gb"},
+    "train": {"preview_every", "save_minutes", "workers", "tensorboard"},
+}
 
 
 class Record(BaseModel):
@@ -49,34 +55,46 @@ class Record(BaseModel):
 
 
 def fingerprint(recipe: Recipe, train: Source, val: Source) -> str:
-    """Return 16 hex digits of what a run depends on besides code: its settings, and its images' names and annotation.
+    """Return 16 hex digits of what a run is trained on: its settings, and its images' names, annotation and masks.
 
-    The command names recipe and data only, and what they name can change. Defaults are left out, so that a key which
-    a later version adds changes nothing.
+    The command names recipe and data only, and what they name can change. Not in it are the images' pixels, the files
+    that `model.base` and `train.start` name, and settings that do not change the outcome. Defaults are left out, so
+    that a key which a later version adds changes nothing.
+
+    Raises:
+        RequestError: a pseudo mask is missing.
     """
-    digest = hashlib.sha256(json.dumps(recipe.model_dump(mode="json", exclude_defaults=True), sort_keys=True).encode())
+    settings = recipe.model_dump(mode="json", exclude_defaults=True, exclude=_INDIFFERENT)
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for source in (train, val):
-        for sample in source.samples if isinstance(source, DiskSource) else ():
-            digest.update(sample.image.name.encode())
+        digest.update(f"\n{len(source)} images".encode())
+        if not isinstance(source, DiskSource):
+            continue
+        for sample in source.samples:
+            shapes = [None if values is None else len(values) for values in (sample.points, sample.boxes)]
+            digest.update(f"\n{sample.image.name} {shapes}".encode())
             for values in (sample.points, sample.boxes):
                 digest.update(b"" if values is None else values.tobytes())
+            if source.mask_of is not None:
+                digest.update(read_mask(source.mask_of(sample.image), sample.size).tobytes())
     return digest.hexdigest()[:16]
 
 
 def read_records(path: Path) -> list[Record]:
     """Return the records of a file, none when there is no file. Raises RequestError for a damaged line."""
     try:
-        return [Record.model_validate_json(line) for line in _whole_lines(path).splitlines()]
+        return [Record.model_validate_json(line) for line in _whole_lines(path)]
     except ValidationError as error:
         raise RequestError(f"'{path}' is not what 'ablate' wrote: {error.errors()[0]['msg']}.") from error
 
 
 def append_record(path: Path, record: Record) -> None:
     """Add a line to a file of records, which is replaced as a whole. Raises WorkError on a full disk."""
-    write_text(path, _whole_lines(path) + record.model_dump_json(exclude_none=True) + "\n")
+    lines = [line.decode() for line in _whole_lines(path)]
+    write_text(path, "".join(f"{line}\n" for line in [*lines, record.model_dump_json(exclude_none=True)]))
 
 
-def _whole_lines(path: Path) -> str:
-    """A file's text without a last line that was cut, as earlier versions could leave one when they were killed."""
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    return text[: text.rfind("\n") + 1]
+def _whole_lines(path: Path) -> list[bytes]:
+    """A file's lines without a last one that was cut, as earlier versions could leave one when they were killed."""
+    lines = path.read_bytes().split(b"\n") if path.is_file() else [b""]
+    return [*lines[:-1], *(lines[-1:] if lines[-1].endswith(b"}") else [])]

@@ -33,6 +33,7 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove(temporary)  # of a process of this number that was killed
         yield temporary
         if temporary.is_dir():
             for file in temporary.rglob("*"):
@@ -63,11 +64,18 @@ def write_with(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def settle(path: Path) -> None:
-    """Put back the folder `path` where a kill in the middle of `replacing` left it moved aside, whole but unnamed."""
-    if not path.exists():
-        for old in path.parent.glob(f".{path.name}.*.old"):
+    """Mend what kills in the middle of `replacing` left beside `path`, which nobody may be writing now.
+
+    Where the folder `path` was moved aside and its successor did not take its place, it is put back; the rest goes.
+    """
+    asides = sorted(path.parent.glob(f".{path.name}.*.old"), key=lambda old: old.stat().st_mtime, reverse=True)
+    for old in asides:
+        if path.exists():
+            _remove(old)
+        else:
             old.rename(path)
-            return
+    for part in path.parent.glob(f".{path.name}.*.part"):
+        _remove(part)
 
 
 def is_disk_error(error: BaseException) -> bool:
@@ -84,13 +92,15 @@ def _reason(error: BaseException) -> str:
 def _swap_folder(new: Path, path: Path) -> None:
     if path.exists():
         old = path.with_name(f".{path.name}.{os.getpid()}.old")
+        _remove(old)
         path.rename(old)
         try:
             new.rename(path)
         except OSError:
             old.rename(path)
             raise
-        _remove(old)
+        old.rename(new)  # so that a folder moved aside is whole whenever a kill comes: this name means rubbish
+        _remove(new)
     else:
         new.rename(path)
 

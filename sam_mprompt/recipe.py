@@ -90,8 +90,8 @@ class SyntheticRecipe(Section):
 class TargetRecipe(Section):
     """How points and boxes become density, pseudo mask and context mask."""
 
-    # Below this the Gaussian of a head between two pixel centres vanishes in float64.
-    sigma: Annotated[float, Field(ge=0.1)] = Field(4.0, description="standard deviation of a head's Gaussian in pixels")
+    # From 0.013 down the Gaussian of a head between two pixel centres vanishes in float64.
+    sigma: Annotated[float, Field(ge=0.02)] = Field(4.0, description="standard deviation of a head's Gaussian, pixels")
     kernel_size: Annotated[PositiveInt, AfterValidator(_odd)] = Field(15, description="odd side of its support, pixels")
     pseudo_mask: Literal["boxes", "points", "files", "empty"] = Field("points", description="source of m_p in Eq. 1")
     masks: str = Field("", description="folder that 'sam-mprompt masks' wrote, for pseudo_mask = \"files\"")
@@ -250,7 +250,7 @@ class Recipe(Section):
         if self.tuning.method == "side" and self.model.fuse_levels:
             raise ValueError("tuning.method = 'side' and model.fuse_levels both use all depths; set one of the two")
         if data.cache == "images" and data.format == "synthetic":
-            raise ValueError("data.cache = 'images' keeps decoded files, and procedural scenes are new in every epoch")
+            raise ValueError("data.cache = 'images' keeps decoded files, and procedural scenes are painted")
         if data.cache != "features":
             return self
         hurdles = {
@@ -259,7 +259,7 @@ class Recipe(Section):
             f"data.jitter = {data.jitter} changes images in every epoch (0 does not)": data.jitter > 0,
             f"data.random_scale = {list(data.random_scale)} does too ([1.0, 1.0] does not)": data.random_scale
             != (1.0, 1.0),
-            "procedural scenes are new in every epoch": data.format == "synthetic",
+            "procedural scenes are painted anew in every epoch": data.format == "synthetic",
         }
         if found := [hurdle for hurdle, there in hurdles.items() if there]:
             raise ValueError(f"data.cache = 'features' computes what is frozen once, but {'; '.join(found)}")

@@ -3,6 +3,7 @@ import io
 import json
 import shutil
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -10,8 +11,10 @@ from sam_mprompt import ablation as module
 from sam_mprompt.ablation import Ablation, dataset_of, load_ablation, perform, plan
 from sam_mprompt.ablation_records import Record, append_record, fingerprint, read_records
 from sam_mprompt.ablation_report import csv_text, markdown, plot
+from sam_mprompt.data.mask_files import write_mask
 from sam_mprompt.data.sources import open_split
 from sam_mprompt.errors import RequestError, WorkError
+from sam_mprompt.masks import PointMasks, make_masks
 from sam_mprompt.recipe import load_recipe
 from sam_mprompt.recipe_files import recipe_files
 from sam_mprompt.resources import bundled
@@ -234,14 +237,73 @@ def test_a_fingerprint_tells_settings_apart_and_not_where_they_are_written(tmp_p
     assert len(set(marks)) == 3
 
 
-def test_masks_that_are_missing_are_found_before_the_first_row_is_trained(
-    tmp_path, tiny_recipe, crowd_folder, two_rows, run_cli
+def test_a_fingerprint_tells_apart_what_is_trained_on_from_what_is_validated_on(tmp_path, crowd_folder):
+    def mark(train, settings=()):
+        for split, numbers in (("train", range(train)), ("val", range(train, 8))):
+            (tmp_path / "data" / f"{split}.txt").write_text("\n".join(f"{number}.png" for number in numbers))
+        recipe = load_recipe("demo", ["data.format=points", *settings])
+        parts = (open_split(recipe, split, tmp_path / "data").source for split in ("train", "val"))
+        return fingerprint(recipe, *parts)
+
+    shutil.copytree(crowd_folder, tmp_path / "data")
+    assert mark(6) == mark(6, ["train.workers=3", "data.root=elsewhere"])
+    assert mark(6) != mark(5)
+    make_masks(PointMasks(3), tmp_path / "data", tmp_path / "masks")
+    files = ["targets.pseudo_mask=files", f"targets.masks={tmp_path / 'masks'}"]
+    marks = [mark(6, files)]
+    write_mask(tmp_path / "masks" / "2.png", np.ones((80, 75), np.bool_))
+    marks.append(mark(6, files))
+    assert len({mark(6), *marks}) == 3
+
+
+def test_a_run_that_was_cut_is_not_resumed_for_another_recipe(
+    tmp_path, tiny_recipe, crowd_folder, two_rows, monkeypatch
 ):
-    two_rows.write_text(ROWS + f"set = ['targets.pseudo_mask=files', 'targets.masks={tmp_path / 'none'}']")
-    folder = tmp_path / "out"
+    mine, records = tmp_path / "mine.toml", tmp_path / "records.jsonl"
+    shutil.copy(tiny_recipe, mine)
+    seeds = {"all": 1, "regressor only": 0}
+    runs = plan(load_ablation(two_rows), str(mine), seeds=seeds, settings=["train.epochs=1"], out=tmp_path / "runs")
+
+    def trained():
+        return list(perform(runs, records, data=crowd_folder, test=False, console=QUIET))
+
+    def unrecorded(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "append_record", unrecorded)
+        with pytest.raises(KeyboardInterrupt):
+            trained()
+    mine.write_text(mine.read_text().replace("lr = 1e-3", "lr = 2e-3"))
+    with pytest.raises(RequestError, match="was begun by the same command"):
+        trained()
+    shutil.copy(tiny_recipe, mine)
+    assert [record.fingerprint is not None for record in trained()] == [True]
+
+
+def test_a_finished_table_is_drawn_again_without_the_data(tmp_path, tiny_recipe, crowd_folder, two_rows, run_cli):
+    data, folder = tmp_path / "data", tmp_path / "out"
+    shutil.copytree(crowd_folder, data)
+    arguments = ["ablate", "--recipe", tiny_recipe, "--rows", two_rows, "--data", data, "--set", "train.epochs=1"]
+    first = run_cli(*arguments, "--out", folder)
+    shutil.rmtree(data)
+    again = run_cli(*arguments, "--out", folder)
+    assert (again.code, again.out) == (0, first.out)
+    assert "Not compared with the data" in again.err
+
+
+@pytest.mark.parametrize("missing", ["*", "3.png"])
+def test_masks_that_are_missing_are_found_before_the_first_row_is_trained(
+    tmp_path, tiny_recipe, crowd_folder, two_rows, run_cli, missing
+):
+    masks, folder = tmp_path / "masks", tmp_path / "out"
+    make_masks(PointMasks(3), crowd_folder, masks)
+    for path in masks.glob(missing):
+        path.unlink()
+    two_rows.write_text(ROWS + f"set = ['targets.pseudo_mask=files', 'targets.masks={masks}']")
     outcome = run_cli("ablate", "--recipe", tiny_recipe, "--rows", two_rows, "--data", crowd_folder, "--out", folder)
     assert outcome.code == 2
-    assert "targets.masks: no folder" in outcome.err
+    assert "No pseudo mask" in outcome.err
     assert not list(folder.glob("**/recipe.toml"))
 
 
@@ -254,6 +316,10 @@ def test_a_record_cut_by_a_kill_costs_that_record_alone(tmp_path):
     assert read_records(path) == [record("all", 0, 5.0)]
     append_record(path, record("all", 1, 5.0))
     assert path.read_text() == whole
+    path.write_bytes(whole.encode() + '{"row": "κ'.encode()[:-1])  # cut within a letter
+    assert len(read_records(path)) == 2
+    path.write_text(whole.strip())  # as an editor may leave it
+    assert len(read_records(path)) == 2
 
 
 def test_records_of_other_settings_are_not_mixed_in(tmp_path, tiny_recipe, two_rows):

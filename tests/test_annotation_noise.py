@@ -60,6 +60,9 @@ def test_a_box_that_is_missing_costs_no_other_head_its_own():
     around = np.concatenate([apart - 5, apart + 6], axis=1)
     assert heads_of(apart, around[1:], radius=2).tolist() == [[8, 8, 12, 12], [45, 45, 56, 56], [85, 85, 96, 96]]
     assert heads_of(points[:0], boxes, radius=2).shape == (0, 4)
+    large, small = [0, 0, 100, 200], [62, 2, 78, 18]
+    beside = np.array([[50, 10], [70, 10], [300, 300]], np.float32)
+    assert heads_of(beside, np.array([large, small], np.float32), radius=4)[:2].tolist() == [large, small]
 
 
 def test_a_head_without_a_box_is_as_large_as_in_the_mask_from_points(tmp_path):

@@ -252,7 +252,7 @@ def test_a_crop_larger_than_an_image_is_refused(recipe, crowd_folder):
         ("tuning.method=prompt tuning.blocks=[4] model.encoder=timm", r"'timm' cannot go on from a block as 'sam' can"),
         ("data.jitter=0.1", "changes images in every epoch"),
         ("data.random_scale=[0.8, 1.2]", "does too"),
-        ("data.format=synthetic", "new in every epoch"),
+        ("data.format=synthetic", "painted anew in every epoch"),
         ("model.fuse_levels=true", "both use all depths"),
     ],
 )

@@ -1,4 +1,4 @@
-from pathlib import Path
+import os
 
 import pytest
 
@@ -49,25 +49,34 @@ def test_nothing_to_resume_and_a_folder_in_use_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("part", ["state", "adapter"])
-def test_a_run_killed_between_the_two_renames_of_a_save_is_resumed_with_all_it_had(tmp_path, monkeypatch, part):
-    run, rename = tmp_path / "runs" / "killed", Path.rename
+def test_a_run_killed_between_the_two_renames_of_a_save_is_resumed_with_all_it_had(tmp_path, part):
+    run = tmp_path / "runs" / "killed"
     for name in ("state", "adapter"):
         (run / name).mkdir(parents=True)
-    (run / part / "old").write_text("old")
 
-    def killed(source, target):
-        if source.suffix == ".part":
-            raise KeyboardInterrupt  # not an error that the swap could undo
-        return rename(source, target)
-
-    def save():
+    def save(text):
         with replacing(run / part) as temporary:
             temporary.mkdir()
+            (temporary / "text").write_text(text)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(Path, "rename", killed)
-        with pytest.raises(KeyboardInterrupt):
-            save()
-    assert not (run / part).exists()
+    save("first")
+    save("last")
+    # As a kill leaves it, by a process of our number and, of an earlier kill, by another's.
+    (run / part).rename(run / f".{part}.{os.getpid()}.old")
+    for rubbish in (f".{part}.{os.getpid()}.part", f".{part}.1.part", f".{part}.1.old"):
+        (run / rubbish).mkdir()
+    os.utime(run / f".{part}.1.old", (0, 0))
     assert run_folder("killed", None, resume=True) == run.relative_to(tmp_path)
-    assert (run / part / "old").read_text() == "old"
+    assert (run / part / "text").read_text() == "last"
+    save("next")
+    assert sorted(path.name for path in run.iterdir()) == ["adapter", "state"]
+
+
+def test_what_kills_left_beside_a_run_does_not_stop_its_next_save(tmp_path):
+    state = tmp_path / "state"
+    for name in ("state", f".state.{os.getpid()}.part", f".state.{os.getpid()}.old"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "text").write_text("old")
+    with replacing(state) as temporary:
+        temporary.mkdir()
+    assert list(tmp_path.glob(".state*")) == list(state.iterdir()) == []

@@ -63,7 +63,7 @@ def test_a_cache_beyond_its_limit_is_refused_before_anything_is_written(tiny_rec
 
 
 def test_procedural_scenes_cannot_be_cached(tiny_recipe):
-    with pytest.raises(RequestError, match="new in every epoch"):
+    with pytest.raises(RequestError, match="scenes are painted"):
         load_recipe(tiny_recipe, ["data.cache=images", "data.format=synthetic"])
 
 

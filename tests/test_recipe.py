@@ -142,7 +142,7 @@ def test_a_summary_says_what_the_recipe_says(name):
     [
         ("synthetic.size=31", "synthetic.size: expected greater than or equal to 32, got 31"),
         ("synthetic.max_heads=5001", "synthetic.max_heads: expected less than or equal to 5000, got 5001"),
-        ("targets.sigma=0.01", "targets.sigma: expected greater than or equal to 0.1, got 0.01"),
+        ("targets.sigma=0.01", "targets.sigma: expected greater than or equal to 0.02, got 0.01"),
     ],
 )
 def test_what_no_scene_or_target_can_be_is_refused_with_the_recipe(setting, fault):

@@ -10,6 +10,8 @@ from scipy.spatial import cKDTree
 
 from .sample import FloatArray
 
+_NEAR = 8  # boxes whose centres are nearest to a point and that may be its own
+
 
 def disturbed_points(
     points: NDArray[np.floating],
@@ -39,12 +41,21 @@ def disturbed_boxes(
 def heads_of(points: FloatArray, boxes: FloatArray | None, *, radius: float) -> FloatArray:
     """Return a box per point, (N, 4): its own where the boxes have one around it, else a square of `radius`.
 
-    As many boxes as points are in the points' order. Of more or fewer, a point's own is the one of the nearest centre.
+    As many boxes as points are in the points' order. Of more or fewer, a point's own is, of the ones around it, that of
+    the nearest centre, looked for among the `_NEAR` nearest.
     """
     squares = np.concatenate([points - radius, points + radius], axis=1)
     if boxes is None or len(boxes) == 0:
         return squares
     if len(boxes) != len(points):
-        boxes = boxes[cKDTree((boxes[:, :2] + boxes[:, 2:]) / 2).query(points)[1]]
-    around = np.all((boxes[:, :2] <= points) & (points <= boxes[:, 2:]), axis=1)
-    return np.where(around[:, None], boxes, squares)
+        ranks = range(1, min(_NEAR, len(boxes)) + 1)
+        near = boxes[cKDTree((boxes[:, :2] + boxes[:, 2:]) / 2).query(points, ranks)[1]]
+        first = _around(near, points[:, None]).argmax(1)
+        boxes = near[np.arange(len(points)), first]
+    return np.where(_around(boxes, points)[:, None], boxes, squares)
+
+
+def _around(boxes: FloatArray, points: FloatArray) -> NDArray[np.bool_]:
+    """Whether boxes (..., 4) hold points (..., 2)."""
+    held: NDArray[np.bool_] = np.all((boxes[..., :2] <= points) & (points <= boxes[..., 2:]), axis=-1)
+    return held
