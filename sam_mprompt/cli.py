@@ -319,6 +319,9 @@ def pretrain(
 
 def main() -> None:
     """Run the command line; exits with 0 done, 1 failed while working, 2 a wrong request, 130 interrupted."""
+    # Read when torch is imported, which is later. By default threads spin while they wait for each other, and when
+    # another process has one of the cores, they spin for all of its time slices (benchmarks/busy_core.py).
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
     except RequestError as error:

@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import re
 import subprocess
 import sys
@@ -62,6 +63,17 @@ def test_help_and_lists_wait_for_no_heavy_import(command):
 @pytest.mark.parametrize("fault", ["nwpuu", "nwpu --set train.epoch=1"])
 def test_a_faulty_recipe_is_told_before_torch_is_imported(fault):
     assert imported(f"finetune --recipe {fault}") == ("['pydantic']", 2)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks libgomp")
+@pytest.mark.parametrize(("asked", "spins"), [(None, False), ("ACTIVE", True)])
+def test_threads_do_not_spin_while_they_wait_unless_the_user_says_so(asked, spins):
+    environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
+    environment |= {"OMP_DISPLAY_ENV": "VERBOSE"} | ({} if asked is None else {"OMP_WAIT_POLICY": asked})
+    command = [sys.executable, "-m", "sam_mprompt", "count", "no-such-adapter", "crowd.jpg"]
+    told = subprocess.run(command, capture_output=True, text=True, check=False, env=environment).stderr
+    [count] = re.findall("GOMP_SPINCOUNT = '(.*)'", told)
+    assert (count != "0") == spins
 
 
 def test_count_prints_a_table_and_writes_csv_and_overlays(run_cli, trained_run, crowd_folder, tmp_path):
