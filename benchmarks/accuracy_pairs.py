@@ -11,12 +11,13 @@ _WITHOUT = frozenset({"loss.segmentation=0.0", "loss.context=0.0"})
 _HEAD = """## All mutual prompts against none, pair by pair
 
 Every pair of runs below that differ in nothing but mutual prompts, of equal epochs and of the same seed. A difference
-is that of the MAE with all prompts and the MAE of the regressor only, in % of the latter; negative is better; `±` is
-the standard error of the mean over pairs, where each has a seed of its own. The pairs of a dataset share its images,
-and those of an experiment most of its settings: the counts say how often prompts paid here, not how surely they do.
+is that of the error with all prompts and the error of the regressor only, in % of the latter; negative is better; `±`
+is the standard error of the mean over pairs, where each has a seed of its own. NAE is the mean of an image's error in
+shares of its heads, which sparse scenes decide as dense ones do MAE. The pairs of a dataset share its images, and
+those of an experiment most of its settings: the counts say how often prompts paid here, not how surely they do.
 
-|  | pairs | validation | better in | test | better in |
-|---|---|---|---|---|---|"""
+|  | pairs | validation MAE | better in | validation NAE | better in | test MAE | better in |
+|---|---|---|---|---|---|---|---|"""
 
 
 def pairs(records: Sequence[Record]) -> list[tuple[Record, Record]]:
@@ -39,15 +40,15 @@ def _settings(record: Record) -> frozenset[str]:
 
 
 def _line(title: str, found: Sequence[tuple[Record, Record]]) -> str:
-    validation = [100 * (prompted.val_mae / alone.val_mae - 1) for prompted, alone in found]
-    test = [
-        100 * (prompted.test_mae / alone.test_mae - 1)
-        for prompted, alone in found
-        if prompted.test_mae is not None and alone.test_mae is not None
-    ]
     apart = len({prompted.seed for prompted, _ in found}) == len(found)
-    cells = [cell for differences in (validation, test) for cell in _cells(differences, apart)]
+    cells = [cell for name in ("val_mae", "val_nae", "test_mae") for cell in _cells(_differences(found, name), apart)]
     return f"| {title} | {len(found)} | {' | '.join(cells)} |"
+
+
+def _differences(found: Sequence[tuple[Record, Record]], metric: str) -> list[float]:
+    """In % of the regressor only, of the pairs that have the metric."""
+    both = [(getattr(prompted, metric), getattr(alone, metric)) for prompted, alone in found]
+    return [100 * (a / b - 1) for a, b in both if a is not None and b is not None]
 
 
 def _cells(differences: Sequence[float], apart: bool) -> tuple[str, str]:

@@ -24,8 +24,9 @@ Written by `python -m benchmarks.accuracy table --data DIR` from `accuracy/*.jso
 Every figure in a table is ours, measured on a machine of two x86 CPU cores without a GPU, by the command that its line
 gives (and with the number of threads that it gives: two runs of one thread each share the machine). The paper's figures
 are marked as such; they are HRNet-W40's on official test images, so that only their order compares.
-MAE and RMSE are heads per image. From the second table on, `±` is the standard deviation over seeds, and every seed's
-figure stands behind it.
+MAE and RMSE are heads per image, NAE is in shares of an image's heads. Older records did not keep NAE; where the logs
+of those runs were still at hand, it was read off them, to four digits. From the second table on, `±` is the standard
+deviation over seeds, and every seed's figure stands behind it.
 Figures in the text that no row shows were read off runs of which no record was kept, with the settings given there.
 Epochs are chosen on validation; the development "test" splits of ShanghaiTech (carved from its official *train* images,
 so not comparable with published figures) are counted once per run, after training.

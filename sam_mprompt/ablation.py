@@ -19,7 +19,7 @@ from .data.readers import read_split
 from .data.sample import Sample
 from .data.sources import Source, data_root, open_split
 from .errors import RequestError, WorkError
-from .evaluate import evaluate
+from .evaluate import Metrics, evaluate
 from .files import settle, write_text
 from .finetune import FinetuneResult, finetune, prepare_run
 from .loading import load
@@ -222,7 +222,7 @@ def _train(run: Run, data: Path | None, mark: str, *, test: bool, console: Conso
         raise RequestError("'ablate' compares counters, trained in one process: no loss.density = 0, no launcher.")
     log = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     best = next(line for line in log if line["epoch"] == result.epoch)
-    mae, rmse = _count_test(result, recipe, data) if test else (None, None)
+    tested = _count_test(result, recipe, data) if test else None
     return Record(
         row=run.row.label,
         seed=run.seed,
@@ -233,11 +233,13 @@ def _train(run: Run, data: Path | None, mark: str, *, test: bool, console: Conso
         best_epoch=result.epoch,
         val_mae=best["val_mae"],
         val_rmse=best["val_rmse"],
+        val_nae=best["val_nae"],
         val_mean_mae=result.mean_mae,
         trainable=result.trainable,
         total=result.total,
-        test_mae=mae,
-        test_rmse=rmse,
+        test_mae=tested and tested.mae,
+        test_rmse=tested and tested.rmse,
+        test_nae=tested and tested.nae,
         version=__version__,
         fingerprint=mark if begun.is_file() else None,
     )
@@ -284,13 +286,13 @@ def _test_samples(recipe: Recipe, root: Path) -> list[Sample]:
     return read_split(root, "test", format=recipe.data.format, fold=recipe.data.fold).samples
 
 
-def _count_test(result: FinetuneResult, recipe: Recipe, data: Path | None) -> tuple[float, float]:
-    """Return MAE and RMSE on the test split, which nothing before has looked at."""
+def _count_test(result: FinetuneResult, recipe: Recipe, data: Path | None) -> Metrics:
+    """Return the metrics on the test split, which nothing before has looked at."""
     root = data_root(recipe, data)
     assert root is not None, "photographs, as _expect_test_splits saw"
     metrics = evaluate(load(result.adapter).count, _test_samples(recipe, root)).metrics
     assert metrics is not None, "an annotated test split, as _expect_test_splits saw"
-    return metrics.mae, metrics.rmse
+    return metrics
 
 
 def _slug(label: str) -> str:

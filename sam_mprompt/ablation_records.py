@@ -30,6 +30,8 @@ class Record(BaseModel):
         val_mean_mae: validation MAE of predicting the training images' mean.
         trainable, total: numbers of parameters while training.
         test_mae, test_rmse: on the test split, counted once after training, or None.
+        val_nae, test_nae: mean of |error| / actual over images with heads; None without such an image, and in records
+            made before they were kept.
         version: of this package; None in records made before it was kept.
         fingerprint: see `fingerprint`; None likewise.
     """
@@ -50,6 +52,8 @@ class Record(BaseModel):
     total: int
     test_mae: float | None = None
     test_rmse: float | None = None
+    val_nae: float | None = None
+    test_nae: float | None = None
     version: str | None = None
     fingerprint: str | None = None
 

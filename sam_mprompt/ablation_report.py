@@ -10,7 +10,18 @@ from .ablation import Ablation, Row, dataset_of
 from .ablation_records import Record
 from .files import write_text, write_with
 
-_COLUMNS = ("row", "seed", "epochs", "seconds", "best_epoch", "val_mae", "val_rmse", "test_mae", "test_rmse", "paper")
+_COLUMNS = (
+    *("row", "seed", "epochs", "seconds", "best_epoch"),
+    *("val_mae", "val_rmse", "val_nae", "test_mae", "test_rmse", "test_nae", "paper"),
+)
+# Column, attribute of a record, decimals.
+_METRICS = (
+    ("validation MAE", "val_mae", 1),
+    ("validation NAE", "val_nae", 3),
+    ("test MAE", "test_mae", 1),
+    ("test RMSE", "test_rmse", 1),
+    ("test NAE", "test_nae", 3),
+)
 
 
 def write_tables(folder: Path, ablation: Ablation, records: Sequence[Record], recipe: str) -> str:
@@ -34,24 +45,20 @@ def markdown(
         dataset: whose figures of the paper stand beside ours; no column where the paper has none.
         mean_test: test MAE and RMSE of predicting the training images' mean, where known.
     """
-    tested = any(record.test_mae is not None for record in records)
+    metrics = [metric for metric in _METRICS if any(getattr(record, metric[1]) is not None for record in records)]
     paper = any(dataset in row.paper for row in ablation.rows)
-    heads = ["", "epochs", "minutes", "validation MAE", *(["test MAE", "test RMSE"] if tested else [])]
-    heads += ["paper's MAE"] if paper else []
+    heads = ["", "epochs", "minutes", *(name for name, _, _ in metrics), *["paper's MAE"] * paper]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     if records:
-        naive = ["predicting the mean of train", "", "", f"{records[0].val_mean_mae:.1f}"]
-        naive += [f"{value:.1f}" for value in mean_test] if tested and mean_test else [""] * (2 * tested)
-        lines.append("| " + " | ".join(naive + [""] * paper) + " |")
+        known = {"val_mae": records[0].val_mean_mae}
+        known |= dict(zip(("test_mae", "test_rmse"), mean_test, strict=True)) if mean_test else {}
+        naive = [f"{known[name]:.{digits}f}" if name in known else "" for _, name, digits in metrics]
+        lines.append("| " + " | ".join(["predicting the mean of train", "", "", *naive, *[""] * paper]) + " |")
     for row in ablation.rows:
-        chosen = _of(row, records)
-        if chosen:
+        if chosen := _of(row, records):
             cells = [row.label, str(chosen[0].epochs), f"{mean(record.seconds for record in chosen) / 60:.1f}"]
-            cells.append(_spread([record.val_mae for record in chosen]))
-            if tested:
-                cells.append(_spread([record.test_mae for record in chosen if record.test_mae is not None]))
-                cells.append(_spread([record.test_rmse for record in chosen if record.test_rmse is not None]))
-            cells += [f"{row.paper[dataset]:.1f}" if dataset in row.paper else ""] if paper else []
+            cells += [_spread([getattr(record, name) for record in chosen], digits) for _, name, digits in metrics]
+            cells += [f"{row.paper[dataset]:.1f}" if dataset in row.paper else ""] * paper
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -114,7 +121,8 @@ def _mae(record: Record, tested: bool) -> float:
     return record.test_mae if tested and record.test_mae is not None else record.val_mae
 
 
-def _spread(values: Sequence[float]) -> str:
-    if len(values) < 2:
-        return "".join(f"{value:.1f}" for value in values)
-    return f"{mean(values):.1f} ± {stdev(values):.1f} ({', '.join(f'{value:.1f}' for value in values)})"
+def _spread(values: Sequence[float | None], digits: int) -> str:
+    """Mean ± standard deviation and each figure, of those that are known."""
+    known = [value for value in values if value is not None]
+    figures = ", ".join(f"{value:.{digits}f}" for value in known)
+    return f"{mean(known):.{digits}f} ± {stdev(known):.{digits}f} ({figures})" if len(known) > 1 else figures

@@ -148,6 +148,15 @@ def test_the_command_trains_all_rows_and_writes_table_csv_and_plot(
     assert {(json.loads(line)["row"], json.loads(line)["seed"]) for line in lines} == {
         (row, seed) for row in ("regressor only", "all") for seed in (0, 1)
     }
+    kept = next(record for line in lines if (record := json.loads(line))["row"] == "all" and record["seed"] == 0)
+    log = [json.loads(line) for line in (folder / "all-0" / "metrics.jsonl").read_text().splitlines()]
+    best = log[kept["best_epoch"] - 1]
+    names = ("mae", "rmse", "nae")
+    assert [best[f"val_{name}"] for name in names] == [kept[f"val_{name}"] for name in names]
+    where = ["--data", crowd_folder, "--split", "test", "--json", tmp_path / "test.json"]
+    assert run_cli("evaluate", folder / "all-0", *where).code == 0
+    counted = json.loads((tmp_path / "test.json").read_text())["metrics"]
+    assert [counted[name] for name in names] == [kept[f"test_{name}"] for name in names]
     assert "test MAE" in first.out
     assert "| 59.4 |" in first.out
     assert (folder / "table.md").read_text().strip() == first.out.strip()
@@ -376,6 +385,14 @@ def test_the_table_shows_mean_spread_every_seed_and_the_papers_figure(two_rows):
     assert "| regressor only | 9 | 2.0 | 31.0 | 33.0 | 34.0 | 59.4 |" in text
     widths = {line.count("|") for line in text.splitlines()}
     assert len(widths) == 1
+
+
+def test_a_metric_that_only_some_records_have_is_shown_of_those(two_rows):
+    kept = [record("all", seed, 20.0).model_copy(update={"val_nae": nae}) for seed, nae in ((0, 0.25), (1, 0.35))]
+    text = markdown(load_ablation(two_rows), [*kept, record("regressor only", 0, 31.0)], "nothing")
+    assert "|  | epochs | minutes | validation MAE | validation NAE |" in text
+    assert "| 20.0 ± 0.0 (20.0, 20.0) | 0.300 ± 0.071 (0.250, 0.350) |" in text
+    assert "| regressor only | 9 | 2.0 | 31.0 |  |" in text
 
 
 def test_the_csv_has_a_line_per_run(two_rows):

@@ -36,7 +36,7 @@ def test_the_committed_table_is_what_the_records_give(tmp_path):
     assert [line for line in texts[0] if line] == [line for line in texts[1] if line]
 
 
-def _record(row, seed, *sets, val, test=None):
+def _record(row, seed, *sets, val, nae=None, test=None):
     settings = "".join(f" --set {text}" for text in (*sets, f"train.seed={seed}"))
     return Record(
         row=row,
@@ -51,6 +51,7 @@ def _record(row, seed, *sets, val, test=None):
         val_mean_mae=100.0,
         trainable=1,
         total=1,
+        val_nae=nae,
         test_mae=test,
     )
 
@@ -70,12 +71,12 @@ def test_runs_are_a_pair_only_if_they_differ_in_nothing_but_prompts():
 
 def test_a_pair_is_compared_in_percent_of_the_regressor_alone():
     records = [
-        _record("all", 0, val=9.0, test=22.0),
+        _record("all", 0, val=9.0, nae=0.5, test=22.0),
         _record("regressor only", 0, *ALONE, val=10.0, test=20.0),
-        _record("all", 1, val=16.0),
-        _record("regressor only", 1, *ALONE, val=20.0),
+        _record("all", 1, val=16.0, nae=0.3),
+        _record("regressor only", 1, *ALONE, val=20.0, nae=0.4),
     ]
     twice_seed_0 = [record.model_copy(update={"seed": 0}) for record in records]
-    assert "| 2 | -15.0 % | 2 of 2 |" in pair_table([("A", twice_seed_0)])
-    row = "| 2 | -15.0 % ± 5.0 | 2 of 2 | +10.0 % | 0 of 1 |"
+    assert "| 2 | -15.0 % | 2 of 2 | -25.0 % | 1 of 1 |" in pair_table([("A", twice_seed_0)])
+    row = "| 2 | -15.0 % ± 5.0 | 2 of 2 | -25.0 % | 1 of 1 | +10.0 % | 0 of 1 |"
     assert pair_table([("A", records), ("B", [])]).splitlines()[-2:] == [f"| A {row}", f"| **all** {row}"]
