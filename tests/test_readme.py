@@ -40,6 +40,6 @@ def test_every_ablation_that_is_named_can_be_loaded():
     assert all(load_ablation(name).rows for name in names)
 
 
-def test_the_picture_is_there():
-    (path,) = re.findall(r"!\[[^]]*\]\(([^)]*)\)", README)
-    assert (Path(__file__).resolve().parents[1] / path).is_file()
+def test_the_pictures_are_there():
+    paths = re.findall(r"!\[[^]]*\]\(([^)]*)\)", README)
+    assert {path for path in paths if (Path(__file__).resolve().parents[1] / path).is_file()} == set(paths) != set()
