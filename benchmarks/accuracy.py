@@ -17,9 +17,9 @@ from pydantic import Field
 from rich.console import Console
 
 from benchmarks.accuracy_table import write_table
-from sam_mprompt.ablation import Ablation, Row, Run, load_ablation, perform, plan
-from sam_mprompt.errors import RequestError, WorkError
-from sam_mprompt.recipe import Section
+from sam_mprompt.ablation.perform import Ablation, Run, Variant, load_ablation, perform, plan
+from sam_mprompt.errors import RunError, UsageError
+from sam_mprompt.recipe.schema import Section
 
 HERE = Path(__file__).parent
 RUNS = Path("runs") / "accuracy"
@@ -45,7 +45,7 @@ class Experiment(Section):
     note: str = ""
     recipe: str
     rows: str
-    more_rows: tuple[Row, ...] = ()
+    more_rows: tuple[Variant, ...] = ()
     data: str = ""
     test: bool = False
     settings: tuple[str, ...] = ()
@@ -107,7 +107,7 @@ def main() -> None:
             ):
                 figures = ("val_mae", record.val_mae), ("test_mae", record.test_mae)
                 print(experiment.name, record.row, record.seed, *(f"{k} {v:.2f}" for k, v in figures if v), flush=True)
-        except (RequestError, WorkError) as error:
+        except (UsageError, RunError) as error:
             parser.error(f"{experiment.name}: {error}")
 
 

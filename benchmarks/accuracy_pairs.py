@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sam_mprompt.ablation_records import Record
+from sam_mprompt.ablation.records import Record
 
 _WITHOUT = frozenset({"loss.segmentation=0.0", "loss.context=0.0"})
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.accuracy_pairs import pair_table
-from sam_mprompt.ablation import dataset_of
-from sam_mprompt.ablation_records import read_records
-from sam_mprompt.ablation_report import markdown, plot
-from sam_mprompt.data.readers import read_split
-from sam_mprompt.evaluate import metrics
+from sam_mprompt.ablation.perform import dataset_of
+from sam_mprompt.ablation.records import read_records
+from sam_mprompt.ablation.report import markdown, plot
+from sam_mprompt.data.formats.read import read_split
+from sam_mprompt.evaluation.evaluate import metrics
 
 if TYPE_CHECKING:
     from benchmarks.accuracy import Experiment

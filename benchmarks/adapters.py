@@ -9,11 +9,11 @@ from safetensors.torch import save_file
 
 import sam_mprompt
 from benchmarks.pairs import Result, Spread, alternate, write_row
-from sam_mprompt.artifacts import write_adapter
+from sam_mprompt.adapter.folder import write_adapter
 from sam_mprompt.models.build import build_counter
 from sam_mprompt.models.sam_config import CONFIGS
 from sam_mprompt.models.sam_encoder import SamEncoder
-from sam_mprompt.recipe import load_recipe
+from sam_mprompt.recipe.schema import load_recipe
 from sam_mprompt.tuning import attach
 
 

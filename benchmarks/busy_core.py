@@ -2,8 +2,8 @@
 
 PyTorch's threads meet after every operation. By OpenMP's default those that come first spin until the last one is
 there; when another process has taken its core, they spin for that process' time slices. The command line asks for
-passive waiting instead (`sam_mprompt.cli.main`). Both are measured here: a short training of the demo, alone and while
-a process counts on one core.
+passive waiting instead (`sam_mprompt.cli.app.main`). Both are measured here: a short training of the demo, alone and
+while a process counts on one core.
 """
 
 import os
@@ -20,7 +20,7 @@ _TRAIN = [
     *("--set", "loss.kappa=1", "--set", "synthetic.train=48", "--out"),
 ]
 _WAYS = {
-    "OpenMP's default": ["-c", "from sam_mprompt.cli import app; app()"],  # past what `main` sets
+    "OpenMP's default": ["-c", "from sam_mprompt.cli.app import app; app()"],  # past what `main` sets
     "passive": ["-m", "sam_mprompt"],
 }
 

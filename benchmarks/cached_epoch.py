@@ -2,7 +2,7 @@
 
 The same procedural images, crops of 448 pixels in batches of two, SAM-base with random weights (speed does not depend
 on them): once with prompt modules in every block, once with a side network on features that were cached before, as
-light as that of `shb-side`.
+light as that of `shb-tiny-side`.
 """
 
 import tempfile
@@ -12,9 +12,9 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.pairs import Result, Spread, alternate, write_row
-from sam_mprompt.data.synthetic import write_dataset
-from sam_mprompt.recipe import load_recipe
-from sam_mprompt.train import Trainer
+from sam_mprompt.data.scenes.crowd import write_dataset
+from sam_mprompt.recipe.schema import load_recipe
+from sam_mprompt.training.session import Trainer
 
 _IMAGES = 8
 _SHARED = ("model.base=random:vit_b", "data.format=points", "data.crop=448", "data.jitter=0", "train.batch_size=2")

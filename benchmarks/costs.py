@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from sam_mprompt.describe import describe
-from sam_mprompt.recipe import load_recipe
+from sam_mprompt.evaluation.cost import describe
+from sam_mprompt.recipe.schema import load_recipe
 
 _SIZE = (224, 224)
 _BACKBONES = (

@@ -12,7 +12,7 @@ from torch import nn
 
 from benchmarks.pairs import Result, Spread, alternate, write_row
 from sam_mprompt.models.build import build_counter
-from sam_mprompt.recipe import load_recipe
+from sam_mprompt.recipe.schema import load_recipe
 
 _FRONT = (64, 64, "pool", 128, 128, "pool", 256, 256, 256, "pool", 512, 512, 512)
 _BACK = (512, 512, 512, 256, 128, 64)
@@ -50,8 +50,8 @@ def main() -> None:
     images = torch.randn(1, 3, 768, 1024)
     models = {
         "csrnet": csrnet(),
-        "sam-tiny": counter("shb-tiny"),
-        "native small": counter("shb-native"),
+        "sam-tiny": counter("shb-tiny-prompt"),
+        "native small": counter("shb-scratch"),
         "SAM-base": counter("shb", "model.base=random:vit_b"),
     }
     seconds = alternate({name: partial(forward, model, images) for name, model in models.items()}, rounds=3)

@@ -13,9 +13,9 @@ import torch
 
 import sam_mprompt
 from benchmarks.pairs import Result, Spread, alternate, write_row
+from sam_mprompt.counting.predict import predict_density
+from sam_mprompt.data.scenes.crowd import crowd_scene
 from sam_mprompt.data.sources import geometry_of
-from sam_mprompt.data.synthetic import crowd_scene
-from sam_mprompt.infer import predict_density
 from sam_mprompt.models.counter import CrowdCounter
 
 _WHY = (

@@ -18,10 +18,15 @@ from torch import Tensor, nn
 from benchmarks.pairs import Result, Spread, alternate, show, write_row
 from benchmarks.sam_encoders import LIBRARIES, features_of, ours
 from benchmarks.training_step import with_bottlenecks
-from sam_mprompt.models.acceleration import channels_last, compile_encoder, recompute_blocks, use_flex_attention
+from sam_mprompt.models.acceleration import (
+    channels_last,
+    compile_encoder,
+    enable_gradient_checkpointing,
+    use_flex_attention,
+)
 from sam_mprompt.models.counter import CrowdCounter
 from sam_mprompt.models.sam_config import CONFIGS, SamConfig
-from sam_mprompt.recipe import load_recipe
+from sam_mprompt.recipe.schema import load_recipe
 from sam_mprompt.tuning.attach import attach
 
 Step = Callable[[], None]
@@ -126,7 +131,7 @@ def training_rows(setting: Setting) -> list[Result]:
         return attach(ours(setting.config, setting.crop), "prompt")
 
     recomputed = prompted()
-    recompute_blocks(recomputed)
+    enable_gradient_checkpointing(recomputed)
     steps = {
         "usual": training(with_bottlenecks(setting.config, setting.crop), images, setting),
         "ours": training(prompted(), images, setting),
@@ -197,7 +202,7 @@ def measure(setting: Setting) -> list[Result]:
 
 def miniature() -> Setting:
     """Return a setting that a CPU goes through in a minute; FlexAttention does not compile there."""
-    config = SamConfig(dim=32, depth=2, heads=2, global_blocks=(1,), out_channels=16)
+    config = SamConfig(embed_dim=32, depth=2, num_heads=2, global_attn_indexes=(1,), out_channels=16)
     return Setting(torch.device("cpu"), config, sides=(224,), batches=(1,), crop=224, rounds=1, flex=False)
 
 

@@ -13,8 +13,8 @@ from benchmarks.pairs import Result, Spread, in_fresh_process, peak_bytes, write
 def count(height: int, width: int) -> tuple[float, int]:
     """Return seconds, and the bytes by which the peak rises above the model and the image."""
     import sam_mprompt
+    from sam_mprompt.counting.predict import predict_density
     from sam_mprompt.geometry import Geometry
-    from sam_mprompt.infer import predict_density
 
     counter = sam_mprompt.load("adapters/demo", device="cpu")
     small = np.random.default_rng(0).integers(0, 255, (500, 500, 3), np.uint8)

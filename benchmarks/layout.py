@@ -1,6 +1,6 @@
 """Training a native counter with weights laid out channels-last, or as PyTorch does: python -m benchmarks.layout
 
-Recipe `shb-native` as it is, on random crops; forward, loss and backward, without an optimizer.
+Recipe `shb-scratch` as it is, on random crops; forward, loss and backward, without an optimizer.
 """
 
 from collections.abc import Callable
@@ -8,12 +8,12 @@ from collections.abc import Callable
 import torch
 
 from benchmarks.pairs import Result, Spread, alternate, write_row
+from sam_mprompt.losses import MutualPromptLoss, Targets
 from sam_mprompt.models.acceleration import channels_last
 from sam_mprompt.models.build import build_counter
-from sam_mprompt.mutual import MutualPromptLoss, Targets
-from sam_mprompt.recipe import load_recipe
+from sam_mprompt.recipe.schema import load_recipe
 
-_RECIPE = load_recipe("shb-native")
+_RECIPE = load_recipe("shb-scratch")
 
 
 def step_of(*, laid_out: bool) -> Callable[[], None]:
@@ -40,7 +40,7 @@ def step_of(*, laid_out: bool) -> Callable[[], None]:
 def main() -> None:
     """Compare."""
     seconds = alternate({str(way): step_of(laid_out=way) for way in (False, True)}, rounds=10)
-    what = f"training step of `shb-native`, {_RECIPE.data.crop} px, batch {_RECIPE.train.batch_size}, channels last"
+    what = f"training step of `shb-scratch`, {_RECIPE.data.crop} px, batch {_RECIPE.train.batch_size}, channels last"
     write_row("layout", [Result(what, "PyTorch's default layout", Spread.of(*seconds.values()))])
 
 

@@ -19,8 +19,8 @@ from benchmarks.training_step import ours, step_of
 from sam_mprompt.data.augment import colour_jitter, horizontal_flip, random_crop
 from sam_mprompt.data.dataset import Crop, CropDataset, EpochBatches, Key, collate, frame_targets, padded_targets
 from sam_mprompt.data.sources import DiskSource, open_split
-from sam_mprompt.mutual import Targets
-from sam_mprompt.recipe import Recipe, load_recipe
+from sam_mprompt.losses import Targets
+from sam_mprompt.recipe.schema import Recipe, load_recipe
 
 _STRIDE = 8
 
@@ -80,7 +80,7 @@ def main() -> None:
     options = parser.parse_args()
     results = []
     # Part A at its own resolution, which few of its images exceed; the recipe shrinks it.
-    for name, part, size in (("sha-tiny", "part_A", ["data.max_side=1024"]), ("shb-tiny", "part_B", [])):
+    for name, part, size in (("sha-tiny-prompt", "part_A", ["data.max_side=1024"]), ("shb-tiny-prompt", "part_B", [])):
         with tempfile.TemporaryDirectory() as cache:
             root = options.data / "shanghaitech" / part
             plain = load_recipe(name, size)

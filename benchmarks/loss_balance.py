@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from sam_mprompt.counting.counter import TrainedRun, load_run
 from sam_mprompt.data.dataset import CropDataset, EpochBatches, collate
 from sam_mprompt.data.sources import data_root, open_split
-from sam_mprompt.loading import TrainedRun, load_run
-from sam_mprompt.mutual import MutualPromptLoss
+from sam_mprompt.losses import MutualPromptLoss
 
 _BATCHES = 12
 _HEADS = ("regressor.", "segmenter.")

@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 
 from benchmarks.pairs import in_fresh_process, peak_bytes, this_machine
-from sam_mprompt.models.acceleration import recompute_blocks
+from sam_mprompt.models.acceleration import enable_gradient_checkpointing
 from sam_mprompt.models.build import build_counter
-from sam_mprompt.recipe import load_recipe
+from sam_mprompt.recipe.schema import load_recipe
 
 _CROPS = (448, 672, 896, 1024)
 _BUDGETS = (8, 16, 24)
@@ -32,7 +32,7 @@ def peak(crop: int, batch: int, recompute: bool) -> int:
     before = peak_bytes()
     counter = build_counter(load_recipe("sha", ["model.base=random:vit_b"]), segmenter=True).counter.train()
     if recompute:
-        recompute_blocks(counter.encoder)
+        enable_gradient_checkpointing(counter.encoder)
     optimizer = torch.optim.AdamW([p for p in counter.parameters() if p.requires_grad])
     images = torch.randn(batch, 3, crop, crop)
     for _ in range(2):

@@ -17,7 +17,7 @@ import numpy as np
 from sam_mprompt.data.dataset import CropDataset
 from sam_mprompt.data.sources import open_split
 from sam_mprompt.files import write_text
-from sam_mprompt.recipe import Recipe, load_recipe
+from sam_mprompt.recipe.schema import Recipe, load_recipe
 
 _HEAD = """# What the prompts say that the points do not
 
@@ -28,7 +28,7 @@ have; "outside m_K" is the share of them that Eq. 2 takes away.
 | recipe | pseudo mask | cells of m | only in m_p | only in B(y) | outside m_K |
 |---|---|---|---|---|---|
 """
-_FOLDERS = {"shb-side": "shanghaitech/part_B", "sha-side": "shanghaitech/part_A"}
+_FOLDERS = {"shb-tiny-side": "shanghaitech/part_B", "sha-tiny-side": "shanghaitech/part_A"}
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,9 @@ def main() -> None:
     options = parser.parse_args()
     lines = []
     for name, label, overrides in (
-        ("shb-side", "points", ["targets.pseudo_mask=points"]),
-        ("shb-side", "by a segmenter", ["targets.pseudo_mask=files", f"targets.masks={options.masks}"]),
-        ("sha-side", "points", ["targets.pseudo_mask=points"]),
+        ("shb-tiny-side", "points", ["targets.pseudo_mask=points"]),
+        ("shb-tiny-side", "by a segmenter", ["targets.pseudo_mask=files", f"targets.masks={options.masks}"]),
+        ("sha-tiny-side", "points", ["targets.pseudo_mask=points"]),
         ("demo", "points", ["targets.pseudo_mask=points"]),
         ("demo", "boxes", ["targets.pseudo_mask=boxes"]),
     ):

@@ -15,7 +15,7 @@ from torch import nn
 
 import sam_mprompt
 from benchmarks.pairs import Result, Spread, alternate, write_row
-from sam_mprompt.data.synthetic import crowd_scene
+from sam_mprompt.data.scenes.crowd import crowd_scene
 from sam_mprompt.models.sam_config import CONFIGS
 from sam_mprompt.models.sam_encoder import SamEncoder
 from sam_mprompt.tuning.attach import attach

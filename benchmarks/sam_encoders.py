@@ -17,14 +17,14 @@ def official(config: SamConfig, side: int) -> nn.Module:
 
     return ImageEncoderViT(
         img_size=side,
-        embed_dim=config.dim,
+        embed_dim=config.embed_dim,
         depth=config.depth,
-        num_heads=config.heads,
+        num_heads=config.num_heads,
         out_chans=config.out_channels,
         norm_layer=partial(nn.LayerNorm, eps=1e-6),
         use_rel_pos=True,
-        window_size=config.window,
-        global_attn_indexes=config.global_blocks,
+        window_size=config.window_size,
+        global_attn_indexes=config.global_attn_indexes,
     )
 
 
@@ -35,13 +35,13 @@ def in_timm(config: SamConfig, side: int) -> nn.Module:
     return VisionTransformerSAM(
         img_size=side,
         num_classes=0,
-        embed_dim=config.dim,
+        embed_dim=config.embed_dim,
         depth=config.depth,
-        num_heads=config.heads,
+        num_heads=config.num_heads,
         neck_chans=config.out_channels,
         use_rel_pos=True,
-        window_size=config.window,
-        global_attn_indexes=config.global_blocks,
+        window_size=config.window_size,
+        global_attn_indexes=config.global_attn_indexes,
         global_pool="",
     )
 
@@ -53,12 +53,12 @@ def in_transformers(config: SamConfig, side: int) -> nn.Module:
     return SamVisionModel(
         SamVisionConfig(
             image_size=side,
-            hidden_size=config.dim,
+            hidden_size=config.embed_dim,
             output_channels=config.out_channels,
             num_hidden_layers=config.depth,
-            num_attention_heads=config.heads,
-            window_size=config.window,
-            global_attn_indexes=list(config.global_blocks),
+            num_attention_heads=config.num_heads,
+            window_size=config.window_size,
+            global_attn_indexes=list(config.global_attn_indexes),
             num_pos_feats=config.out_channels // 2,
             attn_implementation="sdpa",
         )

@@ -16,13 +16,13 @@ from torch.utils.data import DataLoader
 
 import sam_mprompt
 from benchmarks.pairs import alternate, in_fresh_process, peak_bytes, this_machine
-from sam_mprompt.data.augment import Frame
+from sam_mprompt.counting.predict import predict_density
+from sam_mprompt.data.augment import AnnotatedImage
 from sam_mprompt.data.dataset import CropDataset, EpochBatches, collate, frame_targets
+from sam_mprompt.data.scenes.crowd import write_dataset
 from sam_mprompt.data.sources import open_split
-from sam_mprompt.data.synthetic import write_dataset
 from sam_mprompt.geometry import Geometry
-from sam_mprompt.infer import predict_density
-from sam_mprompt.recipe import TargetRecipe, load_recipe
+from sam_mprompt.recipe.schema import TargetRecipe, load_recipe
 from sam_mprompt.targets import context_radius
 
 _AREAS = {"1 Mpx": (1024, 1024), "2": (1024, 2048), "4": (2048, 2048), "8": (2048, 4096), "16": (4096, 4096)}
@@ -78,7 +78,7 @@ def adapters_size(number: int) -> int:
 
 def crop_targets(points: np.ndarray) -> None:
     """Make a crop's targets, after the image's radii."""
-    whole = Frame(np.zeros((2048, 3072, 3), np.uint8), points, context_radius(points, k=3), None)
+    whole = AnnotatedImage(np.zeros((2048, 3072, 3), np.uint8), points, context_radius(points, k=3), None)
     cut = whole.moved(whole.image[600:1000, 900:1300], (1.0, 1.0), (900, 600))
     frame_targets(cut, TargetRecipe(point_dilation=8), stride=1)
 
@@ -158,7 +158,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         write_dataset(root / "data", seed=0, splits={"train": 48, "val": 1}, size=(768, 1024))
-        recipe = load_recipe("shb-tiny", ["data.format=points", "data.cache=images", f"data.cache_root={root}"])
+        recipe = load_recipe("shb-tiny-prompt", ["data.format=points", "data.cache=images", f"data.cache_root={root}"])
         source = open_split(recipe, "train", root / "data").source
         dataset = CropDataset(source, recipe, stride=8, pad_colour=(124, 116, 104))
         seconds = growth({name: partial(epoch, dataset, n) for name, n in _WORKERS.items()})

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.pairs import Result, Spread, alternate, write_row
-from sam_mprompt.data.synthetic import write_dataset
+from sam_mprompt.data.scenes.crowd import write_dataset
 
 _COMMAND = [sys.executable, "-m", "sam_mprompt"]
 _BARE = """

@@ -10,9 +10,9 @@ from functools import partial
 import numpy as np
 
 from benchmarks.pairs import Result, Spread, alternate, write_row
-from sam_mprompt.data.augment import Frame
+from sam_mprompt.data.augment import AnnotatedImage
 from sam_mprompt.data.dataset import frame_targets
-from sam_mprompt.recipe import TargetRecipe
+from sam_mprompt.recipe.schema import TargetRecipe
 from sam_mprompt.targets import context_radius
 
 _SIZE, _CROP, _TOP, _LEFT = (2048, 3072), 400, 600, 900
@@ -44,11 +44,11 @@ def straightforward(points: np.ndarray, top: int, left: int) -> tuple[np.ndarray
     return density[cut], context[cut], dots[cut]
 
 
-def _frame(points: np.ndarray, radius: np.ndarray) -> Frame:
-    return Frame(np.zeros((*_SIZE, 3), np.uint8), points, radius, None)
+def _frame(points: np.ndarray, radius: np.ndarray) -> AnnotatedImage:
+    return AnnotatedImage(np.zeros((*_SIZE, 3), np.uint8), points, radius, None)
 
 
-def _crop(whole: Frame) -> object:
+def _crop(whole: AnnotatedImage) -> object:
     cut = whole.image[_TOP : _TOP + _CROP, _LEFT : _LEFT + _CROP]
     return frame_targets(whole.moved(cut, (1.0, 1.0), (_LEFT, _TOP)), _RECIPE, stride=1)
 

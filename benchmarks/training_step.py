@@ -23,7 +23,7 @@ from benchmarks.pairs import (
     write_row,
 )
 from benchmarks.sam_encoders import official
-from sam_mprompt.models.acceleration import compile_encoder, recompute_blocks
+from sam_mprompt.models.acceleration import compile_encoder, enable_gradient_checkpointing
 from sam_mprompt.models.sam_config import CONFIGS, SamConfig
 from sam_mprompt.models.sam_encoder import SamEncoder
 from sam_mprompt.tuning.attach import attach
@@ -56,7 +56,7 @@ def with_bottlenecks(config: SamConfig, side: int) -> nn.Module:
     """Return `segment_anything`'s encoder with bottlenecks, all else frozen."""
     encoder = official(config, side).requires_grad_(False)
     for block in encoder.blocks:
-        block.attn, block.mlp = Bottleneck(block.attn, config.dim), Bottleneck(block.mlp, config.dim)
+        block.attn, block.mlp = Bottleneck(block.attn, config.embed_dim), Bottleneck(block.mlp, config.embed_dim)
     return encoder
 
 
@@ -78,7 +78,7 @@ def ours() -> nn.Module:
 def recomputed() -> nn.Module:
     """Return ours with `train.gradient_checkpointing`."""
     encoder = ours()
-    recompute_blocks(encoder)
+    enable_gradient_checkpointing(encoder)
     return encoder
 
 

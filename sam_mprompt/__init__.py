@@ -9,17 +9,26 @@ Importing this package imports neither torch nor peft; both come with the first 
 
 from typing import TYPE_CHECKING, Any
 
-from .errors import RequestError, WorkError
+from .errors import Interrupted, RunError, SamMpromptError, UsageError
 from .tuning.register import register_with_peft
+from .version import __version__
 
 if TYPE_CHECKING:
-    from .loading import Counter, load
-    from .result import CountResult
+    from .counting.counter import Counter, load
+    from .counting.result import CountResult
 
-__version__ = "0.1.0"
-__all__ = ["CountResult", "Counter", "RequestError", "WorkError", "__version__", "load"]
+__all__ = [
+    "CountResult",
+    "Counter",
+    "Interrupted",
+    "RunError",
+    "SamMpromptError",
+    "UsageError",
+    "__version__",
+    "load",
+]
 
-_LAZY = {"load": "loading", "Counter": "loading", "CountResult": "result"}
+_LAZY = {"load": "counting.counter", "Counter": "counting.counter", "CountResult": "counting.result"}
 
 register_with_peft()
 

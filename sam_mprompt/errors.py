@@ -1,4 +1,4 @@
-"""The errors a user meets: each message is one line that names what was expected, what came, and what to do next."""
+"""The errors a user meets: each message is one line that names what was expected and what came."""
 
 import difflib
 from collections.abc import Iterable
@@ -6,12 +6,30 @@ from collections.abc import Iterable
 _SHOWN = 8
 
 
-class RequestError(ValueError):
+class SamMpromptError(Exception):
+    """The base of every error that this package raises on purpose: says what was expected and what came.
+
+    Args:
+        message: one line, or several that list faults. It names no command: this package is used without one too.
+        about: what the error is about, a key of `cli.advice.ADVICE`, by which the command line adds what to try next.
+        facts: values that the advice names, such as the folder to give.
+    """
+
+    def __init__(self, message: str = "", *, about: str = "", **facts: object) -> None:
+        super().__init__(message)
+        self.about, self.facts = about, facts
+
+
+class UsageError(SamMpromptError, ValueError):
     """The request was wrong (a file, a name, a value the user gave). The command line exits with 2."""
 
 
-class WorkError(RuntimeError):
+class RunError(SamMpromptError, RuntimeError):
     """The request was fine but the work failed (NaN loss, full disk). The command line exits with 1."""
+
+
+class Interrupted(SamMpromptError, KeyboardInterrupt):  # noqa: N818 - named as what it stands beside
+    """The user (Ctrl-C) or the system (SIGTERM) asked to stop; what was done is saved. Exits with 130."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

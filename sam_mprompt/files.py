@@ -1,13 +1,14 @@
 """Files that are either whole or absent: written to a temporary name, flushed, then renamed."""
 
 import errno
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .errors import WorkError
+from .errors import RunError, UsageError
 
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
 
@@ -28,7 +29,7 @@ def replacing(path: Path) -> Iterator[Path]:
     aside first and deleted only after the new one is in place.
 
     Raises:
-        WorkError: the disk is full or not writable; what stood at `path` before still stands.
+        RunError: the disk is full or not writable; what stood at `path` before still stands.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -47,23 +48,32 @@ def replacing(path: Path) -> Iterator[Path]:
         with suppress(OSError):
             _remove(temporary)
         if is_disk_error(error):
-            raise WorkError(f"Cannot write '{path}': {_reason(error)}. Nothing already saved was changed.") from error
+            raise RunError(f"Cannot write '{path}': {_reason(error)}. Nothing already saved was changed.") from error
         raise
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text so that a reader sees the old file or the whole new one. WorkError on a full disk."""
+    """Write UTF-8 text so that a reader sees the old file or the whole new one. RunError on a full disk."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_with(path: Path, write: Callable[[Path], object]) -> None:
-    """Call `write(temporary_path)` and rename the result to `path`. Raises WorkError on a full disk."""
+    """Call `write(temporary_path)` and rename the result to `path`. Raises RunError on a full disk."""
     with replacing(path) as temporary:
         write(temporary)
 
 
-def settle(path: Path) -> None:
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in lower-case hexadecimal. Raises UsageError when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UsageError(f"Cannot read '{path}': {error.strerror}. Expected a file.") from error
+
+
+def recover(path: Path) -> None:
     """Mend what kills in the middle of `replacing` left beside `path`, which nobody may be writing now.
 
     Where the folder `path` was moved aside and its successor did not take its place, it is put back; the rest goes.

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .data.image import ByteImage
-from .errors import RequestError
+from .arrays import ByteImage
+from .errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,10 @@ class Geometry:
         min_side: the shorter side after resizing is at least this, unless `max_side` forbids it.
         scale: factor applied to every image before the two limits.
         tile: side of the square tiles in which larger images are counted.
-        overlap: least overlap of neighbouring tiles. Tile and overlap are rounded up to the model's `multiple`.
+        overlap: least overlap of neighbouring tiles. Tile and overlap are rounded up to the model's `size_divisor`.
 
     Raises:
-        RequestError: sizes that contradict each other.
+        UsageError: sizes that contradict each other.
     """
 
     max_side: int = 2048
@@ -34,11 +34,11 @@ class Geometry:
 
     def __post_init__(self) -> None:
         if not 1 <= self.min_side <= self.max_side:
-            raise RequestError(f"Expected 1 <= min_side <= max_side, got {self.min_side} and {self.max_side}.")
+            raise UsageError(f"Expected 1 <= min_side <= max_side, got {self.min_side} and {self.max_side}.")
         if not (math.isfinite(self.scale) and self.scale > 0):
-            raise RequestError(f"Expected a scale above 0, got {self.scale}. 1.0 keeps the image's own resolution.")
+            raise UsageError(f"Expected a scale above 0, got {self.scale}. 1.0 keeps the image's own resolution.")
         if not 0 <= self.overlap < self.tile:
-            raise RequestError(f"Expected 0 <= overlap < tile, got overlap {self.overlap} and tile {self.tile}.")
+            raise UsageError(f"Expected 0 <= overlap < tile, got overlap {self.overlap} and tile {self.tile}.")
 
 
 def resized(size: tuple[int, int], geometry: Geometry) -> tuple[int, int]:
@@ -68,24 +68,24 @@ def resize_image(image: ByteImage, geometry: Geometry) -> tuple[ByteImage, tuple
     return image, (target[1] / width, target[0] / height)
 
 
-def round_up(value: int, multiple: int) -> int:
-    """Return the smallest multiple of `multiple` that is at least `value`."""
-    return -(-value // multiple) * multiple
+def round_up(value: int, size_divisor: int) -> int:
+    """Return the smallest multiple of `size_divisor` that is at least `value`."""
+    return -(-value // size_divisor) * size_divisor
 
 
-def tile_starts(length: int, geometry: Geometry, multiple: int) -> tuple[int, list[int]]:
-    """Return (tile side, first pixel of each tile) along one axis of `length` pixels, all multiples of `multiple`.
+def tile_starts(length: int, geometry: Geometry, size_divisor: int) -> tuple[int, list[int]]:
+    """Return (tile side, first pixel of each tile) along one axis of `length` pixels, all multiples of `size_divisor`.
 
-    The axis is padded to `padded = round_up(length, multiple)`. It is one tile when that fits; otherwise tiles are
+    The axis is padded to `padded = round_up(length, size_divisor)`. It is one tile when that fits; otherwise tiles are
     spread evenly from 0 to flush with `padded`, and two neighbours share no fewer pixels than the overlap.
     """
-    padded = round_up(length, multiple)
-    tile = round_up(geometry.tile, multiple)
+    padded = round_up(length, size_divisor)
+    tile = round_up(geometry.tile, size_divisor)
     if padded <= tile:
         return padded, [0]
-    step = max(multiple, tile - round_up(geometry.overlap, multiple))
+    step = max(size_divisor, tile - round_up(geometry.overlap, size_divisor))
     last = math.ceil((padded - tile) / step)
-    return tile, [i * (padded - tile) // last // multiple * multiple for i in range(last + 1)]
+    return tile, [i * (padded - tile) // last // size_divisor * size_divisor for i in range(last + 1)]
 
 
 def tile_weights(starts: list[int], side: int) -> NDArray[np.float64]:

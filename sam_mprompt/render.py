@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from .data.image import ByteImage
-from .data.sample import FloatArray
-from .errors import RequestError
+from .arrays import ByteImage, FloatArray
+from .errors import UsageError
 from .files import write_with
 
 Colour = tuple[int, int, int]
@@ -180,12 +179,12 @@ def save_image(path: Path, image: ByteImage) -> None:
     """Write a uint8 RGB image as PNG or JPEG by the path's suffix, whole or not at all.
 
     Raises:
-        RequestError: another suffix.
-        WorkError: the disk is full or not writable.
+        UsageError: another suffix.
+        RunError: the disk is full or not writable.
     """
     suffix = path.suffix.lower()
     if suffix not in {".png", ".jpg", ".jpeg"}:
-        raise RequestError(f"Expected a picture named .png or .jpg, got '{path}'.")
+        raise UsageError(f"Expected a picture named .png or .jpg, got '{path}'.")
     quality = [] if suffix == ".png" else [cv2.IMWRITE_JPEG_QUALITY, 92]
     _, encoded = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)
     write_with(path, lambda temporary: temporary.write_bytes(encoded.tobytes()))

@@ -10,9 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from .data.sample import FloatArray
-
-Mask = NDArray[np.bool_]
+from .arrays import FloatArray, Mask
 
 _OUTLIER_RATIO = 2.0
 

@@ -15,10 +15,10 @@ from PIL import Image
 from rich.console import Console
 from safetensors.torch import save_file
 
-from sam_mprompt.cli import main
-from sam_mprompt.finetune import finetune
+from sam_mprompt.cli.app import main
 from sam_mprompt.models.sam_encoder import SamConfig, SamEncoder
-from sam_mprompt.recipe import load_recipe
+from sam_mprompt.recipe.schema import load_recipe
+from sam_mprompt.training.finetune import finetune
 
 # Small tensors: more threads only wait for each other, and on a busy machine for long.
 torch.set_num_threads(1)
@@ -52,7 +52,9 @@ def _seeded() -> None:
 def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint file of a SAM-style encoder small enough for a test to train on."""
     path = tmp_path_factory.mktemp("base") / "tiny_sam.safetensors"
-    config = SamConfig(dim=32, depth=2, heads=2, global_blocks=(1,), out_channels=16, window=4, grid=8)
+    config = SamConfig(
+        embed_dim=32, depth=2, num_heads=2, global_attn_indexes=(1,), out_channels=16, window_size=4, grid=8
+    )
     save_file(SamEncoder.random(config, seed=3).state_dict(), path)
     return path
 
@@ -101,7 +103,7 @@ epochs = 3
 batch_size = 2
 lr = 1e-3
 ema = 0.9
-clip_norm = 1.0
+max_grad_norm = 1.0
 validate_every = 1
 preview_every = 3
 workers = 0

@@ -35,7 +35,15 @@ def small_sam(dim: int = 16, depth: int = 2) -> nn.Module:
 def our_sam() -> SamEncoder:
     """This project's SAM encoder, which takes images of any size."""
     config = SamConfig(
-        dim=16, depth=2, heads=2, mlp_dim=32, out_channels=8, patch=16, grid=4, window=3, global_blocks=(1,)
+        embed_dim=16,
+        depth=2,
+        num_heads=2,
+        mlp_dim=32,
+        out_channels=8,
+        patch=16,
+        grid=4,
+        window_size=3,
+        global_attn_indexes=(1,),
     )
     return SamEncoder.random(config).eval()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sam_mprompt.errors import WorkError
+from sam_mprompt.errors import RunError
 from sam_mprompt.files import replacing, write_text
 
 
@@ -54,7 +54,7 @@ def test_a_folder_that_cannot_be_replaced_is_still_there(tmp_path, monkeypatch):
             temporary.mkdir()
             (temporary / "new").write_text("new")
 
-    with pytest.raises((OSError, WorkError)):
+    with pytest.raises((OSError, RunError)):
         replace()
     assert [file.name for file in path.iterdir()] == ["old"]
     assert list(tmp_path.iterdir()) == [path]
@@ -69,7 +69,7 @@ def test_a_full_disk_is_a_work_error_that_names_the_file_and_keeps_the_old_one(t
             temporary.write_text("half")
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    with pytest.raises(WorkError, match=r"a\.txt.*No space left"):
+    with pytest.raises(RunError, match=r"a\.txt.*No space left"):
         fill()
     assert path.read_text() == "old"
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sam_mprompt.errors import RequestError
+from sam_mprompt.errors import UsageError
 from sam_mprompt.geometry import Geometry, resize_image, resized, round_up, tile_starts, tile_weights
 
 sides = st.integers(1, 5000)
@@ -54,22 +54,22 @@ def test_the_ratio_moves_points_with_the_pixels():
     [{"min_side": 0}, {"min_side": 3000}, {"scale": 0.0}, {"scale": float("nan")}, {"overlap": 896}, {"overlap": -1}],
 )
 def test_contradicting_sizes_are_refused(wrong):
-    with pytest.raises(RequestError, match="Expected"):
+    with pytest.raises(UsageError, match="Expected"):
         Geometry(**wrong)
 
 
 @given(sides, st.integers(1, 400), st.data(), st.sampled_from([8, 16, 32]))
-def test_tiles_cover_every_pixel_and_overlap_enough(length, tile, data, multiple):
+def test_tiles_cover_every_pixel_and_overlap_enough(length, tile, data, size_divisor):
     overlap = data.draw(st.integers(0, tile - 1))
-    side, starts = tile_starts(length, Geometry(tile=tile, overlap=overlap), multiple)
-    padded = round_up(length, multiple)
-    assert side % multiple == 0
-    assert side <= round_up(tile, multiple)
-    assert all(start % multiple == 0 for start in starts)
+    side, starts = tile_starts(length, Geometry(tile=tile, overlap=overlap), size_divisor)
+    padded = round_up(length, size_divisor)
+    assert side % size_divisor == 0
+    assert side <= round_up(tile, size_divisor)
+    assert all(start % size_divisor == 0 for start in starts)
     assert starts[0] == 0
     assert starts[-1] + side == padded
     shared = [before + side - after for before, after in pairwise(starts)]
-    assert all(pixels >= min(overlap, side - multiple) for pixels in shared)
+    assert all(pixels >= min(overlap, side - size_divisor) for pixels in shared)
 
 
 @given(sides, st.integers(1, 400), st.data())

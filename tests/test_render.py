@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sam_mprompt import render
-from sam_mprompt.errors import RequestError
+from sam_mprompt.errors import UsageError
 from sam_mprompt.render import (
     caption,
     draw_points,
@@ -182,5 +182,5 @@ def test_pictures_are_saved_in_the_right_colours(tmp_path):
 
 
 def test_other_kinds_of_pictures_are_refused(tmp_path):
-    with pytest.raises(RequestError, match=r"\.png or \.jpg"):
+    with pytest.raises(UsageError, match=r"\.png or \.jpg"):
         save_image(tmp_path / "a.gif", photo())

@@ -8,11 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torchvision.transforms.v2 import functional as colour
 
-from .sample import FloatArray
+from ..arrays import FloatArray
 
 
 @dataclass(frozen=True)
-class Frame:
+class AnnotatedImage:
     """An image in memory with its annotation, in pixels of this image.
 
     Attributes:
@@ -34,16 +34,20 @@ class Frame:
         """(height, width) in pixels."""
         return self.image.shape[0], self.image.shape[1]
 
-    def moved(self, image: NDArray[np.uint8], scale: tuple[float, float], offset: tuple[float, float]) -> "Frame":
+    def moved(
+        self, image: NDArray[np.uint8], scale: tuple[float, float], offset: tuple[float, float]
+    ) -> "AnnotatedImage":
         """Return the frame whose coordinates are `(old - offset) * scale`, both as (x, y), on another image."""
         factor, origin = np.asarray(scale, np.float32), np.asarray(offset, np.float32)
         boxes = None if self.boxes is None else (self.boxes - np.tile(origin, 2)) * np.tile(factor, 2)
         radius = self.radius * float(np.sqrt(factor[0] * factor[1]))
         mask = None if self.mask is None else _moved_mask(self.mask, image.shape[:2], scale, offset)
-        return Frame(image, (self.points - origin) * factor, radius, boxes, mask)
+        return AnnotatedImage(image, (self.points - origin) * factor, radius, boxes, mask)
 
 
-def random_crop(frame: Frame, side: int, zoom: tuple[float, float], rng: np.random.Generator) -> Frame:
+def random_crop(
+    frame: AnnotatedImage, side: int, zoom: tuple[float, float], rng: np.random.Generator
+) -> AnnotatedImage:
     """Cut a square and enlarge it by a factor drawn log-uniformly from `zoom`; at most `side` x `side` pixels come out.
 
     An image smaller than the square is kept whole, so the result can be smaller than `side`.
@@ -60,7 +64,7 @@ def random_crop(frame: Frame, side: int, zoom: tuple[float, float], rng: np.rand
     return frame.moved(cut, (out_width / cut_width, out_height / cut_height), (left, top))
 
 
-def horizontal_flip(frame: Frame) -> Frame:
+def horizontal_flip(frame: AnnotatedImage) -> AnnotatedImage:
     """Mirror left and right. A head on the left edge stays inside the frame (its x is just below the width)."""
     width = frame.size[1]
     points = frame.points.copy()

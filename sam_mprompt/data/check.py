@@ -15,11 +15,12 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from ..errors import RequestError
+from ..arrays import ByteImage
+from ..errors import UsageError
 from ..render import draw_points, save_image, side_by_side
-from .entries import Problems, SplitName, collect
-from .image import ByteImage, read_image
-from .readers import list_splits
+from .formats.entries import Problems, SplitName, collect
+from .formats.read import list_splits
+from .image import read_image
 from .sample import Sample
 
 _BAR = 40
@@ -109,7 +110,7 @@ def check(
         progress: where to show a progress bar.
 
     Raises:
-        RequestError: the folder or its format is not known, or its lists contradict each other.
+        UsageError: the folder or its format is not known, or its lists contradict each other.
     """
     root = Path(root)
     format, entries, carved = list_splits(root, format=format, val_fraction=val_fraction, seed=seed, fold=fold)
@@ -178,11 +179,11 @@ def write_previews(report: CheckReport, directory: Path, *, per_split: int = 4) 
         The files written, named `<split>-<number>-<image>.jpg`.
 
     Raises:
-        RequestError: `directory` is a file.
-        WorkError: the disk is full or not writable.
+        UsageError: `directory` is a file.
+        RunError: the disk is full or not writable.
     """
     if directory.exists() and not directory.is_dir():
-        raise RequestError(f"Expected a folder for previews; '{directory}' is a file. Name another folder.")
+        raise UsageError(f"Expected a folder for previews; '{directory}' is a file. Name another folder.")
     written = []
     for name, split in report.splits.items():
         ordered = sorted((sample for sample in split.samples if sample.points is not None), key=lambda s: s.count)
@@ -198,7 +199,7 @@ def draw_sample(sample: Sample) -> ByteImage:
     """Return the image with its points and boxes under a line that names it, at a size fit for looking at.
 
     Raises:
-        RequestError: the image cannot be decoded.
+        UsageError: the image cannot be decoded.
     """
     image = read_image(sample.image)
     full = _PREVIEW_SIDE / max(sample.size)
@@ -222,7 +223,7 @@ def draw_sample(sample: Sample) -> ByteImage:
 def _decoding_error(sample: Sample) -> str | None:
     try:
         read_image(sample.image)
-    except RequestError as error:
+    except UsageError as error:
         return str(error)
     return None
 

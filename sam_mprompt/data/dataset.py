@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from ..mutual import Targets
-from ..recipe import Recipe, TargetRecipe
-from ..targets import Mask, box_mask, density_map, disc_mask, grid_size, point_mask
-from .augment import Frame, colour_jitter, horizontal_flip, random_crop
-from .sample import FloatArray
+from ..arrays import FloatArray, Mask
+from ..losses import Targets
+from ..recipe.schema import Recipe, TargetRecipe
+from ..targets import box_mask, density_map, disc_mask, grid_size, point_mask
+from .augment import AnnotatedImage, colour_jitter, horizontal_flip, random_crop
 from .sources import Source
 
 Key = tuple[int, int]
@@ -79,7 +79,7 @@ class CropDataset(Dataset[Crop]):
         return Crop(torch.from_numpy(canvas).permute(2, 0, 1).contiguous(), targets, key)
 
 
-def padded_targets(frame: Frame, recipe: TargetRecipe, *, side: int, stride: int) -> dict[str, Tensor]:
+def padded_targets(frame: AnnotatedImage, recipe: TargetRecipe, *, side: int, stride: int) -> dict[str, Tensor]:
     """Return the targets of a crop by name, (1, s, s), padded to a square of `side` pixels."""
     rows, columns = grid_size((side, side), stride)
     return {
@@ -97,7 +97,7 @@ class FrameTargets:
     context_mask: Mask
 
 
-def frame_targets(frame: Frame, recipe: TargetRecipe, *, stride: int) -> FrameTargets:
+def frame_targets(frame: AnnotatedImage, recipe: TargetRecipe, *, stride: int) -> FrameTargets:
     """Make density, pseudo mask and context mask of a whole image or a crop."""
     size = frame.size
     density = density_map(frame.points, size, stride=stride, sigma=recipe.sigma, kernel_size=recipe.kernel_size)

@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from ..errors import RequestError, did_you_mean
-
-ByteImage = NDArray[np.uint8]
+from ..arrays import ByteImage
+from ..errors import UsageError, did_you_mean
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 """Suffixes, in lower case, of the files that are taken for images when a folder is listed."""
@@ -54,7 +52,7 @@ def read_header(path: str | os.PathLike[str]) -> ImageHeader:
     """Read size and orientation from the header only, without decoding pixels.
 
     Raises:
-        RequestError: no such file, not an image, or more than `MAX_PIXELS` pixels.
+        UsageError: no such file, not an image, or more than `MAX_PIXELS` pixels.
     """
     with _opened(Path(path)) as image:
         orientation = _orientation(image)
@@ -68,7 +66,7 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     """Return (height, width) in pixels as displayed (after EXIF orientation), from the header only.
 
     Raises:
-        RequestError: as `read_header`.
+        UsageError: as `read_header`.
     """
     return read_header(path).size
 
@@ -83,7 +81,7 @@ def read_image(path: str | os.PathLike[str]) -> ByteImage:
         uint8 (H, W, 3), RGB, contiguous and writable.
 
     Raises:
-        RequestError: no such file, not an image, truncated, a pixel format without a meaning in RGB, or too large.
+        UsageError: no such file, not an image, truncated, a pixel format without a meaning in RGB, or too large.
     """
     path = Path(path)
     with _opened(path) as image:
@@ -97,7 +95,7 @@ def as_rgb(image: str | os.PathLike[str] | Image.Image | ByteImage) -> ByteImage
     that already has the right form is not copied.
 
     Raises:
-        RequestError: the image cannot be read, or the value is none of these.
+        UsageError: the image cannot be read, or the value is none of these.
     """
     if isinstance(image, str | os.PathLike):
         return read_image(image)
@@ -106,16 +104,16 @@ def as_rgb(image: str | os.PathLike[str] | Image.Image | ByteImage) -> ByteImage
         with _explained(name):
             return _pixels(image, name)
     if not isinstance(image, np.ndarray):
-        raise RequestError(
+        raise UsageError(
             f"Expected an image as a path, a PIL image or a uint8 array (H, W, 3); received {type(image).__name__}."
         )
     if image.dtype != np.uint8:
-        raise RequestError(
+        raise UsageError(
             f"Expected an image array of type uint8 with values 0..255; received {image.dtype}. "
             "Scale it to 0..255 and convert it with .astype('uint8')."
         )
     if not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)) or 0 in image.shape:
-        raise RequestError(
+        raise UsageError(
             f"Expected an image array of shape (H, W, 3) RGB or (H, W) grey; received {image.shape}. "
             "Pass one image at a time, channels last, without an alpha channel."
         )
@@ -143,10 +141,10 @@ def natural_order(path: Path) -> tuple[list[str | int], str]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open an image lazily; whatever goes wrong, here or while it is used, becomes a RequestError about this file."""
+    """Open an image lazily; whatever goes wrong, here or while it is used, becomes a UsageError about this file."""
     with _explained(path), path.open("rb") as file, _open_any_size(file) as image:
         if image.width * image.height > MAX_PIXELS:
-            raise RequestError(
+            raise UsageError(
                 f"Image '{path}' has {image.width}x{image.height} pixels, more than the {MAX_PIXELS} accepted. "
                 "Scale it down or cut it into parts."
             )
@@ -168,23 +166,23 @@ def _open_any_size(file: IO[bytes]) -> Image.Image:
 def _explained(name: str | Path) -> Iterator[None]:
     try:
         yield
-    except (RequestError, MemoryError):
+    except (UsageError, MemoryError):
         raise
     except FileNotFoundError as error:
         siblings = [file.name for file in images_in(Path(name).parent)]
-        raise RequestError(f"No image file at '{name}'.{did_you_mean(Path(name).name, siblings)}") from error
+        raise UsageError(f"No image file at '{name}'.{did_you_mean(Path(name).name, siblings)}") from error
     except IsADirectoryError as error:
-        raise RequestError(f"Expected an image file, but '{name}' is a folder.") from error
+        raise UsageError(f"Expected an image file, but '{name}' is a folder.") from error
     except PermissionError as error:
-        raise RequestError(f"Cannot read image '{name}': permission denied. Make the file readable.") from error
+        raise UsageError(f"Cannot read image '{name}': permission denied. Make the file readable.") from error
     except UnidentifiedImageError as error:
         what = "the file is empty" if Path(name).stat().st_size == 0 else "it is not an image of a known kind"
-        raise RequestError(
+        raise UsageError(
             f"Cannot read image '{name}': {what}. Expected JPEG, PNG, BMP, TIFF or WebP; replace the file."
         ) from error
     except Exception as error:  # Pillow's decoders answer broken files with nearly every type of exception.
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise RequestError(
+        raise UsageError(
             f"Cannot read image '{name}': truncated or broken ({reason}). Replace it with an intact copy."
         ) from error
 
@@ -207,7 +205,7 @@ def _rgb(image: Image.Image, name: str | Path) -> Image.Image:
     if image.mode.startswith("I"):
         return _from_16_bits(image, name).convert("RGB")
     if image.mode in {"F", "LAB", "HSV"}:
-        raise RequestError(
+        raise UsageError(
             f"Image '{name}' has '{image.mode}' pixels; expected RGB, grey or CMYK. Save it as one of them."
         )
     if image.has_transparency_data:
@@ -222,5 +220,5 @@ def _from_16_bits(image: Image.Image, name: str | Path) -> Image.Image:
     values = np.asarray(image).astype(np.int64)
     low, high = int(values.min()), int(values.max())
     if low < 0 or high > 65535:
-        raise RequestError(f"Image '{name}' has pixels of {low}..{high}; expected 0..65535. Save it with 8 or 16 bits.")
+        raise UsageError(f"Image '{name}' has pixels of {low}..{high}; expected 0..65535. Save it with 8 or 16 bits.")
     return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))

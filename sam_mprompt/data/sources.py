@@ -10,18 +10,19 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import RequestError
+from ..arrays import ByteImage, FloatArray
+from ..errors import UsageError
 from ..geometry import Geometry, resize_image, resized
-from ..recipe import Recipe, SyntheticRecipe
+from ..recipe.schema import Recipe, SyntheticRecipe
 from ..targets import context_radius
-from .annotation_noise import disturbed_boxes, disturbed_points, heads_of
-from .augment import Frame
-from .image import ByteImage, read_image
-from .image_cache import ImageCache, open_image_cache
-from .mask_files import mask_path, read_mask
-from .readers import Problems, read_split
-from .sample import FloatArray, Sample
-from .synthetic import Scene, crowd_scene
+from .augment import AnnotatedImage
+from .cache.images import ImageCache, open_image_cache
+from .formats.read import Problems, read_split
+from .image import read_image
+from .masks import mask_path, read_mask
+from .noise import disturbed_boxes, disturbed_points, heads_of
+from .sample import Sample
+from .scenes.crowd import Scene, crowd_scene
 
 DATA_VARIABLE = "SAM_MPROMPT_DATA"
 # Validation scenes are the same whatever the seed of a training, and no training draws them.
@@ -36,7 +37,7 @@ class Source(Protocol):
     def original(self, index: int) -> tuple[ByteImage, FloatArray]:
         """Return an image before any resizing, uint8 (H, W, 3), and its heads, float32 (N, 2)."""
 
-    def frame(self, epoch: int, index: int) -> Frame:
+    def frame(self, epoch: int, index: int) -> AnnotatedImage:
         """Return an image with its annotation, at the size it is counted at."""
 
     def name(self, index: int) -> str:
@@ -82,35 +83,35 @@ class DiskSource:
         return [sample.count for sample in self.samples]
 
     def original(self, index: int) -> tuple[ByteImage, FloatArray]:
-        """Read one image. Raises RequestError when it can't be decoded or has no annotation."""
+        """Read one image. Raises UsageError when it can't be decoded or has no annotation."""
         sample = self.samples[index]
         if sample.points is None:
-            raise RequestError(f"'{sample.image}' has no annotation to train on or to compare with.")
+            raise UsageError(f"'{sample.image}' has no annotation to train on or to compare with.")
         return read_image(sample.image), sample.points
 
-    def frame(self, epoch: int, index: int) -> Frame:  # noqa: ARG002 - a file is the same in every epoch
-        """Read and resize one image. Raises RequestError as `original`, or when its pseudo mask cannot be had."""
+    def frame(self, epoch: int, index: int) -> AnnotatedImage:  # noqa: ARG002 - a file is the same in every epoch
+        """Read and resize one image. Raises UsageError as `original`, or when its pseudo mask cannot be had."""
         if self.images is None:
             original, points = self.original(index)
             return self._annotated(index, points, resize_image(original, self.geometry)[0])
         sample = self.samples[index]
         return self._annotated(index, sample.points, self.images.read(sample.image))
 
-    def outline(self, index: int) -> Frame:
+    def outline(self, index: int) -> AnnotatedImage:
         """Return `frame` with a black image, for its annotation alone: nothing is decoded. Raises as `frame`."""
         sample = self.samples[index]
         return self._annotated(index, sample.points, np.zeros((*resized(sample.size, self.geometry), 3), np.uint8))
 
-    def _annotated(self, index: int, points: FloatArray | None, image: ByteImage) -> Frame:
+    def _annotated(self, index: int, points: FloatArray | None, image: ByteImage) -> AnnotatedImage:
         """Return a resized image with its annotation, which is moved along."""
         sample = self.samples[index]
         if points is None:
-            raise RequestError(f"'{sample.image}' has no annotation to train on.")
+            raise UsageError(f"'{sample.image}' has no annotation to train on.")
         if index not in self._radii:  # the same in every epoch, and the dearest part of a crowd's targets
             self._radii[index] = context_radius(points, k=self.context_k)
         mask = read_mask(self.mask_of(sample.image), sample.size) if self.mask_of is not None else None
         ratio = image.shape[1] / sample.size[1], image.shape[0] / sample.size[0]
-        return Frame(image, points, self._radii[index], sample.boxes, mask).moved(image, ratio, (0.0, 0.0))
+        return AnnotatedImage(image, points, self._radii[index], sample.boxes, mask).moved(image, ratio, (0.0, 0.0))
 
 
 class SyntheticSource:
@@ -155,12 +156,12 @@ class SyntheticSource:
         scene = self._scene(index)
         return scene.image, scene.points
 
-    def frame(self, epoch: int, index: int) -> Frame:
+    def frame(self, epoch: int, index: int) -> AnnotatedImage:
         """Paint and resize one scene."""
         scene = self._scene(epoch * self.length + index if self.fresh else index)
         image, ratio = resize_image(scene.image, self.geometry)
         radius = context_radius(scene.points, k=self.context_k)
-        return Frame(scene.image, scene.points, radius, scene.boxes).moved(image, ratio, (0.0, 0.0))
+        return AnnotatedImage(scene.image, scene.points, radius, scene.boxes).moved(image, ratio, (0.0, 0.0))
 
     def _scene(self, number: int) -> Scene:
         size = (self.recipe.size, self.recipe.size)
@@ -181,7 +182,7 @@ def data_root(recipe: Recipe, data: Path | None) -> Path | None:
     A recipe's `data/NAME` stands for `$SAM_MPROMPT_DATA/NAME` where that variable is set.
 
     Raises:
-        RequestError: the folder does not exist; says what to put where.
+        UsageError: the folder does not exist; says what to put where.
     """
     if recipe.data.format == "synthetic":
         return None
@@ -191,7 +192,7 @@ def data_root(recipe: Recipe, data: Path | None) -> Path | None:
         if shared and data.parts[:1] == ("data",):
             data = Path(shared, *data.parts[1:])
     if not data.is_dir():
-        raise RequestError(
+        raise UsageError(
             f"No folder '{data}' with the {recipe.data.format} data of recipe '{recipe.name}'. Put it there, name it "
             f"with --data DIR, or set ${DATA_VARIABLE} to the folder above it."
         )
@@ -208,7 +209,7 @@ def open_split(recipe: Recipe, split: Literal["train", "val"], root: Path | None
     """Open a split of the recipe's data; `root` is the dataset's folder (None for procedural scenes).
 
     Raises:
-        RequestError: no such data, no annotated image, or a pseudo mask from boxes where there are none.
+        UsageError: no such data, no annotated image, or a pseudo mask from boxes where there are none.
     """
     k = recipe.targets.context_k
     if recipe.data.format == "synthetic":
@@ -221,14 +222,14 @@ def open_split(recipe: Recipe, split: Literal["train", "val"], root: Path | None
         )
         return OpenedData(source, None)
     if root is None:
-        raise RequestError(f"Expected the folder of a {recipe.data.format} dataset, got none.")
+        raise UsageError(f"Expected the folder of a {recipe.data.format} dataset, got none.")
     data = recipe.data
     found = read_split(root, split, format=data.format, val_fraction=data.val_fraction, fold=data.fold)
     samples = [sample for sample in found.samples if sample.points is not None]
     if not samples:
-        raise RequestError(f"No annotated image in split '{split}' of '{root}': see 'sam-mprompt data check {root}'.")
+        raise UsageError(f"No annotated image in split '{split}' of '{root}': see 'sam-mprompt data check {root}'.")
     if split == "train" and recipe.targets.pseudo_mask == "boxes" and all(s.boxes is None for s in samples):
-        raise RequestError(
+        raise UsageError(
             f"targets.pseudo_mask = 'boxes' needs head boxes, and the {data.format} data in '{root}' has none. "
             "Use --set targets.pseudo_mask=points."
         )
@@ -242,7 +243,7 @@ def open_split(recipe: Recipe, split: Literal["train", "val"], root: Path | None
     if recipe.targets.pseudo_mask == "files":
         folder = Path(recipe.targets.masks)
         if not folder.is_dir():
-            raise RequestError(f"targets.masks: no folder '{folder}'. Make it with 'sam-mprompt masks --out {folder}'.")
+            raise UsageError(f"targets.masks: no folder '{folder}'. Make it with 'sam-mprompt masks --out {folder}'.")
         mask_of = partial(mask_path, folder, root=root)
     geometry = geometry_of(recipe)
     # Beside cached features, pixels are read for the stem alone.

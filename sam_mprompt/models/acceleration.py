@@ -6,7 +6,7 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import nn
 
-from ..errors import RequestError
+from ..errors import UsageError
 from .counter import CrowdCounter
 from .sam_attention import Attention
 from .sam_encoder import SamEncoder
@@ -27,11 +27,11 @@ def compile_encoder(encoder: nn.Module) -> None:
         module.compile(dynamic=False)
 
 
-def recompute_blocks(encoder: nn.Module) -> None:
+def enable_gradient_checkpointing(encoder: nn.Module) -> None:
     """Recompute each block in the backward pass instead of keeping what it computed (gradient checkpointing).
 
     Raises:
-        RequestError: a timm model that cannot.
+        UsageError: a timm model that cannot.
     """
     for sam in _of_type(encoder, SamEncoder):
         sam.gradient_checkpointing = True
@@ -39,7 +39,7 @@ def recompute_blocks(encoder: nn.Module) -> None:
         try:
             cast(Any, timm.backbone).set_grad_checkpointing(True)
         except (AttributeError, AssertionError) as error:
-            raise RequestError(
+            raise UsageError(
                 f"train.gradient_checkpointing: timm's {type(timm.backbone).__name__} cannot recompute its blocks. "
                 "Set it to false, or lower data.crop or train.batch_size."
             ) from error
@@ -49,11 +49,11 @@ def use_flex_attention(encoder: nn.Module) -> None:
     """Let SAM's attention add its relative positions inside a FlexAttention kernel.
 
     Raises:
-        RequestError: an encoder without SAM's attention.
+        UsageError: an encoder without SAM's attention.
     """
     attentions = list(_of_type(encoder, Attention))
     if not attentions:
-        raise RequestError("flex_attention is for SAM encoders, and this one has no attention with relative positions.")
+        raise UsageError("flex_attention is for SAM encoders, and this one has no attention with relative positions.")
     for attention in attentions:
         attention.flex = True
 

@@ -8,9 +8,9 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from ..recipe import Recipe
+from ..bases.weights import fingerprint
+from ..recipe.schema import Recipe
 from ..tuning.attach import attach
-from .checkpoints import fingerprint
 from .counter import CrowdCounter
 from .sam_encoder import SamEncoder
 from .timm_encoder import TimmEncoder
@@ -52,7 +52,7 @@ def build_encoder(recipe: Recipe, base: str | None = None, *, weights: bool = Tr
         weights: False leaves a timm model's published weights out: all its tensors are about to be replaced.
 
     Raises:
-        RequestError: the base is not on disk (and how to get it), or is no checkpoint of this family.
+        UsageError: the base is not on disk (and how to get it), or is no checkpoint of this family.
     """
     name = base or recipe.model.base
     encoder: nn.Module
@@ -86,7 +86,7 @@ def build_counter(recipe: Recipe, *, segmenter: bool) -> BuiltCounter:
     """Return a counter ready for training: prompts attached, base frozen, heads fresh from torch's random state.
 
     Raises:
-        RequestError: as `build_encoder`, or the tuning method does not fit the encoder.
+        UsageError: as `build_encoder`, or the tuning method does not fit the encoder.
     """
     encoder, base = build_encoder(recipe)
     tuning = recipe.tuning
@@ -98,13 +98,13 @@ def build_counter(recipe: Recipe, *, segmenter: bool) -> BuiltCounter:
         blocks=tuning.blocks,
         options=tuning.options,
     )
-    counter = put_heads(tuned, recipe, segmenter=segmenter)
+    counter = add_decoders(tuned, recipe, segmenter=segmenter)
     if recipe.loss.density == 0:
         counter.regressor.requires_grad_(False)
     return BuiltCounter(counter, base)
 
 
-def put_heads(encoder: nn.Module, recipe: Recipe, *, segmenter: bool) -> CrowdCounter:
-    """Put what a recipe has beside and behind its encoder there, fresh. Raises RequestError as `CrowdCounter`."""
+def add_decoders(encoder: nn.Module, recipe: Recipe, *, segmenter: bool) -> CrowdCounter:
+    """Put what a recipe has beside and behind its encoder there, fresh. Raises UsageError as `CrowdCounter`."""
     side = recipe.tuning.bottleneck if recipe.tuning.method == "side" else 0
     return CrowdCounter(encoder, recipe.model, segmenter=segmenter, side=side)

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..errors import RequestError
-from ..recipe import ModelRecipe
-from .heads import Head, LevelFusion, ReviveReLU, SideNetwork, Stem
+from ..errors import UsageError
+from ..recipe.schema import ModelRecipe
+from .decoders import Decoder, LevelFusion, ReviveReLU, SideNetwork, Stem
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class CrowdCounter(nn.Module):
 
     Args:
         encoder: maps normalised images (B, 3, H, W) to features (B, C, H/stride, W/stride); has `out_channels`,
-            `stride`, `multiple`, `mean` and `std`, and to use several depths `level_channels` and `forward_levels`.
+            `stride`, `size_divisor`, `mean` and `std`, and to use several depths `level_channels` and `forward_levels`.
         recipe: density stride, fusion, stem and gate.
         segmenter: build the segmenter branch.
         side: width of a side network on several depths, 0 for none.
 
     Raises:
-        RequestError: a density stride that does not divide the encoder's, or is more than eight times finer.
+        UsageError: a density stride that does not divide the encoder's, or is more than eight times finer.
     """
 
     def __init__(self, encoder: nn.Module, recipe: ModelRecipe, *, segmenter: bool, side: int = 0) -> None:
@@ -45,13 +45,13 @@ class CrowdCounter(nn.Module):
         features = cast(Any, encoder)
         ratio = features.stride / recipe.density_stride
         if ratio not in (1, 2, 4, 8):
-            raise RequestError(
+            raise UsageError(
                 f"model.density_stride: expected 1, 1/2, 1/4 or 1/8 of the encoder's stride {features.stride}, "
                 f"got {recipe.density_stride}."
             )
         self.encoder = encoder
         self.stride = recipe.density_stride
-        self.multiple = int(features.multiple)
+        self.size_divisor = int(features.size_divisor)
         self.gate = recipe.gate
         self.fusion: nn.Module | None = None
         if side:
@@ -63,13 +63,13 @@ class CrowdCounter(nn.Module):
             self.stem = Stem(recipe.stem_channels, stride=self.stride, blocks=recipe.stem_blocks)
         upsample = int(ratio).bit_length() - 1
         channels = int(features.out_channels)
-        self.regressor = Head(channels, upsample=upsample, stem_channels=recipe.stem_channels)
+        self.regressor = Decoder(channels, upsample=upsample, stem_channels=recipe.stem_channels)
         # A first density of the right size: torch's own start is tens of heads too many in every crop.
         output = cast(nn.Conv2d, self.regressor.output)
         nn.init.normal_(output.weight, std=0.01)
         nn.init.constant_(cast(Tensor, output.bias), 0.01)
         needed = segmenter or self.gate == "segmenter"
-        self.segmenter = Head(channels, upsample=upsample, stem_channels=recipe.stem_channels) if needed else None
+        self.segmenter = Decoder(channels, upsample=upsample, stem_channels=recipe.stem_channels) if needed else None
         self.register_buffer("mean", torch.tensor(features.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(features.std).view(1, 3, 1, 1), persistent=False)
         if not segmenter:
@@ -92,7 +92,7 @@ class CrowdCounter(nn.Module):
     def forward(
         self, images: Tensor, encoded: Sequence[Tensor] | None = None, until: int | None = None
     ) -> CounterOutput:
-        """Normalised images (B, 3, H, W), both sides multiples of `multiple` -> density and mask logits.
+        """Normalised images (B, 3, H, W), both sides multiples of `size_divisor` -> density and mask logits.
 
         `encoded` is what `encode` returned for them and the same `until` before, where that is known; the encoder then
         runs from there on only.
@@ -129,7 +129,7 @@ class CrowdCounter(nn.Module):
         elif self.segmenter is not None:
             self.segmenter.output = None
 
-    def head_state(self) -> dict[str, Tensor]:
+    def decoder_state(self) -> dict[str, Tensor]:
         """Return the tensors outside the encoder that counting needs, by name (the stripped segmenter left out)."""
         kept = {name: tensor for name, tensor in self.state_dict().items() if not name.startswith("encoder.")}
         if self.gate == "none":
@@ -138,10 +138,10 @@ class CrowdCounter(nn.Module):
 
 
 def _levels_of(encoder: nn.Module) -> list[int]:
-    """Channels of an encoder's depths. Raises RequestError when it has one depth only."""
+    """Channels of an encoder's depths. Raises UsageError when it has one depth only."""
     levels = getattr(encoder, "level_channels", None)
     if levels is None or not hasattr(encoder, "forward_levels"):
-        raise RequestError(
+        raise UsageError(
             f"{type(encoder).__name__} gives features of one depth: model.fuse_levels and tuning.method = 'side' need "
             "a SAM encoder."
         )

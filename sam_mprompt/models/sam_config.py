@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..errors import RequestError
+from ..errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -14,43 +14,46 @@ class SamConfig:
     """The shape of a SAM image encoder; the defaults are SAM ViT-B.
 
     Attributes:
-        dim: channels of a token.
+        embed_dim: channels of a token.
         depth: number of blocks.
-        heads: attention heads; `dim` is a multiple of it.
-        global_blocks: indices of the blocks that attend over the whole image; the others attend inside windows.
-        mlp_dim: hidden channels of a block's MLP, by default 4 * dim.
+        num_heads: attention heads; `embed_dim` is a multiple of it.
+        global_attn_indexes: indices of the blocks that attend over the whole image; the others attend inside windows.
+        mlp_dim: hidden channels of a block's MLP, by default 4 * embed_dim.
         out_channels: channels of the features.
-        window: side of a window in tokens.
+        window_size: side of a window in tokens.
         grid: side of the absolute position table in tokens.
         span: side of the token grid that the global blocks' relative positions were made for, by default `grid`.
         patch: side of a token in pixels, the encoder's stride.
 
     Raises:
-        RequestError: a value that no encoder can have.
+        UsageError: a value that no encoder can have.
     """
 
-    dim: int = 768
+    embed_dim: int = 768
     depth: int = 12
-    heads: int = 12
-    global_blocks: tuple[int, ...] = (2, 5, 8, 11)
+    num_heads: int = 12
+    global_attn_indexes: tuple[int, ...] = (2, 5, 8, 11)
     mlp_dim: int = 0
     out_channels: int = 256
-    window: int = 14
+    window_size: int = 14
     grid: int = 64
     span: int = 0
     patch: int = 16
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "mlp_dim", self.mlp_dim or 4 * self.dim)
+        object.__setattr__(self, "mlp_dim", self.mlp_dim or 4 * self.embed_dim)
         object.__setattr__(self, "span", self.span or self.grid)
-        sizes = {name: value for name, value in vars(self).items() if name != "global_blocks"}
+        sizes = {name: value for name, value in vars(self).items() if name != "global_attn_indexes"}
         if wrong := [f"{name} = {value}" for name, value in sizes.items() if value < 1]:
-            raise RequestError(f"SamConfig: expected positive sizes, got {', '.join(wrong)}.")
-        if self.dim % self.heads:
-            raise RequestError(f"SamConfig: expected dim to be a multiple of heads, got {self.dim} and {self.heads}.")
-        if sorted(set(self.global_blocks) & set(range(self.depth))) != list(self.global_blocks):
-            raise RequestError(
-                f"SamConfig: expected ascending global_blocks from 0 to {self.depth - 1}, got {self.global_blocks}."
+            raise UsageError(f"SamConfig: expected positive sizes, got {', '.join(wrong)}.")
+        if self.embed_dim % self.num_heads:
+            raise UsageError(
+                f"SamConfig: expected embed_dim, {self.embed_dim}, to be a multiple of num_heads, {self.num_heads}."
+            )
+        if sorted(set(self.global_attn_indexes) & set(range(self.depth))) != list(self.global_attn_indexes):
+            raise UsageError(
+                f"SamConfig: expected ascending global_attn_indexes from 0 to {self.depth - 1}, got "
+                f"{self.global_attn_indexes}."
             )
 
     @classmethod
@@ -62,7 +65,7 @@ class SamConfig:
         that size computes the same as one window that covers it.
 
         Raises:
-            RequestError: a tensor that the configuration depends on is missing or has an impossible shape.
+            UsageError: a tensor that the configuration depends on is missing or has an impossible shape.
         """
         sides = {
             int(match[1]): (len(tensor) + 1) // 2
@@ -76,29 +79,29 @@ class SamConfig:
             window = min(sides.values())
             spans = set(sides.values()) - {window} or {grid}
             return cls(
-                dim=dim,
+                embed_dim=dim,
                 depth=max(sides) + 1,
-                heads=dim // head_dim,
-                global_blocks=tuple(sorted(block for block, side in sides.items() if side in spans)),
+                num_heads=dim // head_dim,
+                global_attn_indexes=tuple(sorted(block for block, side in sides.items() if side in spans)),
                 mlp_dim=tensors["blocks.0.mlp.lin1.weight"].shape[0],
                 out_channels=tensors["neck.0.weight"].shape[0],
-                window=window,
+                window_size=window,
                 grid=grid,
                 span=max(spans),
                 patch=patch,
             )
         except KeyError as error:
-            raise RequestError(f"{source} is not SAM's image encoder: it has no tensor {error}.") from error
+            raise UsageError(f"{source} is not SAM's image encoder: it has no tensor {error}.") from error
         except (ValueError, IndexError, ZeroDivisionError) as error:
-            raise RequestError(
+            raise UsageError(
                 f"{source} is not SAM's image encoder: its tensors have other shapes ({error})."
             ) from error
 
 
 CONFIGS = {
-    "tiny": SamConfig(dim=192, depth=9, heads=3, global_blocks=(2, 5, 8), span=28),
+    "tiny": SamConfig(embed_dim=192, depth=9, num_heads=3, global_attn_indexes=(2, 5, 8), span=28),
     "vit_b": SamConfig(),
-    "vit_l": SamConfig(dim=1024, depth=24, heads=16, global_blocks=(5, 11, 17, 23)),
-    "vit_h": SamConfig(dim=1280, depth=32, heads=16, global_blocks=(7, 15, 23, 31)),
+    "vit_l": SamConfig(embed_dim=1024, depth=24, num_heads=16, global_attn_indexes=(5, 11, 17, 23)),
+    "vit_h": SamConfig(embed_dim=1280, depth=32, num_heads=16, global_attn_indexes=(7, 15, 23, 31)),
 }
 """Configurations by name: "tiny" (5.6 M parameters), the bundled sam-tiny's, and those that SAM was published in."""

@@ -11,9 +11,9 @@ from segment_anything.modeling.image_encoder import PatchEmbed, window_partition
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..errors import RequestError, did_you_mean
-from .bases import RandomBase, resolve
-from .checkpoints import encoder_tensors, open_checkpoint
+from ..bases.registry import RandomBase, resolve
+from ..bases.weights import encoder_tensors, open_checkpoint
+from ..errors import UsageError, did_you_mean
 from .sam_attention import Attention
 from .sam_config import CONFIGS, SamConfig
 
@@ -28,10 +28,10 @@ class Block(nn.Module):
     def __init__(self, config: SamConfig, window: int) -> None:
         super().__init__()
         side = window or config.span
-        self.norm1 = nn.LayerNorm(config.dim, eps=1e-6)
-        self.attn = Attention(config.dim, config.heads, use_rel_pos=True, input_size=(side, side))
-        self.norm2 = nn.LayerNorm(config.dim, eps=1e-6)
-        self.mlp = MLPBlock(config.dim, config.mlp_dim)
+        self.norm1 = nn.LayerNorm(config.embed_dim, eps=1e-6)
+        self.attn = Attention(config.embed_dim, config.num_heads, use_rel_pos=True, input_size=(side, side))
+        self.norm2 = nn.LayerNorm(config.embed_dim, eps=1e-6)
+        self.mlp = MLPBlock(config.embed_dim, config.mlp_dim)
         self.window = window
 
     def forward(self, x: Tensor) -> Tensor:
@@ -60,13 +60,13 @@ class SamEncoder(nn.Module):
     Attributes:
         out_channels: channels of the features, 256 in every published SAM.
         stride: pixels per feature cell, 16 in every published SAM.
-        multiple: image sides must be multiples of it.
+        size_divisor: image sides must be multiples of it.
         level_channels: channels of each of `forward_levels`' outputs.
         mean, std: RGB statistics for images in [0, 1]: (image - mean) / std is what the encoder expects.
         gradient_checkpointing: recompute each block in the backward pass: more time, less memory.
 
     Raises:
-        RequestError: an unknown `positions`.
+        UsageError: an unknown `positions`.
     """
 
     # SAM's pixel_mean (123.675, 116.28, 103.53) and pixel_std (58.395, 57.12, 57.375), divided by 255.
@@ -77,21 +77,23 @@ class SamEncoder(nn.Module):
         super().__init__()
         if positions not in get_args(Positions):
             suggestion = did_you_mean(positions, get_args(Positions))
-            raise RequestError(f"positions: expected 'resample' or 'slice', got '{positions}'.{suggestion}")
+            raise UsageError(f"positions: expected 'resample' or 'slice', got '{positions}'.{suggestion}")
         self.config = config
         self.positions = positions
         self.out_channels = config.out_channels
-        self.stride = self.multiple = config.patch
-        self.level_channels = [config.dim] * len(config.global_blocks) + [config.out_channels]
+        self.stride = self.size_divisor = config.patch
+        self.level_channels = [config.embed_dim] * len(config.global_attn_indexes) + [config.out_channels]
         self.gradient_checkpointing = False
         self._resampled = _Resampled()
 
-        self.patch_embed = PatchEmbed((config.patch, config.patch), (config.patch, config.patch), embed_dim=config.dim)
-        self.pos_embed = nn.Parameter(torch.zeros(1, config.grid, config.grid, config.dim))
-        windows = (0 if index in config.global_blocks else config.window for index in range(config.depth))
+        self.patch_embed = PatchEmbed(
+            (config.patch, config.patch), (config.patch, config.patch), embed_dim=config.embed_dim
+        )
+        self.pos_embed = nn.Parameter(torch.zeros(1, config.grid, config.grid, config.embed_dim))
+        windows = (0 if index in config.global_attn_indexes else config.window_size for index in range(config.depth))
         self.blocks = nn.ModuleList(Block(config, window) for window in windows)
         self.neck = nn.Sequential(
-            nn.Conv2d(config.dim, config.out_channels, 1, bias=False),
+            nn.Conv2d(config.embed_dim, config.out_channels, 1, bias=False),
             LayerNorm2d(config.out_channels),
             nn.Conv2d(config.out_channels, config.out_channels, 3, padding=1, bias=False),
             LayerNorm2d(config.out_channels),
@@ -107,13 +109,13 @@ class SamEncoder(nn.Module):
             positions: see `SamEncoder`.
 
         Raises:
-            RequestError: the base is not here (the message says how to get it), is damaged, or is not a SAM encoder;
+            UsageError: the base is not here (the message says how to get it), is damaged, or is not a SAM encoder;
                 every missing, unexpected and reshaped tensor is named.
         """
         found = resolve(base)
         if isinstance(found, RandomBase):
             if found.config not in CONFIGS:
-                raise RequestError(
+                raise UsageError(
                     f"Unknown configuration '{found.config}' in '{base}'.{did_you_mean(found.config, CONFIGS)} "
                     f"Expected random:CONFIG or random:CONFIG@SEED with one of {', '.join(CONFIGS)}."
                 )
@@ -126,7 +128,7 @@ class SamEncoder(nn.Module):
             # Assigned, not copied: float32 weights stay memory-mapped, so that processes on one machine share them.
             encoder.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
         except RuntimeError as error:
-            raise RequestError(f"'{found}' is not SAM's image encoder: {' '.join(str(error).split())}") from error
+            raise UsageError(f"'{found}' is not SAM's image encoder: {' '.join(str(error).split())}") from error
         return encoder
 
     @classmethod
@@ -144,13 +146,13 @@ class SamEncoder(nn.Module):
         """Encode normalised images.
 
         Args:
-            images: (B, 3, H, W) float, normalised with `mean` and `std`; H and W multiples of `multiple`.
+            images: (B, 3, H, W) float, normalised with `mean` and `std`; H and W multiples of `size_divisor`.
 
         Returns:
             Features (B, out_channels, H / stride, W / stride).
 
         Raises:
-            RequestError: images of another shape.
+            UsageError: images of another shape.
         """
         return self.forward_from(self.forward_until(images, 0), 0)[0]
 
@@ -164,7 +166,7 @@ class SamEncoder(nn.Module):
             The outputs of the global blocks (B, dim, H / stride, W / stride), then what `forward` returns.
 
         Raises:
-            RequestError: images of another shape.
+            UsageError: images of another shape.
         """
         return self.forward_from(self.forward_until(images, 0, levels=True), 0, levels=True)
 
@@ -181,15 +183,15 @@ class SamEncoder(nn.Module):
             `block`; each (B, dim, H / stride, W / stride).
 
         Raises:
-            RequestError: images of another shape.
+            UsageError: images of another shape.
         """
         state = self._through([self._embed(images)], range(block), levels=levels)
         return [tokens.permute(0, 3, 1, 2) for tokens in state]
 
     def channels_until(self, block: int, *, levels: bool = False) -> list[int]:
         """Return the channels of each of `forward_until`'s outputs."""
-        earlier = [index for index in self.config.global_blocks if index < block - 1] if levels else []
-        return [self.config.dim] * (len(earlier) + 1)
+        earlier = [index for index in self.config.global_attn_indexes if index < block - 1] if levels else []
+        return [self.config.embed_dim] * (len(earlier) + 1)
 
     def forward_from(self, state: Sequence[Tensor], block: int, *, levels: bool = False) -> list[Tensor]:
         """Go on where `forward_until` stopped.
@@ -203,7 +205,7 @@ class SamEncoder(nn.Module):
         state = [tokens.permute(0, 2, 3, 1).contiguous() for tokens in state]
         state = self._through(state, range(block, len(self.blocks)), levels=levels)
         *earlier, last = [tokens.permute(0, 3, 1, 2) for tokens in state]
-        if levels and len(self.blocks) - 1 in self.config.global_blocks:
+        if levels and len(self.blocks) - 1 in self.config.global_attn_indexes:
             earlier.append(last)
         return [*earlier, self.neck(last)]
 
@@ -212,7 +214,7 @@ class SamEncoder(nn.Module):
         *earlier, tokens = state
         for index in blocks:
             # A level joins only when it is left: until then it is the tokens themselves, and would be cached twice.
-            if levels and index - 1 in self.config.global_blocks:
+            if levels and index - 1 in self.config.global_attn_indexes:
                 earlier.append(tokens)
             tokens = self._run(self.blocks[index], tokens)
         return [*earlier, tokens]
@@ -220,9 +222,15 @@ class SamEncoder(nn.Module):
     def _embed(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> tokens with positions (B, H / stride, W / stride, dim)."""
         shape = tuple(images.shape)
-        if len(shape) != 4 or shape[1] != 3 or 0 in shape or shape[2] % self.multiple or shape[3] % self.multiple:
-            raise RequestError(
-                f"Expected images (B, 3, H, W) with H and W multiples of {self.multiple}, got {shape}. "
+        if (
+            len(shape) != 4
+            or shape[1] != 3
+            or 0 in shape
+            or shape[2] % self.size_divisor
+            or shape[3] % self.size_divisor
+        ):
+            raise UsageError(
+                f"Expected images (B, 3, H, W) with H and W multiples of {self.size_divisor}, got {shape}. "
                 "Pad or resize them first."
             )
         return self.patch_embed(images) + self._positions(shape[2] // self.stride, shape[3] // self.stride)

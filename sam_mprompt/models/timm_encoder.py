@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..errors import RequestError, did_you_mean
+from ..errors import UsageError, did_you_mean
 
 _FINEST = 4
 _OPTIONS: dict[str, dict[str, Any]] = {
@@ -36,11 +36,11 @@ class TimmEncoder(nn.Module):
     Attributes:
         out_channels: sum of the levels' channels.
         stride: pixels per feature cell.
-        multiple: image sides must be multiples of it, the coarsest level's stride.
+        size_divisor: image sides must be multiples of it, the coarsest level's stride.
         mean, std: RGB statistics that the weights expect, for images in [0, 1].
 
     Raises:
-        RequestError: unknown model, no feature maps at the wanted strides, weights that cannot be fetched, or a stem
+        UsageError: unknown model, no feature maps at the wanted strides, weights that cannot be fetched, or a stem
             that cannot be changed.
     """
 
@@ -49,25 +49,25 @@ class TimmEncoder(nn.Module):
     ) -> None:
         super().__init__()
         if not timm.is_model(name):
-            raise RequestError(f"timm has no model '{name}'.{did_you_mean(name, timm.list_models())}")
+            raise UsageError(f"timm has no model '{name}'.{did_you_mean(name, timm.list_models())}")
         hrnet = name.startswith("hrnet")
         reductions = _reductions(name)
         wanted = [i for i, stride in enumerate(reductions) if (stride in levels if levels else stride >= _FINEST)]
         missing = set(levels or [_FINEST]) - {reductions[i] for i in wanted}
         if missing:
-            raise RequestError(
+            raise UsageError(
                 f"timm's '{name}' has features at strides {reductions}; one at {min(missing)} is needed. "
                 "Choose others with model.levels."
             )
         if stem_stride != 2 and not hrnet:
-            raise RequestError(f"model.stem_stride = {stem_stride} changes HRNet's stem; '{name}' keeps 2.")
+            raise UsageError(f"model.stem_stride = {stem_stride} changes HRNet's stem; '{name}' keeps 2.")
         self.backbone = _create(name, pretrained=pretrained, out_indices=wanted)
         if stem_stride != 2:
             cast(Any, self.backbone).conv2.stride = (stem_stride, stem_stride)
         info = self.backbone.feature_info
         self.strides = [int(reduction) * stem_stride // 2 for reduction in info.reduction()]
         self.stride = max(join, self.strides[0])
-        self.multiple = max(self.strides)
+        self.size_divisor = max(self.strides)
         self.level_channels = [int(channels) for channels in info.channels()]
         self.out_channels = sum(self.level_channels)
         self.channels_last = str(getattr(self.backbone, "output_fmt", "")).endswith("NHWC")
@@ -75,7 +75,7 @@ class TimmEncoder(nn.Module):
         self.mean, self.std = [list(map(float, config[key])) for key in ("mean", "std")]
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalised images (B, 3, H, W), sides multiples of `multiple` -> (B, out_channels, H/stride, W/stride)."""
+        """Normalised images (B, 3, H, W), sides multiples of `size_divisor` -> (B, C, H/stride, W/stride)."""
         levels = self.backbone(images)
         if self.channels_last:  # (B, h, w, C)
             levels = [level.permute(0, 3, 1, 2) for level in levels]
@@ -99,9 +99,9 @@ def _create(name: str, *, pretrained: bool, **options: Any) -> Any:
     try:
         return timm.create_model(name, pretrained=pretrained, features_only=True, **own, **options)
     except RuntimeError as error:
-        raise RequestError(f"timm's '{name}' cannot be used as an encoder: {error}") from error
+        raise UsageError(f"timm's '{name}' cannot be used as an encoder: {error}") from error
     except (OSError, ValueError) as error:
-        raise RequestError(
+        raise UsageError(
             f"The published weights of timm's '{name}' cannot be fetched ({type(error).__name__}). Connect once so "
             "that they are cached, or train from scratch with --set model.pretrained=false."
         ) from error

@@ -15,8 +15,8 @@ from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_PREFIX_MAPPIN
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
-from ..errors import RequestError, did_you_mean
-from .frozen import check_base, check_bias, checksums, hold_statistics
+from ..errors import UsageError, did_you_mean
+from .frozen import check_base, check_bias, checksums, freeze_batch_norm
 from .prompt import PEFT_TYPE
 from .selection import Blocks, base_modules, target_modules
 
@@ -77,7 +77,7 @@ def attach(
         (up to rounding with methods that rotate weights, such as "boft").
 
     Raises:
-        RequestError: an unknown or unsuited method, unknown options or values, blocks or sub-layers that the encoder
+        UsageError: an unknown or unsuited method, unknown options or values, blocks or sub-layers that the encoder
             does not have, a name that is taken, or settings that would change or train the base itself.
     """
     if method not in BARE:
@@ -86,12 +86,12 @@ def attach(
         )
         return add_adapter(encoder, config, adapter_name, trainable=True)
     if options:
-        raise RequestError(f"tuning.options: '{method}' takes none, got {', '.join(sorted(options))}")
+        raise UsageError(f"tuning.options: '{method}' takes none, got {', '.join(sorted(options))}")
     if isinstance(encoder, PeftModel):
-        raise RequestError(f"tuning.method = '{method}' needs a bare encoder, and this one carries adapters")
+        raise UsageError(f"tuning.method = '{method}' needs a bare encoder, and this one carries adapters")
     encoder.requires_grad_(method == "full")
     if method != "full":
-        hold_statistics(encoder)
+        freeze_batch_norm(encoder)
     return encoder
 
 
@@ -110,14 +110,14 @@ def tuner_config(
         reason = (
             f"'{method}' is not for image encoders: {_UNSUITED[method]}" if method in _UNSUITED else f"got '{method}'"
         )
-        raise RequestError(
+        raise UsageError(
             f"tuning.method: {reason}.{did_you_mean(method, known_methods)} Choose one of: {', '.join(known_methods)}"
         )
     peft_type = {"prompt": PEFT_TYPE, "dora": "LORA"}.get(method, method.upper())
     config_class = PEFT_TYPE_TO_CONFIG_MAPPING[peft_type]
     known = _options(config_class)
     if unknown := sorted(options.keys() - known):
-        raise RequestError(
+        raise UsageError(
             f"tuning.options: '{method}' has no option '{unknown[0]}'.{did_you_mean(unknown[0], known)} "
             f"It has: {', '.join(sorted(known))}"
         )
@@ -127,15 +127,13 @@ def tuner_config(
     if "target_modules" not in options:
         settings["target_modules"] = target_modules(encoder, method, placement, blocks)
     elif blocks != "all":
-        raise RequestError(
-            "tuning.blocks and tuning.options.target_modules both say which layers are adapted; give one"
-        )
+        raise UsageError("tuning.blocks and tuning.options.target_modules both say which layers are adapted; give one")
     try:
         return config_class(**{**settings, **options})
-    except RequestError:
+    except UsageError:
         raise
     except Exception as error:
-        raise RequestError(f"tuning.options: peft does not take them for '{method}': {error}") from error
+        raise UsageError(f"tuning.options: peft does not take them for '{method}': {error}") from error
 
 
 def add_adapter(
@@ -150,7 +148,7 @@ def add_adapter(
         trainable: whether the adapter has gradients while it is active.
 
     Raises:
-        RequestError: peft refuses the configuration, the name is taken or could be mistaken for one inside the encoder,
+        UsageError: peft refuses the configuration, the name is taken or could be mistaken for one inside the encoder,
             two kinds of adapters would meet, or the base would be changed or trained. A tuned encoder then works on as
             before; a bare one has to be built anew.
     """
@@ -165,15 +163,15 @@ def add_adapter(
             encoder.add_adapter(adapter_name, config)
             tuned = encoder
         else:
-            hold_statistics(encoder)
+            freeze_batch_norm(encoder)
             tuned = PeftModel(encoder, config, adapter_name)
         check_base(tuned, before)
     except Exception as error:
         if isinstance(encoder, PeftModel):
             _forget(encoder, adapter_name)
-        if isinstance(error, RequestError):
+        if isinstance(error, UsageError):
             raise
-        raise RequestError(f"peft cannot attach '{_method(config.peft_type)}': {error}") from error
+        raise UsageError(f"peft cannot attach '{_method(config.peft_type)}': {error}") from error
     tuned.train(training)  # new layers come in training mode, with dropout, also into an encoder that only counts
     return tuned
 
@@ -182,11 +180,11 @@ def adapter_config(encoder: nn.Module, adapter_name: str = "default") -> PeftCon
     """Return the configuration of one adapter of a tuned encoder.
 
     Raises:
-        RequestError: the encoder carries no adapter of that name.
+        UsageError: the encoder carries no adapter of that name.
     """
     configs = _tuned(encoder).peft_config
     if adapter_name not in configs:
-        raise RequestError(
+        raise UsageError(
             f"The encoder has no adapter '{adapter_name}'.{did_you_mean(adapter_name, configs)} "
             f"It has: {', '.join(sorted(configs))}"
         )
@@ -197,7 +195,7 @@ def switch(encoder: nn.Module, adapter_name: str) -> None:
     """Make one adapter the active one, with gradients if it was added as trainable.
 
     Raises:
-        RequestError: the encoder carries no adapter of that name.
+        UsageError: the encoder carries no adapter of that name.
     """
     config = adapter_config(encoder, adapter_name)
     _tuned(encoder).set_adapter(adapter_name, inference_mode=config.inference_mode)
@@ -207,11 +205,11 @@ def remove(encoder: nn.Module, adapter_name: str) -> None:
     """Delete an adapter that is not active.
 
     Raises:
-        RequestError: there is no such adapter, or it is active: peft would pick its successor by itself.
+        UsageError: there is no such adapter, or it is active: peft would pick its successor by itself.
     """
     adapter_config(encoder, adapter_name)
     if adapter_name in _tuned(encoder).active_adapters:
-        raise RequestError(f"Adapter '{adapter_name}' is active; switch to another one before removing it")
+        raise UsageError(f"Adapter '{adapter_name}' is active; switch to another one before removing it")
     _tuned(encoder).delete_adapter(adapter_name)
 
 
@@ -220,7 +218,7 @@ def disable(encoder: nn.Module) -> Iterator[None]:
     """Within the block the encoder is exactly its base; afterwards all is as before, gradients included.
 
     Raises:
-        RequestError: the encoder carries no adapter.
+        UsageError: the encoder carries no adapter.
     """
     tuned = _tuned(encoder)
     before = [(parameter, parameter.requires_grad) for parameter in tuned.parameters()]
@@ -236,14 +234,14 @@ def merge(encoder: nn.Module) -> nn.Module:
     """Fold the active adapter into the base's weights and return the bare encoder; the tuned one is used up.
 
     Raises:
-        RequestError: the method cannot be merged, as prompt modules cannot, or the encoder carries no adapter.
+        UsageError: the method cannot be merged, as prompt modules cannot, or the encoder carries no adapter.
     """
     tuned = _tuned(encoder)
     try:
         merged: nn.Module = tuned.merge_and_unload(safe_merge=True)
     except (NotImplementedError, AttributeError, TypeError) as error:
         method = _method(tuned.peft_type)
-        raise RequestError(f"peft cannot merge '{method}' into the base; keep the adapter beside it") from error
+        raise UsageError(f"peft cannot merge '{method}' into the base; keep the adapter beside it") from error
     return merged
 
 
@@ -284,7 +282,7 @@ def report(model: nn.Module) -> TunableReport:
 
 def _tuned(encoder: nn.Module) -> PeftModel:
     if not isinstance(encoder, PeftModel):
-        raise RequestError(f"This {type(encoder).__name__} carries no adapters; attach one first")
+        raise UsageError(f"This {type(encoder).__name__} carries no adapters; attach one first")
     return encoder
 
 
@@ -304,9 +302,9 @@ def _check_company(encoder: nn.Module, config: PeftConfig, adapter_name: str) ->
     if not isinstance(encoder, PeftModel):
         return
     if adapter_name in encoder.peft_config:
-        raise RequestError(f"The encoder already has an adapter '{adapter_name}'; choose another name")
+        raise UsageError(f"The encoder already has an adapter '{adapter_name}'; choose another name")
     if config.peft_type != encoder.peft_type:
-        raise RequestError(
+        raise UsageError(
             f"'{adapter_name}' is a '{_method(config.peft_type)}' adapter, and this encoder carries adapters of "
             f"'{_method(encoder.peft_type)}'; one encoder takes one kind: load it onto an encoder of its own"
         )
@@ -331,7 +329,7 @@ def _check_name(encoder: nn.Module, config: PeftConfig, adapter_name: str) -> No
         or hasattr(nn.ModuleDict, adapter_name)
         or hasattr(nn.ParameterDict, adapter_name)
     ):
-        raise RequestError(
+        raise UsageError(
             f"'{adapter_name}' cannot name an adapter: expected a name without a dot that is no part of the encoder's "
             f"own names (such as 'blocks' or '7'), of '{prefix}' or of torch's vocabulary, for example 'station'"
         )

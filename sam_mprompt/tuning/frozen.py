@@ -7,11 +7,11 @@ import torch
 from peft import PeftConfig
 from torch import nn
 
-from ..errors import RequestError
+from ..errors import UsageError
 from .selection import base_tensors
 
 
-def hold_statistics(encoder: nn.Module) -> None:
+def freeze_batch_norm(encoder: nn.Module) -> None:
     """Make a frozen encoder's normalisation layers use, and never update, the running statistics they came with."""
     for module in encoder.modules():
         if getattr(module, "running_mean", None) is not None:
@@ -27,10 +27,10 @@ def check_bias(config: PeftConfig) -> None:
     """Check that an adapter does not train, and later store, the base's own biases, as some methods of peft offer.
 
     Raises:
-        RequestError: `bias` is not "none".
+        UsageError: `bias` is not "none".
     """
     if (bias := getattr(config, "bias", "none")) != "none":
-        raise RequestError(
+        raise UsageError(
             f"tuning.options.bias: expected 'none', got '{bias}': it trains the base, which adapters share"
         )
 
@@ -43,10 +43,10 @@ def check_base(encoder: nn.Module, before: Mapping[str, int]) -> None:
         before: `checksums` of the encoder without it.
 
     Raises:
-        RequestError: the base was rewritten; it has to be loaded anew.
+        UsageError: the base was rewritten; it has to be loaded anew.
     """
     if changed := [name for name, checksum in checksums(encoder).items() if checksum != before[name]]:
-        raise RequestError(
+        raise UsageError(
             f"This configuration rewrites the base, which adapters share ({changed[0]} and {len(changed) - 1} more "
             "tensors): use the method's default initialisation, and load the base anew"
         )

@@ -19,7 +19,7 @@ from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
 from torch import Tensor, nn
 from typing_extensions import override
 
-from ..errors import RequestError
+from ..errors import UsageError
 
 PEFT_TYPE = "MPROMPT"
 EVERY_SUBLAYER = r"(?:.*\.)?blocks\.\d+\.(?:attn|mlp)"
@@ -36,7 +36,7 @@ class PromptConfig(PeftConfig):
         modules_to_save: names of further modules of the encoder that are trained whole and stored in the adapter.
 
     Raises:
-        RequestError: a bottleneck that is not a positive integer, or nothing to target.
+        UsageError: a bottleneck that is not a positive integer, or nothing to target.
     """
 
     bottleneck: int = field(default=192, metadata={"help": "Width of the prompt module."})
@@ -51,11 +51,11 @@ class PromptConfig(PeftConfig):
         super().__post_init__()
         self.peft_type = PEFT_TYPE
         if not isinstance(self.bottleneck, int) or isinstance(self.bottleneck, bool) or self.bottleneck < 1:
-            raise RequestError(f"bottleneck: expected a positive integer, got {self.bottleneck!r}")
+            raise UsageError(f"bottleneck: expected a positive integer, got {self.bottleneck!r}")
         targets = self.target_modules
         given = isinstance(targets, str | list | set) and targets and all(isinstance(name, str) for name in targets)
         if not given:
-            raise RequestError(f"target_modules: expected a regular expression or names of sub-layers, got {targets!r}")
+            raise UsageError(f"target_modules: expected a regular expression or names of sub-layers, got {targets!r}")
 
 
 class PromptLayer(nn.Module, BaseTunerLayer):
@@ -66,7 +66,7 @@ class PromptLayer(nn.Module, BaseTunerLayer):
     Attributes of the wrapped sub-layer stay readable through this one.
 
     Raises:
-        RequestError: the sub-layer has no linear layer from which the number of features could be read.
+        UsageError: the sub-layer has no linear layer from which the number of features could be read.
     """
 
     adapter_layer_names = ("mprompt_down", "mprompt_up")
@@ -142,8 +142,8 @@ class PromptModel(BaseTuner):
             return
         try:
             layer = PromptLayer(target)
-        except RequestError as error:
-            raise RequestError(f"'{current_key}' cannot take a prompt module: {error}") from None
+        except UsageError as error:
+            raise UsageError(f"'{current_key}' cannot take a prompt module: {error}") from None
         layer.update_layer(adapter_name, peft_config)
         self._replace_module(parent, target_name, layer, target)
 
@@ -154,7 +154,7 @@ class PromptModel(BaseTuner):
 
     @override
     def _check_merge_allowed(self) -> None:
-        raise RequestError(
+        raise UsageError(
             "Prompt modules cannot be merged into the base: the GELU between their two layers has no counterpart in "
             "its weights. Keep the adapter beside the base, or train with tuning.method = 'lora', which can be merged."
         )
@@ -163,9 +163,7 @@ class PromptModel(BaseTuner):
     @contextmanager
     def _enable_peft_forward_hooks(self, *args: Any, **kwargs: Any) -> Iterator[None]:
         if kwargs.get("adapter_names"):
-            raise RequestError(
-                "Prompt modules take one adapter for a whole batch: call set_adapter, not adapter_names="
-            )
+            raise UsageError("Prompt modules take one adapter for a whole batch: call set_adapter, not adapter_names=")
         yield
 
 
@@ -173,7 +171,7 @@ def _output_layer(sublayer: nn.Module) -> nn.Linear:
     """Return the linear layer that makes the sub-layer's output: by convention the last one it defines."""
     linears = [module for module in sublayer.modules() if isinstance(module, nn.Linear)]
     if not linears:
-        raise RequestError(
+        raise UsageError(
             f"{type(sublayer).__name__} contains no nn.Linear whose out_features would tell its number of features; "
             "point the prompt modules at attention or MLP sub-layers"
         )

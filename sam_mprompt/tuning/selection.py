@@ -10,7 +10,7 @@ from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
 from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import Tensor, nn
 
-from ..errors import RequestError, did_you_mean
+from ..errors import UsageError, did_you_mean
 
 _BLOCK = r"(?:.*\.)?blocks\.\d+"
 _SUBLAYERS = {"attention": "attn", "mlp": "mlp"}
@@ -64,18 +64,18 @@ def target_modules(encoder: nn.Module, method: str, placement: Sequence[str], bl
         blocks: "all", or positions counted from 0 through the whole encoder.
 
     Raises:
-        RequestError: an unknown placement, a block that does not exist, or an encoder that has nothing of the kind.
+        UsageError: an unknown placement, a block that does not exist, or an encoder that has nothing of the kind.
     """
     if not placement or not set(placement) <= _SUBLAYERS.keys():
         wrong = next((place for place in placement if place not in _SUBLAYERS), "nothing")
-        raise RequestError(
+        raise UsageError(
             f"tuning.placement: expected 'attention', 'mlp' or both, got {wrong!r}.{did_you_mean(wrong, _SUBLAYERS)}"
         )
     modules = {name: module for _, name, module in base_modules(encoder)}
     chosen, pattern = _chosen_blocks(encoder, method, modules, blocks)
     endings = {ending for block in chosen for place in placement for ending in _endings(modules, block, place, method)}
     if not endings:
-        raise RequestError(
+        raise UsageError(
             f"tuning.placement = {list(placement)} names nothing that '{method}' could adapt in the blocks of "
             f"{type(encoder).__name__}; name the layers in tuning.options.target_modules"
         )
@@ -92,16 +92,16 @@ def _chosen_blocks(
         if re.fullmatch(_BLOCK, name) and any(f"{name}.{sublayer}" in modules for sublayer in _SUBLAYERS.values())
     ]
     if not found:
-        raise RequestError(
+        raise UsageError(
             f"tuning.method = '{method}' adapts transformer blocks (blocks.N with attn or mlp), and "
             f"{type(encoder).__name__} has none; use tuning.method = 'full' or 'none'"
         )
     if isinstance(blocks, str):
         if blocks != "all":
-            raise RequestError(f"tuning.blocks: expected 'all' or a list of numbers, got '{blocks}'")
+            raise UsageError(f"tuning.blocks: expected 'all' or a list of numbers, got '{blocks}'")
         return found, _BLOCK
     if not blocks or min(blocks) < 0 or max(blocks) >= len(found):
-        raise RequestError(f"tuning.blocks: expected 'all' or numbers from 0 to {len(found) - 1}, got {list(blocks)}")
+        raise UsageError(f"tuning.blocks: expected 'all' or numbers from 0 to {len(found) - 1}, got {list(blocks)}")
     chosen = [found[index] for index in sorted(set(blocks))]
     return chosen, f"(?:{'|'.join(map(re.escape, chosen))})"
 

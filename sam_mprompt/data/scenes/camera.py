@@ -3,10 +3,11 @@
 import cv2
 import numpy as np
 
-from .painting import FloatArray, ImageArray, Rng, Size, chance, color, fractal, log_uniform
+from ...arrays import ByteImage, Reals
+from .painting import Rng, Size, chance, color, fractal, log_uniform
 
 
-def photograph(rng: Rng, scene: ImageArray, *, skyline: float = 0) -> ImageArray:
+def photograph(rng: Rng, scene: ByteImage, *, skyline: float = 0) -> ByteImage:
     """Light a scene (H, W, 3) and photograph it: lens blur, white balance, exposure, noise, JPEG; sometimes grey.
 
     No shadow falls on what is above y = `skyline`. Nothing moves: a pixel of the result shows the place of the same
@@ -33,7 +34,7 @@ def photograph(rng: Rng, scene: ImageArray, *, skyline: float = 0) -> ImageArray
     return photo
 
 
-def _light(rng: Rng, size: Size, skyline: float) -> FloatArray:
+def _light(rng: Rng, size: Size, skyline: float) -> Reals:
     """Light over an image (H, W, 3), about 0.3..1.5: a gradient, perhaps shadows, perhaps coloured lamps."""
     small = (max(2, size[0] // 4), max(2, size[1] // 4))
     rows, columns = np.mgrid[: small[0], : small[1]].astype(np.float32)
@@ -50,7 +51,7 @@ def _light(rng: Rng, size: Size, skyline: float) -> FloatArray:
     return cv2.resize(lamps.astype(np.float32), (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
 
 
-def _shade(rng: Rng, size: Size) -> FloatArray:
+def _shade(rng: Rng, size: Size) -> Reals:
     """A shadow's strength (h, w), 0..1: the edge of a building or the speckle below a tree."""
     if chance(rng, 0.4):
         shade = np.clip(fractal(rng, size, cell=log_uniform(rng, 8, 40), finest=1) * 4 + rng.uniform(-1, 1), 0, 1)
@@ -61,7 +62,7 @@ def _shade(rng: Rng, size: Size) -> FloatArray:
     return cv2.GaussianBlur(shade.astype(np.float32), (0, 0), rng.uniform(0.4, 3))
 
 
-def _lens(rng: Rng, scene: ImageArray) -> ImageArray:
+def _lens(rng: Rng, scene: ByteImage) -> ByteImage:
     height, width = scene.shape[:2]
     image = scene
     if chance(rng, 0.2):  # a small picture that was enlarged
@@ -73,7 +74,7 @@ def _lens(rng: Rng, scene: ImageArray) -> ImageArray:
     return cv2.GaussianBlur(image, (0, 0), 0.35 + rng.gamma(1.0, 0.3), borderType=cv2.BORDER_REPLICATE)
 
 
-def _motion(rng: Rng) -> FloatArray:
+def _motion(rng: Rng) -> Reals:
     """The path of a shaken camera as a filter kernel; symmetric, so that nothing moves on average."""
     side = int(rng.choice([3, 5, 7]))
     angle, middle = rng.uniform(0, np.pi), side // 2
@@ -84,7 +85,7 @@ def _motion(rng: Rng) -> FloatArray:
     return path / path.sum()
 
 
-def _color_matrix(rng: Rng) -> FloatArray:
+def _color_matrix(rng: Rng) -> Reals:
     """White balance (a gain per channel) and saturation as one matrix (3, 3)."""
     gains = np.exp(rng.normal(0, 0.06, 3))
     saturation = rng.uniform(0.55, 1.2)
@@ -92,7 +93,7 @@ def _color_matrix(rng: Rng) -> FloatArray:
     return ((saturation * np.eye(3) + (1 - saturation) * grey) * gains[:, None]).astype(np.float32)
 
 
-def _tone(rng: Rng, image: ImageArray) -> ImageArray:
+def _tone(rng: Rng, image: ByteImage) -> ByteImage:
     level = np.arange(256) / 255
     black, gamma = rng.uniform(0, 0.1) * chance(rng, 0.4), np.exp(rng.normal(0, 0.18))
     curve = black + (1 - black) * level**gamma

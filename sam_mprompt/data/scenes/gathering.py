@@ -3,11 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from .painting import FloatArray, Rng, fractal
+from ...arrays import Reals
+from .painting import Rng, fractal
 from .scenery import View
 
 
-def gathering(rng: Rng, view: View, wanted: int) -> FloatArray:
+def gathering(rng: Rng, view: View, wanted: int) -> Reals:
     """Where people stand: (x, y) of adults' heads, float (N, 2) with N <= `wanted`, most of them inside the image.
 
     Of the places of a crowd that fills all ground those are taken where a random field is highest.
@@ -17,7 +18,7 @@ def gathering(rng: Rng, view: View, wanted: int) -> FloatArray:
     return packed[np.argsort(-_attraction(rng, view, packed, rows) - stray, kind="stable")[:wanted]]
 
 
-def _packed(rng: Rng, view: View) -> tuple[FloatArray, NDArray[np.intp]]:
+def _packed(rng: Rng, view: View) -> tuple[Reals, NDArray[np.intp]]:
     """Places (N, 2) of a crowd that fills all ground, as close as shoulders allow, and the row (N,) of each."""
     across, along = rng.uniform(1.25, 2.3), rng.uniform(1.5, 3.0)  # head heights between neighbours and between rows
     loose = rng.choice([0.15, 0.5])
@@ -32,7 +33,7 @@ def _packed(rng: Rng, view: View) -> tuple[FloatArray, NDArray[np.intp]]:
     return np.concatenate(rows), np.repeat(np.arange(len(rows)), [len(row) for row in rows])
 
 
-def _attraction(rng: Rng, view: View, places: FloatArray, rows: NDArray[np.intp]) -> FloatArray:
+def _attraction(rng: Rng, view: View, places: Reals, rows: NDArray[np.intp]) -> Reals:
     """How much each place (N,) draws people, about 0..1: to groups, a front, a queue, seats, everywhere alike."""
     height, width = view.size
     u, v = places[:, 0] / width, places[:, 1] / height

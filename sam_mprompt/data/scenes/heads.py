@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from .painting import FloatArray, Rng, chance, fractal, lit
+from ...arrays import Reals
+from .painting import Rng, chance, fractal, lit
 from .stamps import CIRCLE, HAIR, PAINTS, PURE, SKIN, UNIT, Easel, tilted, turned
 
 HATS = ("cap", "brim", "scarf", "hood", "beanie")
@@ -48,7 +49,7 @@ class _Skull:
     _RADII = np.array([0.42, 0.51, 0.47], np.float32)
     _EDGE = 20.0  # pixels per unit of an ellipsoid's own coordinates: softens what ends on its surface
 
-    def __init__(self, rng: Rng, rotation: FloatArray) -> None:
+    def __init__(self, rng: Rng, rotation: Reals) -> None:
         side = round(2 * _HALF * UNIT)
         axis = ((np.arange(side) + 0.5) / UNIT - _HALF).astype(np.float32)
         self._rotation = rotation.astype(np.float32)
@@ -58,7 +59,7 @@ class _Skull:
         self._paints = np.zeros((side, side, PAINTS), np.float32)
         self._strands = fractal(rng, (side, side), cell=16, persistence=0.8)
 
-    def _surface(self, radii: FloatArray, centre: Sequence[float]) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def _surface(self, radii: Reals, centre: Sequence[float]) -> tuple[Reals, Reals, Reals]:
         """Where the view meets an ellipsoid: place on the unit sphere (x side, y up, z forward), light, coverage."""
         start, ray = (self._flat - np.array(centre, np.float32)) / radii, self._rotation[2] / radii
         along, squared = start @ ray, float(ray @ ray)
@@ -69,7 +70,7 @@ class _Skull:
         edge = inner / squared * float(radii.min()) / 2 * UNIT  # about the distance to the silhouette in pixels
         return sphere, lit(normals), np.clip(edge + 0.5, 0, 1)
 
-    def _put(self, mask: FloatArray, paints: FloatArray) -> None:
+    def _put(self, mask: Reals, paints: Reals) -> None:
         self._cover += mask * (1 - self._cover)
         self._paints += mask[..., None] * (paints - self._paints)
 
@@ -90,11 +91,11 @@ class _Skull:
         paints = (light * shade)[..., None] * (PURE[SKIN] + beard[..., None] * (PURE[HAIR] - PURE[SKIN]))
         self._put(mask, paints)
 
-    def ball(self, centre: Sequence[float], radius: float, paint: FloatArray) -> None:
+    def ball(self, centre: Sequence[float], radius: float, paint: Reals) -> None:
         _, light, mask = self._surface(np.full(3, radius, np.float32), centre)
         self._put(mask, light[..., None] * paint)
 
-    def shell(self, size: float, paint: FloatArray, *, hairline: float, nape: float, soft: float = 0.14) -> None:
+    def shell(self, size: float, paint: Reals, *, hairline: float, nape: float, soft: float = 0.14) -> None:
         """Hair or cloth around the head: above `nape` at the back and sides, above `hairline` over the face."""
         sphere, light, mask = self._surface(self._RADII * np.float32(size), (0, 0.04, -0.04))
         ragged = self._strands * soft

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-ImageArray = NDArray[np.uint8]
-FloatArray = NDArray[np.floating]
+from ...arrays import ByteImage, Reals
+
 Rng = np.random.Generator
 Size = tuple[int, int]
 
@@ -29,7 +28,7 @@ def log_uniform(rng: Rng, low: float, high: float) -> float:
     return float(low * (high / low) ** rng.random())
 
 
-def fractal(rng: Rng, size: Size, *, cell: float = 96, persistence: float = 0.5, finest: int = 2) -> FloatArray:
+def fractal(rng: Rng, size: Size, *, cell: float = 96, persistence: float = 0.5, finest: int = 2) -> Reals:
     """Fractal noise (H, W), about -1..1: features of `cell` down to `finest` pixels, each octave `persistence` weaker.
 
     Built by repeatedly enlarging a small random grid to twice its size and adding finer noise, so that the cost is
@@ -51,7 +50,7 @@ def fractal(rng: Rng, size: Size, *, cell: float = 96, persistence: float = 0.5,
     return np.ascontiguousarray(field[: size[0], : size[1]]) / np.float32(np.sqrt(total))
 
 
-def color(rng: Rng, *, value: tuple[float, float] = (0.12, 0.95), saturation: float = 0.35) -> FloatArray:
+def color(rng: Rng, *, value: tuple[float, float] = (0.12, 0.95), saturation: float = 0.35) -> Reals:
     """A colour (3,), 0..255, as surfaces have them: mostly muted; `saturation` is its mean, `value` its brightness."""
     hue = (rng.random() * 6 + np.array([0.0, 4.0, 2.0])) % 6
     pure = np.clip(np.abs(hue - 3) - 1, 0, 1)
@@ -66,11 +65,11 @@ class _Plane:
     rng: Rng
     size: Size
     scale: float
-    u: FloatArray
-    v: FloatArray
+    u: Reals
+    v: Reals
 
 
-def pattern(rng: Rng, size: Size, scale: float, *, built: bool = False) -> FloatArray:
+def pattern(rng: Rng, size: Size, scale: float, *, built: bool = False) -> Reals:
     """A surface pattern (H, W), 0..1: one of plain, noise, stripes, checks, bricks, dots, gradient, rings, grid.
 
     `scale` is the size in pixels of its repeating element. Lines run at a random angle; on what is `built`, a wall or a
@@ -86,21 +85,21 @@ def pattern(rng: Rng, size: Size, scale: float, *, built: bool = False) -> Float
     return np.clip(kinds[rng.integers(len(kinds))](plane), 0, 1).astype(np.float32)
 
 
-def _noise(plane: _Plane) -> FloatArray:
+def _noise(plane: _Plane) -> Reals:
     field = fractal(plane.rng, plane.size, cell=2 * plane.scale, persistence=plane.rng.uniform(0.45, 0.85))
     return 0.5 + field * np.float32(plane.rng.choice([0.5, 0.8, 4.0]))  # the last: hard-edged patches, as camouflage
 
 
-def _stripes(plane: _Plane) -> FloatArray:
+def _stripes(plane: _Plane) -> Reals:
     waves = np.float32(plane.rng.uniform(0, 1.5)) * np.sin(plane.v * np.float32(plane.rng.uniform(0.5, 3)))
     return _sharp(np.sin(plane.u * np.float32(2 * np.pi) + waves), plane.rng)
 
 
-def _checks(plane: _Plane) -> FloatArray:
+def _checks(plane: _Plane) -> Reals:
     return _sharp(np.sin(plane.u * np.float32(np.pi)) * np.sin(plane.v * np.float32(np.pi)) * 2, plane.rng)
 
 
-def _bricks(plane: _Plane) -> FloatArray:
+def _bricks(plane: _Plane) -> Reals:
     rng = plane.rng
     length, joint = np.float32(rng.uniform(1, 3)), np.float32(rng.uniform(0.03, 0.12))
     row = np.floor(plane.v)
@@ -110,56 +109,56 @@ def _bricks(plane: _Plane) -> FloatArray:
     return np.where(inside, np.float32(0.6) + np.float32(0.25) * tone, np.float32(rng.choice([0.0, 1.0])))
 
 
-def _dots(plane: _Plane) -> FloatArray:
+def _dots(plane: _Plane) -> Reals:
     u, v = plane.u + np.float32(0.5) * (np.floor(plane.v) % 2), plane.v
     radius = np.hypot(u - np.floor(u) - np.float32(0.5), v - np.floor(v) - np.float32(0.5))
     return np.clip((np.float32(plane.rng.uniform(0.15, 0.42)) - radius) * np.float32(plane.scale) + 0.5, 0, 1)
 
 
-def _gradient(plane: _Plane) -> FloatArray:
+def _gradient(plane: _Plane) -> Reals:
     return (plane.u - plane.u.min()) / np.float32(max(float(np.ptp(plane.u)), 1e-3))
 
 
-def _rings(plane: _Plane) -> FloatArray:
+def _rings(plane: _Plane) -> Reals:
     u, v, rng = plane.u, plane.v, plane.rng
     du, dv = u - np.float32(rng.uniform(u.min(), u.max())), v - np.float32(rng.uniform(v.min(), v.max()))
     return _sharp(np.sin(np.hypot(du, dv) * np.float32(2 * np.pi)), rng)
 
 
-def _grid(plane: _Plane) -> FloatArray:
+def _grid(plane: _Plane) -> Reals:
     width = np.float32(plane.rng.uniform(0.05, 0.2))
     return (((plane.u % 1) < width) | ((plane.v % 1) < width)).astype(np.float32)
 
 
-def _plain(plane: _Plane) -> FloatArray:
+def _plain(plane: _Plane) -> Reals:
     return np.full(plane.size, 0.5, np.float32)
 
 
-def _sharp(wave: FloatArray, rng: Rng) -> FloatArray:
+def _sharp(wave: Reals, rng: Rng) -> Reals:
     return 0.5 + wave * np.float32(rng.choice([0.5, 1.0, 4.0]))
 
 
-_PATTERNS: tuple[Callable[[_Plane], FloatArray], ...] = (
+_PATTERNS: tuple[Callable[[_Plane], Reals], ...] = (
     *(_plain, _noise, _noise, _noise, _stripes, _checks, _bricks, _dots, _gradient, _rings, _grid),
 )
-_BUILT: tuple[Callable[[_Plane], FloatArray], ...] = (_plain, _noise, _noise, _noise, _stripes, _bricks, _bricks, _grid)
+_BUILT: tuple[Callable[[_Plane], Reals], ...] = (_plain, _noise, _noise, _noise, _stripes, _bricks, _bricks, _grid)
 
 
-def tinted(values: FloatArray, dark: FloatArray, bright: FloatArray) -> ImageArray:
+def tinted(values: Reals, dark: Reals, bright: Reals) -> ByteImage:
     """Colours (H, W, 3) from `dark` (3,) where `values` (H, W) is 0 to `bright` where it is 1; clipped outside."""
     table = np.clip(dark + _STEPS * (bright - dark), 0, 255).astype(np.uint8)
     return cv2.applyColorMap(cv2.convertScaleAbs(np.maximum(values, 0), alpha=255), table[:, None])
 
 
-def shaded(image: ImageArray, light: FloatArray) -> ImageArray:
+def shaded(image: ByteImage, light: Reals) -> ByteImage:
     """`image` (H, W, 3) with each pixel multiplied by `light` (H, W), 0 to about 2."""
     scaled = cv2.convertScaleAbs(np.maximum(light, 0), alpha=127)
     return cv2.multiply(image, cv2.merge([scaled, scaled, scaled]), scale=1 / 127)
 
 
 def texture(
-    rng: Rng, size: Size, scale: float, base: FloatArray, *, contrast: float = 1.0, built: bool = False
-) -> ImageArray:
+    rng: Rng, size: Size, scale: float, base: Reals, *, contrast: float = 1.0, built: bool = False
+) -> ByteImage:
     """A surface (H, W, 3): a `pattern` between `base` (3,) and a second colour, and the grain of its material.
 
     `contrast` (0..1) is how far the pattern goes towards the second colour; `scale`, `built` as in `pattern`.
@@ -170,12 +169,12 @@ def texture(
     return shaded(surface, 1 + grain)
 
 
-def lit(normals: FloatArray) -> FloatArray:
+def lit(normals: Reals) -> Reals:
     """Light on surfaces with unit `normals` (..., 3) as (x right, y down, z to the viewer); about 0.5..1.2."""
     return _illuminated(normals @ _LIGHT)
 
 
-def relief(drawn: ImageArray, strength: float) -> FloatArray:
+def relief(drawn: ByteImage, strength: float) -> Reals:
     """Light (h, w), about 0.5..1.2, on a silhouette (h, w), 0..255, inflated to a body `strength` times as thick."""
     height, width = drawn.shape
     if strength == 0:
@@ -195,5 +194,5 @@ def relief(drawn: ImageArray, strength: float) -> FloatArray:
     return _illuminated(facing / np.sqrt(1 + slope_x * slope_x + slope_y * slope_y))
 
 
-def _illuminated(facing: FloatArray) -> FloatArray:
+def _illuminated(facing: Reals) -> Reals:
     return np.float32(0.55) + np.float32(0.65) * np.maximum(facing, 0)

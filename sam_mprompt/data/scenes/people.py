@@ -8,8 +8,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from ...arrays import Reals
 from .heads import HATS, draw_head
-from .painting import FloatArray, Rng, chance, fractal
+from .painting import Rng, chance, fractal
 from .stamps import HAIR, OTHER, PAINTS, PURE, SKIN, TOP, UNIT, Body, Easel, Stamp, Surface, tilted, turned
 
 TILTS = tuple(float(np.radians(degrees)) for degrees in (10, 34, 66))
@@ -44,7 +45,7 @@ class _Build:
     sleeves: float  # part of the arm that is covered
     trousers: float  # part of the leg that is covered
     hair: str
-    pattern: FloatArray | None
+    pattern: Reals | None
     light_pattern: bool
 
 
@@ -89,7 +90,7 @@ def _build(rng: Rng, tilt: float, number: int) -> _Build:
     )
 
 
-def _print(rng: Rng) -> FloatArray:
+def _print(rng: Rng) -> Reals:
     """The print of a garment, a picture of the whole easel: 0 for its paint, 1 for the second one."""
     height, width = round((_EASEL[3] - _EASEL[1]) * UNIT), round((_EASEL[2] - _EASEL[0]) * UNIT)
     rows, columns = np.arange(height)[:, None] / np.float32(UNIT), np.arange(width)[None] / np.float32(UNIT)

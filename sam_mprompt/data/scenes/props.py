@@ -6,7 +6,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from .painting import FloatArray, Rng, chance, color
+from ...arrays import Reals
+from .painting import Rng, chance, color
 from .people import TILTS
 from .stamps import CIRCLE, PAINTS, PURE, Body, Easel, Stamp, Surface, tilted, turned
 from .wardrobe import hair_colors, skin_colors
@@ -172,7 +173,7 @@ class Prop:
 
     stamp: Stamp
     scale: float
-    colors: FloatArray
+    colors: Reals
 
 
 @lru_cache(maxsize=len(TILTS) * len(_KINDS) * VARIANTS)
@@ -200,7 +201,7 @@ def random_props(rng: Rng, tilt: int, count: int) -> list[Prop]:
     return props[:count]
 
 
-def _colors(rng: Rng) -> FloatArray:
+def _colors(rng: Rng) -> Reals:
     """The first paint is often that of hair or skin, so that colour alone does not tell a head."""
     balls = (hair_colors(rng, 1)[0], skin_colors(rng, 1)[0], color(rng, saturation=0.4))
     stone, paint = color(rng, saturation=0.15, value=(0.2, 0.8)), color(rng, saturation=0.3)

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .painting import FloatArray, ImageArray, Rng, Size, chance, color, fractal, log_uniform, shaded, texture, tinted
+from ...arrays import ByteImage, Reals
+from .painting import Rng, Size, chance, color, fractal, log_uniform, shaded, texture, tinted
 from .people import TILTS
 
 _STATURE = 6.75  # from the centre of a head down to the ground, in head heights
@@ -44,11 +45,11 @@ class View:
         """y where the ground ends: just behind the feet of the farthest people."""
         return self.top + (self.body - 0.4) * self.far
 
-    def head(self, y: FloatArray) -> FloatArray:
+    def head(self, y: Reals) -> Reals:
         """Height in pixels of heads whose centres are at `y`, any shape."""
         return np.maximum(self.far + self.growth * (y - self.top), 1.0)
 
-    def unit(self, ground: FloatArray) -> FloatArray:
+    def unit(self, ground: Reals) -> Reals:
         """Pixels per head height of things that stand on the ground at `ground`, any shape."""
         return np.maximum((self.far + self.growth * (ground - self.top)) / (1 + self.body * self.growth), 1.0)
 
@@ -77,7 +78,7 @@ def random_view(rng: Rng, size: Size) -> View:
     return View(size, tilt, float(top), float(min(far, near)), float(near))
 
 
-def ground_and_background(rng: Rng, view: View) -> ImageArray:
+def ground_and_background(rng: Rng, view: View) -> ByteImage:
     """An empty place (H, W, 3) seen in `view`."""
     height, width = view.size
     wall = int(np.clip(view.wall, 0, height))
@@ -102,7 +103,7 @@ _GROUNDS = (
 _TILE = 288
 
 
-def _ground(rng: Rng, view: View, wall: int) -> ImageArray:
+def _ground(rng: Rng, view: View, wall: int) -> ByteImage:
     """Paving, asphalt, sand or grass (h, W, 3) from y = `wall` down, in perspective."""
     height, width = view.size
     base = np.array(_GROUNDS[rng.integers(len(_GROUNDS))]) * rng.uniform(0.6, 1.25) + rng.normal(0, 6, 3)
@@ -128,7 +129,7 @@ def _ground(rng: Rng, view: View, wall: int) -> ImageArray:
     return shaded(seen, 1 + stains)
 
 
-def _background(rng: Rng, size: Size, unit: float) -> ImageArray:
+def _background(rng: Rng, size: Size, unit: float) -> ByteImage:
     """What is behind the ground (h, w, 3): sky, buildings, trees, walls; a head there is `unit` pixels high."""
     image = _sky(rng, size)
     kind = rng.choice(["town", "wall", "park", "hall", "open"], p=[0.35, 0.2, 0.15, 0.15, 0.15])
@@ -157,7 +158,7 @@ def _background(rng: Rng, size: Size, unit: float) -> ImageArray:
     return image
 
 
-def _sky(rng: Rng, size: Size) -> ImageArray:
+def _sky(rng: Rng, size: Size) -> ByteImage:
     zenith = np.array([(96, 148, 214), (186, 200, 214), (225, 228, 232), (30, 34, 52)][rng.integers(4)], np.float32)
     horizon = 0.5 * zenith + (0.5 * zenith.mean() / 200) * np.array([226, 226, 222], np.float32)
     small = (size[0] // 4 + 1, size[1] // 4 + 1)
@@ -168,7 +169,7 @@ def _sky(rng: Rng, size: Size) -> ImageArray:
     return cv2.resize(np.clip(sky, 0, 255).astype(np.uint8), size[::-1], interpolation=cv2.INTER_LINEAR)
 
 
-def _building(rng: Rng, image: ImageArray, box: tuple[int, int, int, int], unit: float) -> None:
+def _building(rng: Rng, image: ByteImage, box: tuple[int, int, int, int], unit: float) -> None:
     x1, y1, x2, y2 = box
     height, width = y2 - y1, x2 - x1
     if height < 2 or width < 2:
@@ -190,7 +191,7 @@ def _building(rng: Rng, image: ImageArray, box: tuple[int, int, int, int], unit:
     image[y1:y2, x1:x2] = wall
 
 
-def _panel(rng: Rng, image: ImageArray, unit: float) -> None:
+def _panel(rng: Rng, image: ByteImage, unit: float) -> None:
     """A poster, a door, a shop window or a sign with letters."""
     height, width = (int(max(3, unit * rng.uniform(1.5, 9))) for _ in range(2))
     x, y = int(rng.uniform(-width / 2, image.shape[1])), int(image.shape[0] - height - unit * rng.uniform(0, 14))
@@ -208,7 +209,7 @@ def _panel(rng: Rng, image: ImageArray, unit: float) -> None:
 
 
 def foliage(
-    rng: Rng, image: ImageArray, centre: tuple[float, float], radius: float, labels: NDArray[np.uint16] | None = None
+    rng: Rng, image: ByteImage, centre: tuple[float, float], radius: float, labels: NDArray[np.uint16] | None = None
 ) -> None:
     """Paint a tree's crown or a bush over `image` in place; `labels` (H, W) become 0 there."""
     side = int(max(6, 2.6 * radius))

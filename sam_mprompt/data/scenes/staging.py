@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .painting import FloatArray, ImageArray, Rng, chance, color, shaded
+from ...arrays import ByteImage, Reals
+from .painting import Rng, chance, color, shaded
 from .people import FIGURES, figure
 from .props import random_props
 from .scenery import View, foliage
@@ -25,14 +26,14 @@ class _Standing:
     x: float
     ground: float
     unit: float
-    colors: FloatArray
+    colors: Reals
     stretch: float = 1.0
     label: int = 0
 
 
 def paint_crowd(
-    rng: Rng, view: View, image: ImageArray, labels: NDArray[np.uint16], places: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+    rng: Rng, view: View, image: ByteImage, labels: NDArray[np.uint16], places: Reals
+) -> tuple[Reals, Reals]:
     """Paint people, their shadows, and props over an empty place, from far to near.
 
     Args:
@@ -63,7 +64,7 @@ def paint_crowd(
     return boxes, areas
 
 
-def _people(rng: Rng, view: View, places: FloatArray) -> list[_Standing]:
+def _people(rng: Rng, view: View, places: Reals) -> list[_Standing]:
     count = len(places)
     units = view.head(places[:, 1]) * rng.normal(1, 0.06, count).clip(0.8, 1.2)
     ground = places[:, 1] + view.body * units
@@ -93,7 +94,7 @@ def _props(rng: Rng, view: View) -> list[_Standing]:
     ]
 
 
-def _shadows(rng: Rng, image: ImageArray, standing: Sequence[_Standing], flip: bool) -> None:
+def _shadows(rng: Rng, image: ByteImage, standing: Sequence[_Standing], flip: bool) -> None:
     """Darken the ground where people and things stand, and, when the sun is out, where their shadows fall."""
     shadow = np.zeros((image.shape[0] // 2 + 1, image.shape[1] // 2 + 1), np.uint8)
     long = rng.uniform(1.5, 7) * chance(rng, 0.45)
@@ -111,7 +112,7 @@ def _shadows(rng: Rng, image: ImageArray, standing: Sequence[_Standing], flip: b
     image[:] = shaded(image, 1 - np.float32(rng.uniform(0.25, 0.6)) * full)
 
 
-def paint_foreground(rng: Rng, view: View, image: ImageArray, labels: NDArray[np.uint16]) -> None:
+def paint_foreground(rng: Rng, view: View, image: ByteImage, labels: NDArray[np.uint16]) -> None:
     """Sometimes paint what is close to the camera, in place: leaves, a post, a railing. `labels` below it become 0."""
     height, width = view.size
     if chance(rng, 0.1):

@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .painting import FloatArray, ImageArray, fractal, relief
+from ...arrays import ByteImage, Reals
+from .painting import fractal, relief
 
 PAINTS = 4
 SKIN, HAIR, TOP, OTHER = range(PAINTS)
@@ -50,8 +51,8 @@ class Stamp:
         foot: distance in units from the origin down to where it stands on the ground.
     """
 
-    paints: tuple[ImageArray, ...]
-    cover: tuple[ImageArray, ...]
+    paints: tuple[ByteImage, ...]
+    cover: tuple[ByteImage, ...]
     anchor: tuple[float, float]
     foot: float
 
@@ -74,11 +75,11 @@ class Surface:
         mix, second: where `mix` (a picture of the whole easel, 0..1) is 1, the part shows `second` instead of `paint`.
     """
 
-    paint: Sequence[float] | FloatArray
+    paint: Sequence[float] | Reals
     relief: float = 1.0
     grain: float = 0.15
-    mix: FloatArray | None = None
-    second: Sequence[float] | FloatArray | None = None
+    mix: Reals | None = None
+    second: Sequence[float] | Reals | None = None
 
 
 class Easel:
@@ -90,7 +91,7 @@ class Easel:
         self._paints = np.zeros((height, width, PAINTS), np.float32)
         self._cover = np.zeros((height, width, 2), np.float32)
 
-    def part(self, outlines: Sequence[FloatArray], surface: Surface) -> None:
+    def part(self, outlines: Sequence[Reals], surface: Surface) -> None:
         """Paint the union of closed polygons, each (n, 2), as one rounded body."""
         corners = [
             np.round(((o - (self._left, self._top)) * UNIT - 0.5) * 2**_SHIFT).astype(np.int32) for o in outlines
@@ -111,7 +112,7 @@ class Easel:
         light = relief(drawn, surface.relief) * (1 + surface.grain * _FOLDS[window])
         self.paint((x1, y1), drawn.astype(np.float32) / 255, light[..., None] * shares, head=False)
 
-    def paint(self, corner: tuple[int, int], cover: FloatArray, paints: FloatArray, *, head: bool) -> None:
+    def paint(self, corner: tuple[int, int], cover: Reals, paints: Reals, *, head: bool) -> None:
         """Composite `paints` (h, w, 4) with opacity `cover` (h, w) at a pixel corner; parts outside are cut."""
         x, y = corner
         top, left = max(-y, 0), max(-x, 0)
@@ -142,13 +143,13 @@ class Easel:
         return Stamp(tuple(paints), tuple(cover), (-self._left - x / UNIT, -self._top - y / UNIT), foot)
 
 
-def turned(yaw: float) -> FloatArray:
+def turned(yaw: float) -> Reals:
     """Rotation about the vertical axis; a positive `yaw` turns what faces +z towards +x."""
     cos, sin = np.cos(yaw), np.sin(yaw)
     return np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]], np.float32)
 
 
-def tilted(tilt: float) -> FloatArray:
+def tilted(tilt: float) -> Reals:
     """Rotation into the view of a camera that looks down by `tilt`: x right, y up, z towards the viewer."""
     cos, sin = np.cos(tilt), np.sin(tilt)
     return np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]], np.float32)
@@ -161,15 +162,15 @@ class Body:
     `origin` lands on the easel's origin.
     """
 
-    def __init__(self, easel: Easel, view: FloatArray, origin: FloatArray) -> None:
+    def __init__(self, easel: Easel, view: Reals, origin: Reals) -> None:
         self._easel, self._view, self._origin = easel, view, origin
         self._parts: list[tuple[float, Callable[[], None]]] = []
 
-    def seen(self, points: FloatArray) -> FloatArray:
+    def seen(self, points: Reals) -> Reals:
         """Body coordinates (..., 3) to the easel's (x right, y down) and distance towards the viewer."""
         return ((points - self._origin) @ self._view.T) * np.array([1, -1, 1], np.float32)
 
-    def limb(self, joints: FloatArray, radii: Sequence[float], surface: Surface) -> None:
+    def limb(self, joints: Reals, radii: Sequence[float], surface: Surface) -> None:
         """A chain of capsules through `joints` (n, 3)."""
         seen = self.seen(joints)
         discs = [spot[:2] + CIRCLE * radius for spot, radius in zip(seen, radii, strict=True)]
@@ -184,12 +185,12 @@ class Body:
         middle = np.mean(rings, axis=0)
         self._add(float(self.seen(np.array([0, middle[0], middle[3]]))[2]), discs, surface)
 
-    def plate(self, outline: FloatArray, surface: Surface) -> None:
+    def plate(self, outline: Reals, surface: Surface) -> None:
         """A flat polygon (n, 3)."""
         seen = self.seen(outline)
         self._add(float(seen[:, 2].mean()), [seen[:, :2], seen[:, :2]], surface)
 
-    def _add(self, nearness: float, discs: list[FloatArray], surface: Surface) -> None:
+    def _add(self, nearness: float, discs: list[Reals], surface: Surface) -> None:
         hulls = [cv2.convexHull(np.concatenate(pair).astype(np.float32))[:, 0] for pair in pairwise(discs)]
         self._parts.append((nearness, lambda: self._easel.part(hulls, surface)))
 
@@ -200,12 +201,12 @@ class Body:
 
 
 def paste(
-    image: ImageArray,
+    image: ByteImage,
     labels: NDArray[np.uint16],
     stamp: Stamp,
     at: tuple[float, float],
     unit: float,
-    colors: FloatArray,
+    colors: Reals,
     *,
     label: int = 0,
     stretch: float = 1.0,

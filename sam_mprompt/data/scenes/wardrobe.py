@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from .painting import FloatArray, Rng, chance, color
+from ...arrays import Reals
+from .painting import Rng, chance, color
 
 _SKINS = ((236, 196, 172), (222, 176, 146), (198, 148, 116), (160, 112, 82), (116, 78, 56), (78, 52, 40))
 _HAIRS = ((24, 21, 21), (38, 29, 25), (62, 43, 32), (104, 74, 48), (168, 134, 86), (150, 148, 146), (120, 48, 30))
@@ -15,7 +16,7 @@ _COLORED = (
 )
 
 
-def outfits(rng: Rng, count: int) -> FloatArray:
+def outfits(rng: Rng, count: int) -> Reals:
     """Colours (count, 4, 3), 0..255, for the paints of `count` people of one crowd: skin, hair, top, other."""
     tops, others = cloth_colors(rng, count), cloth_colors(rng, count)
     darker = rng.random(count) < 0.55  # trousers are darker than shirts, mostly
@@ -27,22 +28,22 @@ def outfits(rng: Rng, count: int) -> FloatArray:
     return np.clip(colors, 0, 255).astype(np.float32)
 
 
-def skin_colors(rng: Rng, count: int) -> FloatArray:
+def skin_colors(rng: Rng, count: int) -> Reals:
     """Colours (count, 3) of skin, in the mixture of one crowd."""
     return _mixed(rng, _SKINS, count, rng.dirichlet(np.full(len(_SKINS), 0.5)))
 
 
-def hair_colors(rng: Rng, count: int) -> FloatArray:
+def hair_colors(rng: Rng, count: int) -> Reals:
     """Colours (count, 3) of hair, in the mixture of one crowd."""
     return _mixed(rng, _HAIRS, count, rng.dirichlet((3, 3, 1.5, 0.7, 0.4, 0.3, 0.15)))
 
 
-def _mixed(rng: Rng, colors: tuple[tuple[int, int, int], ...], count: int, weights: FloatArray) -> FloatArray:
+def _mixed(rng: Rng, colors: tuple[tuple[int, int, int], ...], count: int, weights: Reals) -> Reals:
     picked = np.array(colors, np.float32)[rng.choice(len(colors), count, p=weights)]
     return picked * rng.uniform(0.85, 1.12, (count, 1)) + rng.normal(0, 4, (count, 3))
 
 
-def cloth_colors(rng: Rng, count: int) -> FloatArray:
+def cloth_colors(rng: Rng, count: int) -> Reals:
     """Colours (count, 3) of clothes and hats: black, white, grey and coloured as on a street."""
     share = np.concatenate([np.full(3, 1.2), np.full(len(_NEUTRALS) - 3, 1.0), np.full(len(_COLORED), 0.25)])
     cloths = np.array(_NEUTRALS + _COLORED, np.float32)

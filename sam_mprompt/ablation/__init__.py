@@ -1,0 +1,1 @@
+"""The paper's experiments: variants of a recipe, their records and tables, two counters compared."""

@@ -1,0 +1,104 @@
+"""What an ablation remembers of its runs: a record each, and what a run depended on."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ..data.masks import read_mask
+from ..data.sources import DiskSource, Source
+from ..errors import UsageError
+from ..files import write_text
+from ..recipe.schema import Recipe
+
+_INDIFFERENT = {
+    "data": {"root", "cache_root", "cache_gb"},
+    "train": {"preview_every", "save_minutes", "workers", "tensorboard"},
+}
+
+
+class Record(BaseModel):
+    """What a finished run is remembered by; errors are in heads per image.
+
+    Attributes:
+        row, seed: which run.
+        command: the training, with DIR for the folder of the dataset.
+        machine: kind of machine and number of threads.
+        epochs, seconds: length of the training.
+        best_epoch, val_mae, val_rmse: chosen on validation.
+        val_mean_mae: validation MAE of predicting the training images' mean.
+        trainable, total: numbers of parameters while training.
+        test_mae, test_rmse: on the test split, counted once after training, or None.
+        val_nae, test_nae: mean of |error| / actual over images with heads; None without such an image, and in records
+            made before they were kept.
+        version: of this package; None in records made before it was kept.
+        fingerprint: see `run_fingerprint`; None likewise.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    row: str
+    seed: int
+    command: str
+    machine: str
+    epochs: int
+    seconds: float
+    best_epoch: int
+    val_mae: float
+    val_rmse: float
+    val_mean_mae: float
+    trainable: int
+    total: int
+    test_mae: float | None = None
+    test_rmse: float | None = None
+    val_nae: float | None = None
+    test_nae: float | None = None
+    version: str | None = None
+    fingerprint: str | None = None
+
+
+def run_fingerprint(recipe: Recipe, train: Source, val: Source) -> str:
+    """Return 16 hex digits of what a run is trained on: its settings, and its images' names, annotation and masks.
+
+    The command names recipe and data only, and what they name can change. Not in it are the images' pixels, the files
+    that `model.base` and `train.init_from` name, and settings that do not change the outcome. Defaults are left out, so
+    that a key which a later version adds changes nothing.
+
+    Raises:
+        UsageError: a pseudo mask is missing.
+    """
+    settings = recipe.model_dump(mode="json", exclude_defaults=True, exclude=_INDIFFERENT)
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for source in (train, val):
+        digest.update(f"\n{len(source)} images".encode())
+        if not isinstance(source, DiskSource):
+            continue
+        for sample in source.samples:
+            shapes = [None if values is None else len(values) for values in (sample.points, sample.boxes)]
+            digest.update(f"\n{sample.image.name} {shapes}".encode())
+            for values in (sample.points, sample.boxes):
+                digest.update(b"" if values is None else values.tobytes())
+            if source.mask_of is not None:
+                digest.update(read_mask(source.mask_of(sample.image), sample.size).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def read_records(path: Path) -> list[Record]:
+    """Return the records of a file, none when there is no file. Raises UsageError for a damaged line."""
+    try:
+        return [Record.model_validate_json(line) for line in _whole_lines(path)]
+    except ValidationError as error:
+        raise UsageError(f"'{path}' is not what 'ablate' wrote: {error.errors()[0]['msg']}.") from error
+
+
+def append_record(path: Path, record: Record) -> None:
+    """Add a line to a file of records, which is replaced as a whole. Raises RunError on a full disk."""
+    lines = [line.decode() for line in _whole_lines(path)]
+    write_text(path, "".join(f"{line}\n" for line in [*lines, record.model_dump_json(exclude_none=True)]))
+
+
+def _whole_lines(path: Path) -> list[bytes]:
+    """A file's lines without a last one that was cut, as earlier versions could leave one when they were killed."""
+    lines = path.read_bytes().split(b"\n") if path.is_file() else [b""]
+    return [*lines[:-1], *(lines[-1:] if lines[-1].endswith(b"}") else [])]

@@ -1,0 +1,1 @@
+"""Adapter folders: what export writes and load reads."""

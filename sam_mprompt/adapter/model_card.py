@@ -1,0 +1,58 @@
+"""The README.md of an adapter folder: what it is, how to use it, what it was measured at."""
+
+from typing import TYPE_CHECKING, Any
+
+from ..recipe.schema import Recipe
+
+if TYPE_CHECKING:
+    from .folder import CounterFile
+
+
+def model_card(info: "CounterFile", recipe: Recipe, metrics: dict[str, Any]) -> str:
+    """Return Markdown with the front matter that model hubs read (`library_name: peft`)."""
+    library = "sam-mprompt" if info.native else "peft"
+    what = (
+        "The folder holds the whole model: its encoder was trained too."
+        if info.native
+        else f"It works on top of the frozen base `{info.base}` (`{info.base_fingerprint}`), which it does not contain."
+    )
+    return f"""---
+library_name: {library}
+base_model: {info.base}
+tags:
+- crowd-counting
+- sam-mprompt
+---
+
+# {recipe.name}
+
+A crowd counter trained with sam-mprompt {info.written_by}, recipe `{recipe.name}`, data format `{recipe.data.format}`.
+{what}
+
+```python
+import sam_mprompt
+
+counter = sam_mprompt.load("path/to/this/folder")
+print(counter.count("crowd.jpg").count)
+```
+
+## Measured while training
+
+{_figures(metrics)}
+The validation images chose the epoch; they are no test. Measure with `sam-mprompt evaluate` on images of your own.
+
+## Trained with
+
+Tuning `{recipe.tuning.method}`, loss weights density {recipe.loss.density:g}, segmentation {recipe.loss.segmentation:g}
+and context {recipe.loss.context:g}, {recipe.train.epochs} epochs, seed {recipe.train.seed}. The full recipe is in
+`recipe.toml`.
+"""
+
+
+def _figures(metrics: dict[str, Any]) -> str:
+    val = metrics.get("val")
+    if not val:
+        return "Nothing: the run was not validated.\n"
+    lines = ["| split | images | MAE | RMSE | epoch |", "|---|---|---|---|---|"]
+    lines.append(f"| val | {val['images']} | {val['mae']:.2f} | {val['rmse']:.2f} | {metrics['epoch']} |")
+    return "\n".join(lines) + "\n"

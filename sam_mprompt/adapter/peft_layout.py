@@ -1,0 +1,114 @@
+"""The two files that peft and this project share, read and written strictly.
+
+`adapter_model.safetensors`: whole, finite, every key exactly once, the same bytes for the same tensors.
+`adapter_config.json`: the adapter's configuration, as peft lays it out, naming no hub repository.
+"""
+
+import dataclasses
+import enum
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import peft
+from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+from torch import Tensor, nn
+
+from ..errors import UsageError, did_you_mean, listed
+from ..tensor_files import check_against
+from ..tuning.attach import adapter_config
+
+_OF_THE_HUB = {"auto_mapping": None, "base_model_name_or_path": None, "revision": None}
+
+
+def adapter_state(encoder: nn.Module, adapter_name: str = "default") -> dict[str, Tensor]:
+    """Return one adapter's tensors under peft's on-disk keys (`base_model.model.blocks.0.attn.mprompt_down.weight`).
+
+    Every key starts with `base_model.`; the tensors are the live ones, detached.
+
+    Raises:
+        UsageError: the encoder carries no adapter of that name.
+    """
+    adapter_config(encoder, adapter_name)
+    state: dict[str, Tensor] = peft.get_peft_model_state_dict(
+        encoder, adapter_name=adapter_name, save_embedding_layers=False
+    )
+    return state
+
+
+def load_adapter_state(
+    encoder: nn.Module, tensors: Mapping[str, Tensor], adapter_name: str = "default", source: str = "the given tensors"
+) -> None:
+    """Fill one adapter, all of it or nothing, from tensors as `adapter_state` returns them; dtypes follow the adapter.
+
+    Raises:
+        UsageError: there is no such adapter, or keys, shapes or kinds of numbers differ; nothing was changed then.
+    """
+    expected = adapter_state(encoder, adapter_name)
+    check_against({name: tensor.shape for name, tensor in expected.items()}, tensors, source)
+    mixed_up = [
+        f"{name} is {tensors[name].dtype} instead of {tensor.dtype}"
+        for name, tensor in sorted(expected.items())
+        if tensors[name].is_floating_point() != tensor.is_floating_point()
+    ]
+    if mixed_up:
+        raise UsageError(f"{source} cannot be loaded, integers and floating point differ: {listed(mixed_up)}")
+    peft.set_peft_model_state_dict(encoder, dict(tensors), adapter_name=adapter_name)
+
+
+def adapter_config_dict(encoder: nn.Module, adapter_name: str = "default") -> dict[str, Any]:
+    """Return what `adapter_config.json` says about one adapter: plain JSON values, set to inference, naming no hub.
+
+    Raises:
+        UsageError: the encoder carries no adapter of that name.
+    """
+    values = adapter_config(encoder, adapter_name).to_dict()
+    return {key: _plain(value) for key, value in sorted({**values, **_OF_THE_HUB, "inference_mode": True}.items())}
+
+
+def config_from_dict(values: Mapping[str, Any]) -> peft.PeftConfig:
+    """Return the peft configuration that an `adapter_config.json` describes, whatever hub repository it may name.
+
+    Raises:
+        UsageError: an unknown peft type, a key that the type does not have, or a value that it does not take.
+    """
+    keys = _keys_by_type()
+    peft_type = str(values.get("peft_type"))
+    if peft_type not in keys:
+        raise UsageError(
+            f"adapter_config.json: expected a peft_type that peft {peft.__version__} puts into encoders, got "
+            f"'{peft_type}'.{did_you_mean(peft_type, keys)}"
+        )
+    known = keys[peft_type]
+    if unknown := values.keys() - known:
+        raise UsageError(
+            f"adapter_config.json: {peft_type} has no {listed(unknown)}."
+            f"{did_you_mean(min(unknown), known)} It may have been written for another version of peft."
+        )
+    try:
+        config = PEFT_TYPE_TO_CONFIG_MAPPING[peft_type](**{**values, **_OF_THE_HUB})
+        if isinstance(config.target_modules, str):
+            re.compile(config.target_modules)
+    except (TypeError, ValueError, AttributeError, re.error) as error:
+        raise UsageError(f"adapter_config.json: {peft_type} does not take these values: {error}") from error
+    return config
+
+
+def _keys_by_type() -> dict[str, set[str]]:
+    """Return the configuration's keys by peft type, for the types that work inside an encoder's layers."""
+    fields = {_plain(kind): dataclasses.fields(config) for kind, config in PEFT_TYPE_TO_CONFIG_MAPPING.items()}
+    keys = {kind: {entry.name for entry in entries} for kind, entries in fields.items()}
+    return {kind: names for kind, names in keys.items() if "target_modules" in names}
+
+
+def _plain(value: Any) -> Any:
+    """Return a configuration value as JSON has it: sets sorted, enumerations by value."""
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

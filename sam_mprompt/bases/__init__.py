@@ -1,0 +1,1 @@
+"""Base checkpoints: which there are, how to get them, how to read them."""

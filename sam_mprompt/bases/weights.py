@@ -1,0 +1,150 @@
+"""Base weights on disk: read as plain tensors or refused, named as SAM names them, recognised by their fingerprint."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..errors import UsageError, listed
+from ..tensor_files import read_tensors
+
+_PREFIX = "image_encoder."
+_DECODER = ("prompt_encoder.", "mask_decoder.")
+_OF_THE_MLP = re.compile(r"blocks\.\d+\.mlp\.lin[12]\.")
+_TIMM_MLP = re.compile(r"^(blocks\.\d+\.mlp\.)fc([12]\.)")
+
+# How files that are often taken for SAM's betray themselves: the beginning of a key, and what the file is.
+_FOREIGN = {
+    "vision_encoder.": "SAM in the naming of transformers: take the official file, or timm's",
+    "image_encoder.trunk.": "SAM 2, whose encoder is another one",
+    "image_encoder.patch_embed.seq.": "MobileSAM, whose encoder is another one",
+    "base_model.model.": "an adapter, not a base: give it where an adapter is expected",
+    "module.": "a model saved inside DataParallel: strip 'module.' from its keys",
+    "cls_token": "a plain vision transformer",
+    "conv1.": "a convolutional network",
+}
+
+
+def open_checkpoint(path: Path) -> dict[str, Tensor]:
+    """Read a checkpoint's tensors onto the CPU, in the dtypes that it stores; no code in the file is ever run.
+
+    Args:
+        path: .pth or .pt (memory-mapped where its format allows) or .safetensors.
+
+    Raises:
+        UsageError: the file is missing, empty, cut short, a web page, of another kind, holds anything besides
+            tensors by name, or holds values that are not finite; the message says which.
+    """
+    _check_content(path)
+    return read_tensors(path) if path.suffix == ".safetensors" else _read_pth(path)
+
+
+def encoder_tensors(tensors: Mapping[str, Tensor], source: str = "the state dict") -> dict[str, Tensor]:
+    """Return the image encoder's tensors under SAM's names, without prefix.
+
+    Accepts SAM's whole state dict (the decoder is left out), its encoder alone, and timm's copy of the encoder.
+
+    Raises:
+        UsageError: not SAM, or a tensor that is neither the encoder's nor the decoder's.
+    """
+    for beginning, meaning in _FOREIGN.items():
+        if any(name.startswith(beginning) for name in tensors):
+            raise UsageError(f"{source} is not a SAM encoder. It looks like {meaning}.")
+    encoder = _encoder_names(tensors)
+    if "patch_embed.proj.weight" not in encoder:
+        raise UsageError(
+            f"{source} is not a SAM encoder: expected tensors such as '{_PREFIX}patch_embed.proj.weight', "
+            f"got {listed(tensors) or 'none'}."
+        )
+    whole = any(name.startswith(_PREFIX) for name in tensors)
+    if whole and (others := [name for name in tensors if not name.startswith((_PREFIX, *_DECODER))]):
+        raise UsageError(f"{source} holds tensors that SAM does not have: {listed(others)}.")
+    if integers := [name for name, tensor in encoder.items() if not tensor.is_floating_point()]:
+        raise UsageError(f"{source}: expected floating-point weights, got others in {listed(integers)}.")
+    return encoder
+
+
+def fingerprint(tensors: Mapping[str, Tensor]) -> str:
+    """Return "sha256:..." over an encoder's tensors: sorted names, dtypes, shapes and bytes.
+
+    Names are SAM's without prefix and the decoder does not count, so that a .pth, a safetensors, a timm copy and the
+    loaded encoder agree. Floating-point tensors enter as float32, the dtype that encoders are loaded in: a copy that
+    is stored as float16 has the same fingerprint before and after loading, but not that of the float32 original,
+    because its weights are others. Works for any model's state dict.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(_encoder_names(tensors).items()):
+        plain = tensor.detach().to("cpu", torch.float32 if tensor.is_floating_point() else tensor.dtype)
+        array = plain.contiguous().numpy()
+        digest.update(f"{name} {array.dtype.name} {array.shape}\n".encode())
+        digest.update(array.reshape(-1).data)
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _encoder_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Drop SAM's prefix and decoder where there are any, and undo timm's renaming of the MLP."""
+    prefixed = any(name.startswith(_PREFIX) for name in tensors)
+    inside = {name.removeprefix(_PREFIX): tensors[name] for name in tensors if not prefixed or name.startswith(_PREFIX)}
+    if any(_OF_THE_MLP.match(name) for name in inside):
+        return inside
+    return {_TIMM_MLP.sub(r"\1lin\2", name): tensor for name, tensor in inside.items()}
+
+
+def _check_content(path: Path) -> None:
+    """Recognise by name and first bytes what is no checkpoint at all."""
+    if not path.is_file():
+        raise UsageError(f"No checkpoint file at '{path}'.")
+    if path.suffix not in {".pth", ".pt", ".safetensors"}:
+        raise UsageError(f"'{path}': expected a .pth or .safetensors file, got '{path.suffix or path.name}'.")
+    with path.open("rb") as file:
+        start = file.read(512)
+    if not start:
+        raise UsageError(f"'{path}' is empty. Get it again.")
+    if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        raise UsageError(
+            f"'{path}' is a web page, not a checkpoint: the download met a login or error page. "
+            "Fetch it with 'sam-mprompt checkpoints pull NAME', or download the file itself."
+        )
+    if start.startswith(b"version https://git-lfs"):
+        raise UsageError(f"'{path}' is a Git LFS pointer, not the file itself. Run 'git lfs pull' where it came from.")
+    if path.suffix == ".safetensors" and start.startswith(b"PK\x03\x04"):
+        raise UsageError(f"'{path}' is not safetensors but a file of torch.save: rename it to .pth.")
+    if path.suffix != ".safetensors" and start[8:9] == b"{":
+        raise UsageError(f"'{path}' is not a file of torch.save but safetensors: rename it to .safetensors.")
+
+
+def _read_pth(path: Path) -> dict[str, Tensor]:
+    with path.open("rb") as file:
+        in_zip = file.read(4) == b"PK\x03\x04"
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=in_zip)
+    except Exception as error:  # a damaged file makes torch raise almost anything
+        if code := re.search(r"GLOBAL (\S+)", str(error)):
+            raise UsageError(
+                f"'{path}' is refused: besides tensors it holds {code[1]}, and loading that could run code. "
+                "Expected a state dict, as torch.save(model.state_dict(), ...) writes it."
+            ) from error
+        size = path.stat().st_size
+        raise UsageError(f"'{path}' is damaged or cut short ({size:,} bytes): get it again.") from error
+    if not isinstance(content, Mapping) or not all(_dense(value) for value in content.values()):
+        inside = listed(map(str, content)) if isinstance(content, Mapping) else type(content).__name__
+        raise UsageError(
+            f"'{path}': expected a state dict, tensors by name, got {inside}. Save the model's state dict alone."
+        )
+    if broken := [str(name) for name, tensor in content.items() if not _finite(tensor)]:
+        raise UsageError(f"'{path}' holds values that are not finite in {listed(broken)}. Get it again.")
+    return {str(name): tensor for name, tensor in content.items()}
+
+
+def _dense(value: object) -> bool:
+    return isinstance(value, Tensor) and value.layout == torch.strided
+
+
+def _finite(tensor: Tensor) -> bool:
+    if not tensor.is_floating_point() or not tensor.numel():
+        return True
+    low, high = torch.aminmax(tensor.float())  # one pass without a copy of float32; NaN spreads to both
+    return bool(torch.isfinite(low) and torch.isfinite(high))

@@ -1,0 +1,1 @@
+"""Counting people in images of any size."""

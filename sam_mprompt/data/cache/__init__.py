@@ -1,0 +1,1 @@
+"""What is computed from images once and kept."""

@@ -1,0 +1,62 @@
+"""Images decoded and resized once, kept on disk as plain pixels, of which only the crop is read."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ...arrays import ByteImage
+from ...errors import UsageError
+from ...files import write_with
+from ...geometry import Geometry, resize_image, resized
+from ...recipe.schema import DataRecipe
+from ..image import read_image
+from ..sample import Sample
+from .room import check_room, read_cached
+
+
+@dataclass(frozen=True)
+class ImageCache:
+    """Resized images as uint8 (H, W, 3) files, mapped into memory.
+
+    A file is found by its image's path, size and time of change, and by the sizes that images are brought to: a changed
+    image or recipe never reads what belongs to another. It is written when the image is first asked for.
+    """
+
+    folder: Path
+    geometry: Geometry
+
+    def read(self, path: Path) -> ByteImage:
+        """Return an image, resized. Raises UsageError when it can't be decoded, RunError on a full or bad disk."""
+        file = self.file_of(path)
+        if not file.is_file():
+            image, _ = resize_image(read_image(path), self.geometry)
+
+            def write(temporary: Path) -> None:
+                with temporary.open("wb") as opened:
+                    np.save(opened, image)
+
+            write_with(file, write)
+        return read_cached(file)
+
+    def file_of(self, path: Path) -> Path:
+        """Return where an image's pixels are, or will be. Raises UsageError when there is no such image."""
+        try:
+            found = path.stat()
+        except OSError as error:
+            raise UsageError(f"Cannot read '{path}': {error.strerror}. Check the data with 'data check'.") from error
+        sizes = [getattr(self.geometry, key) for key in ("max_side", "min_side", "scale")]
+        described = json.dumps([str(path.absolute()), found.st_size, found.st_mtime_ns, sizes])
+        return self.folder / f"{hashlib.sha256(described.encode()).hexdigest()[:24]}.npy"
+
+
+def open_image_cache(samples: Sequence[Sample], geometry: Geometry, recipe: DataRecipe) -> ImageCache:
+    """Return the cache of these images. Raises UsageError when it would take more room than is there or allowed."""
+    cache = ImageCache(Path(recipe.cache_root) / "images", geometry)
+    sizes = [3 * height * width for height, width in (resized(sample.size, geometry) for sample in samples)]
+    missing = [size for size, s in zip(sizes, samples, strict=True) if not cache.file_of(s.image).is_file()]
+    check_room(recipe, "images", sum(sizes), sum(missing))
+    return cache

@@ -1,0 +1,46 @@
+"""Pseudo masks on disk: a folder of two-level PNG files, one per image under the image's own relative path."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ..arrays import Mask
+from ..errors import UsageError
+from ..files import write_with
+
+
+def mask_path(folder: Path, image: Path, root: Path) -> Path:
+    """Return where the mask of `image`, below the dataset's folder `root`, is or belongs."""
+    return folder / image.relative_to(root).with_suffix(".png")
+
+
+def write_mask(path: Path, mask: Mask) -> None:
+    """Write bool (H, W) as a PNG of one bit a pixel. Raises RunError on a full disk."""
+    _, packed = cv2.imencode(".png", mask.astype(np.uint8) * 255, [cv2.IMWRITE_PNG_BILEVEL, 1])
+    write_with(path, lambda temporary: temporary.write_bytes(packed.tobytes()))
+
+
+def read_mask(path: Path, size: tuple[int, int]) -> Mask:
+    """Read a mask as bool (H, W).
+
+    Args:
+        path: the file.
+        size: (height, width) of its image in pixels.
+
+    Raises:
+        UsageError: no such file, no picture, or of another size than the image.
+    """
+    advice = "Make it with 'sam-mprompt masks'."
+    if not path.is_file():
+        raise UsageError(f"No pseudo mask '{path}'. {advice}")
+    pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_GRAYSCALE)
+    if pixels is None:
+        raise UsageError(f"The pseudo mask '{path}' cannot be decoded. {advice}")
+    if pixels.shape != size:
+        raise UsageError(
+            f"The pseudo mask '{path}' has {pixels.shape[1]}x{pixels.shape[0]} pixels, its image {size[1]}x{size[0]}. "
+            + advice
+        )
+    mask: Mask = np.asarray(pixels) > 127
+    return mask

@@ -1,0 +1,1 @@
+"""How good a counter is, and what it costs."""

@@ -1,0 +1,1 @@
+"""Training a small base from scratch."""

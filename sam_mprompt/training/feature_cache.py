@@ -1,0 +1,246 @@
+"""What a frozen encoder makes of images, computed once and kept on disk; crops and flips are cut out of it.
+
+Where blocks of the encoder are adapted, that is what enters the first of them, and training goes on from there. An
+image is encoded whole, as counting encodes one that fits a tile, and once more mirrored. What was computed is found
+again by the encoder's fingerprint, the first adapted block, the sizes that images are brought to, and the bytes of the
+image file: a cache of another base, recipe or image is never read, and one that was interrupted goes on.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ..data.augment import AnnotatedImage, horizontal_flip
+from ..data.cache.room import check_room, read_cached
+from ..data.dataset import Crop, Key, padded_targets
+from ..data.sources import DiskSource
+from ..errors import RunError, UsageError, listed
+from ..files import sha256_of, write_text, write_with
+from ..geometry import resized, round_up
+from ..losses import Targets
+from ..models.counter import CrowdCounter
+from ..recipe.schema import Recipe
+
+_BYTES = 2  # float16
+_VIEWS = 2  # as it is, and mirrored
+
+
+@dataclass(frozen=True)
+class FeatureCache:
+    """The cached features of a source's images.
+
+    Attributes:
+        files: one per image, float16 (2, h, w, C): the image and its mirror, all levels side by side.
+        channels: of each level.
+        stride: pixels per feature cell.
+        until: the encoder's block that takes them; None when they are its output.
+    """
+
+    files: tuple[Path, ...]
+    channels: tuple[int, ...]
+    stride: int
+    until: int | None
+
+    def read(self, index: int) -> NDArray[np.float16]:
+        """Return one image's features (2, h, w, C), mapped from disk. Raises RunError when they are damaged."""
+        return read_cached(self.files[index])
+
+    def split(self, features: Tensor) -> list[Tensor]:
+        """Return the levels (B, c_i, h, w) of features (B, C, h, w), in float32."""
+        return list(features.float().split(self.channels, dim=1))
+
+
+def build_cache(
+    counter: CrowdCounter,
+    source: DiskSource,
+    recipe: Recipe,
+    fingerprint: str,
+    *,
+    pad_colour: tuple[int, int, int],
+    device: torch.device,
+    say: Callable[[str], None],
+    progress: Callable[[int, int], None] | None = None,
+) -> FeatureCache:
+    """Encode every image of a source that is not in the cache yet.
+
+    Args:
+        counter: whose frozen encoder is run.
+        source: images on disk.
+        recipe: names the cache's folder and its largest size.
+        fingerprint: of the encoder.
+        pad_colour: fills images up to the encoder's `size_divisor`, as in training without a cache.
+        device: where the encoder runs.
+        say: called with a line about the size before anything is written.
+        progress: called after each image with the number done and the number of all.
+
+    Raises:
+        UsageError: the cache would exceed data.cache_gb or the free space, a crop does not fit the images, or
+            something trains before the first adapted block.
+        RunError: the disk is full; what is cached stays.
+    """
+    encoder = cast(Any, counter.encoder)
+    stride = int(encoder.stride)
+    _check_crop(source, recipe, stride, counter.size_divisor)
+    until = recipe.tuning.first_block
+    if until is not None:
+        _check_frozen(encoder, until)
+    used = _channels(counter, until)
+    described: dict[str, Any] = {
+        "encoder": fingerprint,
+        "levels": used,
+        "geometry": {key: getattr(source.geometry, key) for key in ("max_side", "min_side", "scale")},
+        "positions": recipe.model.positions,
+        "pad": [*pad_colour, counter.size_divisor],
+    }
+    if until is not None:
+        described["block"] = until
+    name = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
+    folder = Path(recipe.data.cache_root) / name
+    files = tuple(folder / f"{sha256_of(sample.image)[:24]}.npy" for sample in source.samples)
+    cache = FeatureCache(files, tuple(used), stride, until)
+    todo = [index for index, file in enumerate(files) if not file.is_file()]
+    _check_size(source, recipe, todo, sum(used), stride, counter.size_divisor, say)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "cache.json", json.dumps(described, indent=2, sort_keys=True) + "\n")
+    for done, index in enumerate(todo, start=1):
+        image = source.frame(0, index).image
+        views = [_encoded(counter, view, until, pad_colour, device) for view in (image, image[:, ::-1])]
+        _write(files[index], np.stack(views))
+        if progress is not None:
+            progress(done, len(todo))
+    return cache
+
+
+class CachedCrops(Dataset[Crop]):
+    """Random crops, flipped half of the time, of cached features with their targets.
+
+    The same seed, epoch and index always give the same crop. Crops lie on the feature grid. Images are only decoded
+    where something reads them (the high-resolution stem); else the crop's image is black.
+    """
+
+    def __init__(self, source: DiskSource, recipe: Recipe, cache: FeatureCache, *, stride: int) -> None:
+        self.source, self.recipe, self.cache, self.stride = source, recipe, cache, stride
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, key: Key) -> Crop:
+        epoch, index = key
+        rng = np.random.default_rng((self.recipe.train.seed, epoch, index))
+        side, cell = self.recipe.data.crop, self.cache.stride
+        flipped = rng.random() < self.recipe.data.flip
+        features = self.cache.read(index)
+        # Any cell may be a crop's corner. The blocks still to be run restart their windows there, as they do on a crop
+        # of pixels; crops that kept the image's windows (14 cells) would be few. What was cached has seen beyond the
+        # crop, in windows and positions of the whole image, as what these blocks get when it is counted whole.
+        top, left = (int(rng.integers(length - side // cell + 1)) * cell for length in features.shape[1:3])
+        frame = self.source.frame(epoch, index) if self.recipe.model.stem_channels else self.source.outline(index)
+        if flipped:
+            frame = horizontal_flip(frame)
+        cut = _cut(frame, top, left, side)
+        y, x, n = top // cell, left // cell, side // cell
+        chosen = torch.from_numpy(features[int(flipped), y : y + n, x : x + n].copy())
+        image = np.zeros((side, side, 3), np.uint8)
+        image[: cut.image.shape[0], : cut.image.shape[1]] = cut.image
+        targets = Targets(**padded_targets(cut, self.recipe.targets, side=side, stride=self.stride))
+        return Crop(torch.from_numpy(image).permute(2, 0, 1).contiguous(), targets, key, chosen.permute(2, 0, 1))
+
+
+def _cut(frame: AnnotatedImage, top: int, left: int, side: int) -> AnnotatedImage:
+    return frame.moved(frame.image[top : top + side, left : left + side], (1.0, 1.0), (left, top))
+
+
+def _encoded(
+    counter: CrowdCounter,
+    image: NDArray[np.uint8],
+    until: int | None,
+    pad_colour: tuple[int, int, int],
+    device: torch.device,
+) -> NDArray[np.float16]:
+    """Return all levels of one image (H, W, 3) as (h, w, C)."""
+    height, width = (round_up(length, counter.size_divisor) for length in image.shape[:2])
+    canvas = np.empty((height, width, 3), np.uint8)
+    canvas[:] = pad_colour
+    canvas[: image.shape[0], : image.shape[1]] = image
+    with torch.inference_mode():
+        pixels = torch.from_numpy(canvas).permute(2, 0, 1)[None].to(device)
+        levels = counter.encode(counter.normalise(pixels), until)
+    return np.concatenate([level[0].permute(1, 2, 0).half().cpu().numpy() for level in levels], axis=2)
+
+
+def _channels(counter: CrowdCounter, until: int | None) -> list[int]:
+    encoder, levels = cast(Any, counter.encoder), counter.fusion is not None
+    if until is not None:
+        return list(encoder.channels_until(until, levels=levels))
+    return [*encoder.level_channels] if levels else [int(encoder.out_channels)]
+
+
+def _check_frozen(encoder: Any, until: int) -> None:
+    """Refuse what trains before the first adapted block, as tuning.options.modules_to_save can."""
+    parts = {"pos_embed": [encoder.pos_embed], "patch_embed": encoder.patch_embed.parameters()}
+    parts |= {f"blocks.{index}": encoder.blocks[index].parameters() for index in range(until)}
+    if trained := [name for name, own in parts.items() if any(parameter.requires_grad for parameter in own)]:
+        raise UsageError(
+            f"data.cache = 'features' keeps what comes before block {until}, the first in tuning.blocks, but "
+            f"{listed(trained)} would train. Leave them out of tuning.options, or train without data.cache."
+        )
+
+
+def _check_crop(source: DiskSource, recipe: Recipe, stride: int, size_divisor: int) -> None:
+    side = recipe.data.crop
+    if side % stride:
+        raise UsageError(f"data.crop: cached features need a multiple of {stride}, got {side}.")
+    small = [
+        str(sample.image)
+        for sample in source.samples
+        if min(round_up(length, size_divisor) for length in resized(sample.size, source.geometry)) < side
+    ]
+    if small:
+        raise UsageError(
+            f"data.crop = {side} is larger than {len(small)} of {len(source)} images, and cached features cannot be "
+            f"padded: {listed(small)}. Lower data.crop or raise data.min_side."
+        )
+
+
+def _check_size(
+    source: DiskSource,
+    recipe: Recipe,
+    todo: Sequence[int],
+    channels: int,
+    stride: int,
+    size_divisor: int,
+    say: Callable[[str], None],
+) -> None:
+    """Tell how large the cache will be, and refuse one that is too large."""
+
+    def size_of(index: int) -> int:
+        height, width = resized(source.samples[index].size, source.geometry)
+        cells = (round_up(height, size_divisor) // stride) * (round_up(width, size_divisor) // stride)
+        return _VIEWS * cells * channels * _BYTES
+
+    whole, missing = sum(map(size_of, range(len(source)))), sum(map(size_of, todo))
+    say(
+        f"cached features: {whole / 1e9:.2f} GB in {recipe.data.cache_root}, {missing / 1e9:.2f} GB of them to be "
+        f"computed ({len(todo)} images)"
+    )
+    check_room(recipe.data, "features", whole, missing)
+
+
+def _write(path: Path, features: NDArray[np.float16]) -> None:
+    if not np.isfinite(features).all():
+        raise RunError(f"The encoder's features of '{path.stem}' do not fit float16: train without data.cache.")
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            np.save(file, features)
+
+    write_with(path, write)

@@ -1,0 +1,159 @@
+"""The resumable state of a training: everything that decides the next step, in one folder, replaced atomically."""
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import RunError, UsageError
+from ..files import replacing
+from ..tensor_files import read_tensors, write_tensors
+from .ema import MovingAverage, trained_tensors
+
+_TENSORS, _PROGRESS = "state.safetensors", "progress.json"
+
+
+@dataclass
+class TrainingProgress:
+    """Where a training stands.
+
+    Attributes:
+        epoch: 0-based epoch that is running or comes next.
+        batch: batches of this epoch that are done.
+        step: optimizer steps done in all.
+        best_mae: lowest validation MAE so far, in heads, or None before the first validation.
+        best_epoch: 1-based epoch it was reached after.
+        log_lines: lines of metrics.jsonl that belong to this state; later ones are dropped on resuming.
+        seconds: time spent training so far.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    best_mae: float | None = None
+    best_epoch: int | None = None
+    log_lines: int = 0
+    seconds: float = 0.0
+
+
+def save_state(
+    folder: Path,
+    progress: TrainingProgress,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    *,
+    average: MovingAverage | None,
+    scaler: torch.amp.GradScaler | None,
+) -> None:
+    """Write the state so that a kill at any moment leaves either the old or the new one.
+
+    Raises:
+        RunError: a tensor holds NaN or infinity (a broken state must not replace a good one), or the disk is full.
+    """
+    tensors = {f"model.{name}": tensor for name, tensor in _changing(model).items()}
+    described = optimizer.state_dict()
+    scalars: dict[str, Any] = {}
+    for number, values in described["state"].items():
+        for key, value in values.items():
+            if isinstance(value, Tensor):
+                tensors[f"optimizer.{number}.{key}"] = value
+            else:
+                scalars[f"{number}.{key}"] = value
+    if average is not None:
+        tensors |= {f"average.{name}": tensor for name, tensor in average.values.items()}
+    broken = [name for name, value in tensors.items() if value.is_floating_point() and not value.isfinite().all()]
+    if broken:
+        raise RunError(
+            f"Step {progress.step} left NaN or infinity in {broken[0]} ({len(broken)} tensors): the state before it is "
+            "kept. Lower train.lr or set train.max_grad_norm, then --resume."
+        )
+    tensors["rng.cpu"] = torch.get_rng_state()
+    if torch.cuda.is_available():
+        tensors |= {f"rng.cuda.{i}": state for i, state in enumerate(torch.cuda.get_rng_state_all())}
+    record = {
+        "progress": asdict(progress),
+        "optimizer": scalars,
+        "average_updates": average.updates if average is not None else 0,
+        "scaler": scaler.state_dict() if scaler is not None else {},
+    }
+    with replacing(folder) as temporary:
+        temporary.mkdir(parents=True)
+        write_tensors(temporary / _TENSORS, {name: tensor.detach().cpu() for name, tensor in tensors.items()})
+        (temporary / _PROGRESS).write_text(json.dumps(record, indent=1), encoding="utf-8")
+
+
+def load_state(
+    folder: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    *,
+    average: MovingAverage | None,
+    scaler: torch.amp.GradScaler | None,
+) -> TrainingProgress:
+    """Put a saved state back. Raises UsageError when it is damaged or belongs to another recipe."""
+    try:
+        record = json.loads((folder / _PROGRESS).read_text(encoding="utf-8"))
+        progress = TrainingProgress(
+            **{field.name: record["progress"][field.name] for field in fields(TrainingProgress)}
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise UsageError(f"'{folder}' holds no readable training state ({error}). Start without --resume.") from error
+    tensors = read_tensors(folder / _TENSORS)
+    _restore(_changing(model), tensors, "model", folder)
+    if average is not None:
+        _restore(average.values, tensors, "average", folder)
+        average.updates = int(record["average_updates"])
+    described = optimizer.state_dict()
+    described["state"] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimizer."):
+            number, key = name.removeprefix("optimizer.").split(".", 1)
+            described["state"].setdefault(int(number), {})[key] = tensor
+    for name, value in record["optimizer"].items():
+        number, key = name.split(".", 1)
+        described["state"].setdefault(int(number), {})[key] = value
+    optimizer.load_state_dict(described)
+    if scaler is not None and record["scaler"]:
+        scaler.load_state_dict(record["scaler"])
+    torch.set_rng_state(tensors["rng.cpu"])
+    if torch.cuda.is_available():
+        states = [tensors[name] for name in sorted(tensors) if name.startswith("rng.cuda.")]
+        if len(states) == torch.cuda.device_count():
+            torch.cuda.set_rng_state_all(states)
+    return progress
+
+
+def load_weights(folder: Path, model: nn.Module) -> None:
+    """Put a state's weights into a model, the averaged ones where it holds them: what validation saw last.
+
+    Raises:
+        UsageError: the state is damaged or belongs to another recipe.
+    """
+    tensors = read_tensors(folder / _TENSORS)
+    _restore(_changing(model), tensors, "model", folder)
+    if any(name.startswith("average.") for name in tensors):
+        _restore(trained_tensors(model), tensors, "average", folder)
+
+
+def _changing(model: nn.Module) -> dict[str, Tensor]:
+    """Return what training changes: trainable parameters, and buffers (batch norm statistics and counters)."""
+    kept = model.state_dict()
+    frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    return {name: tensor for name, tensor in kept.items() if name not in frozen}
+
+
+def _restore(target: dict[str, Tensor], tensors: dict[str, Tensor], part: str, folder: Path) -> None:
+    saved = {name.removeprefix(f"{part}."): t for name, t in tensors.items() if name.startswith(f"{part}.")}
+    faults = sorted(target.keys() ^ saved.keys())
+    faults += [name for name in target.keys() & saved.keys() if target[name].shape != saved[name].shape]
+    if faults:
+        raise UsageError(
+            f"The state in '{folder}' does not fit the recipe: {faults[0]} and {len(faults) - 1} more tensors differ. "
+            "Resume with the run's own recipe.toml."
+        )
+    with torch.no_grad():
+        for name, tensor in target.items():
+            tensor.copy_(saved[name])

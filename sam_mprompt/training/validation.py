@@ -1,0 +1,90 @@
+"""Counting held-out images while training: the figures that choose the best epoch, and pictures to look at."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+
+from ..arrays import ByteImage
+from ..counting.predict import predict_density
+from ..data.dataset import frame_targets
+from ..data.sources import Source
+from ..evaluation.evaluate import Metrics, metrics
+from ..geometry import Geometry
+from ..losses import offline_prompt
+from ..models.counter import CrowdCounter
+from ..recipe.schema import Recipe
+from ..render import preview
+
+_Result = TypeVar("_Result", bound=tuple[int, *tuple[float, ...]])
+_AUTOCAST = {"no": None, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def count_all(
+    counter: CrowdCounter, source: Source, recipe: Recipe, geometry: Geometry, accelerator: Accelerator
+) -> list[tuple[float, int]]:
+    """Return (predicted, actual) heads of every image of a source; processes share the work and all get the result."""
+    own: list[tuple[int, float, int]] = []
+    for index in range(accelerator.process_index, len(source), accelerator.num_processes):
+        image, points = source.original(index)
+        prediction = predict_density(
+            counter,
+            image,
+            geometry,
+            device=accelerator.device,
+            batch_size=recipe.infer.batch_size,
+            autocast=_AUTOCAST[recipe.train.precision],
+        )
+        own.append((index, prediction.count, len(points)))
+    return [(predicted, actual) for _, predicted, actual in _gathered(own, accelerator)]
+
+
+def validate(
+    counter: CrowdCounter, source: Source, recipe: Recipe, geometry: Geometry, accelerator: Accelerator
+) -> Metrics:
+    """Return MAE, RMSE and NAE, in heads, over a source."""
+    predicted, actual = zip(*count_all(counter, source, recipe, geometry, accelerator), strict=True)
+    return metrics(predicted, actual)
+
+
+def validate_masks(
+    counter: CrowdCounter, source: Source, recipe: Recipe, geometry: Geometry, accelerator: Accelerator
+) -> float:
+    """Return the mean IoU, in [0, 1], of the predicted masks (logits above 0) and the pseudo masks of a source."""
+    own: list[tuple[int, float]] = []
+    for index in range(accelerator.process_index, len(source), accelerator.num_processes):
+        target = frame_targets(source.frame(0, index), recipe.targets, stride=counter.stride).pseudo_mask
+        prediction = predict_density(counter, source.original(index)[0], geometry, device=accelerator.device)
+        assert prediction.mask_logits is not None
+        mask = np.asarray(prediction.mask_logits > 0)
+        union = np.count_nonzero(mask | target)
+        own.append((index, np.count_nonzero(mask & target) / union if union else 1.0))
+    return float(np.mean([iou for _, iou in _gathered(own, accelerator)]))
+
+
+def _gathered(own: Sequence[_Result], accelerator: Accelerator) -> list[_Result]:
+    """Return the results of all processes, each once: the last of them may have been done twice."""
+    if accelerator.num_processes == 1:
+        return list(own)
+    results: Sequence[_Result] = accelerator.gather_for_metrics(own, use_gather_object=True)
+    return sorted(set(results))
+
+
+def preview_image(
+    counter: CrowdCounter, source: Source, index: int, *, recipe: Recipe, geometry: Geometry, device: torch.device
+) -> ByteImage:
+    """Return the panels image, target and predicted density, target and predicted mask of one image.
+
+    The target mask is that of the offline prompt (Eq. 1), which does not depend on the prediction.
+    """
+    frame = source.frame(0, index)
+    targets = frame_targets(frame, recipe.targets, stride=counter.stride)
+    prediction = predict_density(counter, source.original(index)[0], geometry, device=device)
+    mask, predicted_mask = None, None
+    if prediction.mask_logits is not None:
+        pseudo, density = torch.from_numpy(targets.pseudo_mask), torch.from_numpy(targets.density)
+        mask = (offline_prompt(pseudo, density) if recipe.loss.offline else pseudo).numpy()
+        predicted_mask = np.asarray(prediction.mask_logits > 0)
+    return preview(frame.image, targets.density, prediction.density, mask, predicted_mask)

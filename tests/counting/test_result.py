@@ -1,0 +1,67 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from sam_mprompt.counting.result import CountResult, Prediction
+from sam_mprompt.errors import UsageError
+
+
+def result_with(density, size, cell=(8.0, 8.0), **image):
+    return CountResult(np.asarray(density, np.float32), None, size, cell, **image)
+
+
+def test_the_count_is_the_sum_of_the_density():
+    density = np.random.default_rng(0).random((5, 7)).astype(np.float32)
+    assert result_with(density, (40, 56)).count == pytest.approx(density.sum())
+
+
+def test_points_are_in_pixels_of_the_original_image():
+    density = np.zeros((10, 20))
+    density[3, 12] = 1
+    np.testing.assert_allclose(result_with(density, (100, 200), cell=(10.0, 11.0)).points(), [[125, 38.5]])
+
+
+@given(st.integers(1, 40), st.integers(1, 40))
+def test_points_lie_inside_the_image_also_in_a_partial_last_cell(height, width):
+    density = np.zeros((-(-height // 16), -(-width // 16)))
+    density[-1, -1] = 2
+    points = result_with(density, (height, width), cell=(16.0, 16.0)).points()
+    assert len(points) == 2
+    assert (points >= 0).all()
+    assert (points < (width, height)).all()
+
+
+def test_the_overlay_has_the_size_of_the_image_and_shows_its_points(tmp_path):
+    pixels = np.full((60, 80, 3), 128, np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "street.png")
+    density = np.zeros((8, 10))
+    density[4, 6] = 1
+    from_path = result_with(density, (60, 80), image=tmp_path / "street.png")
+    from_pixels = result_with(density, (60, 80), _pixels=pixels)
+    assert from_path.overlay().shape == (60, 80, 3)
+    np.testing.assert_array_equal(from_path.overlay(), from_pixels.overlay())
+    np.testing.assert_array_equal(from_path.overlay(), from_path.overlay(pixels))
+    assert (from_path.overlay(points=True) != from_path.overlay()).any()
+
+
+def test_an_overlay_without_its_image_says_what_is_missing(tmp_path):
+    with pytest.raises(UsageError, match="image="):
+        result_with([[1.0]], (8, 8)).overlay()
+    with pytest.raises(UsageError, match=r"gone\.jpg"):
+        result_with([[1.0]], (8, 8), image=tmp_path / "gone.jpg").overlay()
+
+
+def test_a_result_prints_short():
+    text = repr(result_with(np.ones((300, 300)), (2400, 2400), _pixels=np.zeros((2400, 2400, 3), np.uint8)))
+    assert text == "CountResult(count=90000.0, image_size=(2400, 2400), image=None)"
+    assert repr(Prediction(np.ones((2, 2), np.float32), None, (8, 8), (4.0, 4.0))).startswith("Prediction(count=4.0")
+
+
+def test_results_and_evaluations_do_not_need_torch():
+    code = "import sys, sam_mprompt.counting.result, sam_mprompt.evaluation.evaluate; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from sam_mprompt.data.sources import data_root, geometry_of, open_split
+from sam_mprompt.errors import UsageError
+from sam_mprompt.geometry import resized
+from sam_mprompt.recipe.schema import load_recipe, parse_recipe
+
+
+def test_the_data_folder_is_the_given_one_else_the_variables_else_the_recipes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SAM_MPROMPT_DATA", raising=False)
+    recipe = load_recipe("nwpu")
+    for folder in ("given", "shared/nwpu", "data/nwpu"):
+        (tmp_path / folder).mkdir(parents=True)
+    assert data_root(recipe, None).as_posix() == "data/nwpu"
+    monkeypatch.setenv("SAM_MPROMPT_DATA", str(tmp_path / "shared"))
+    assert data_root(recipe, None) == tmp_path / "shared" / "nwpu"
+    assert data_root(recipe, tmp_path / "given") == tmp_path / "given"
+
+
+def test_a_missing_data_folder_says_what_to_put_where(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SAM_MPROMPT_DATA", raising=False)
+    with pytest.raises(UsageError, match=r"data/nwpu.*--data DIR.*SAM_MPROMPT_DATA"):
+        data_root(load_recipe("nwpu"), None)
+
+
+def test_points_move_with_the_image_when_it_is_resized(crowd_folder):
+    recipe = parse_recipe({"data": {"format": "points", "min_side": 200}}, source="test")
+    source = open_split(recipe, "train", crowd_folder).source
+    image, points = source.original(3)
+    frame = source.frame(0, 3)
+    ratio = np.array(frame.image.shape[1::-1]) / np.array(image.shape[1::-1])
+    np.testing.assert_allclose(frame.points, points * ratio, rtol=1e-5)
+    assert min(frame.size) == 200
+    assert source.counts()[3] == len(points)
+
+
+def test_procedural_scenes_are_trained_on_at_the_size_at_which_they_are_counted():
+    table = {"data": {"format": "synthetic", "scale": 2.0, "min_side": 64}, "synthetic": {"size": 96, "train": 8}}
+    recipe = parse_recipe(table, source="test")
+    source = open_split(recipe, "train", None).source
+    crowded = int(np.argmax(source.counts()))
+    image, points = source.original(crowded)
+    frame = source.frame(0, crowded)
+    assert len(points) > 0
+    assert frame.size == resized(image.shape[:2], geometry_of(recipe)) == (192, 192)
+    np.testing.assert_allclose(frame.points, 2 * points)
+    assert frame.boxes.max() > 96
+
+
+def test_pseudo_masks_from_boxes_need_boxes(tmp_path, crowd_folder):
+    for name in ("a", "b"):
+        Image.new("RGB", (32, 32)).save(tmp_path / f"{name}.png")
+        (tmp_path / f"{name}.txt").write_text("5 5\n")
+    recipe = parse_recipe(
+        {"data": {"format": "points", "val_fraction": 0.5}, "targets": {"pseudo_mask": "boxes"}}, source="test"
+    )
+    with pytest.raises(UsageError, match=r"--set targets\.pseudo_mask=points"):
+        open_split(recipe, "train", tmp_path)
+
+
+def test_validation_scenes_are_the_same_for_every_seed_and_train_draws_new_ones_each_epoch_unless_told_not_to():
+    def scenes(split, seed, epoch=0, *, fresh=True):
+        synthetic = {"size": 64, "train": 3, "val": 2, "fresh": fresh}
+        table = {"data": {"format": "synthetic"}, "synthetic": synthetic, "train": {"seed": seed}}
+        recipe = parse_recipe(table, source="test")
+        return open_split(recipe, split, None).source.frame(epoch, 1).image
+
+    assert np.array_equal(scenes("val", 0), scenes("val", 5))
+    assert np.array_equal(scenes("train", 0), scenes("train", 0))
+    assert not np.array_equal(scenes("train", 0), scenes("train", 5))
+    assert not np.array_equal(scenes("train", 0), scenes("train", 0, epoch=1))
+    assert not np.array_equal(scenes("train", 0), scenes("val", 0))
+    assert np.array_equal(scenes("train", 0, fresh=False), scenes("train", 0, epoch=1, fresh=False))
+    assert np.array_equal(scenes("train", 0, fresh=False), scenes("train", 0))
+
+
+def test_annotation_noise_moves_train_and_never_val():
+    def points(split, noise):
+        table = {"data": {"format": "synthetic", "annotation_noise": noise}, "synthetic": {"size": 128}}
+        source = open_split(parse_recipe(table, source="test"), split, None).source
+        return np.concatenate([source.frame(0, index).points for index in range(6)])
+
+    assert np.array_equal(points("val", 0.5), points("val", 0.0))
+    clean, noisy = points("train", 0.0), points("train", 0.5)
+    assert clean.shape == noisy.shape
+    assert not np.array_equal(clean, noisy)
+
+
+def test_photographs_without_a_folder_are_refused():
+    with pytest.raises(UsageError, match="folder of a shanghaitech dataset"):
+        open_split(parse_recipe({"data": {"format": "shanghaitech"}}, source="test"), "train", None)

@@ -1,0 +1,257 @@
+import json
+
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import load_file
+
+from sam_mprompt.errors import Interrupted, RunError, UsageError
+from sam_mprompt.models.sam_config import CONFIGS, SamConfig
+from sam_mprompt.models.sam_encoder import SamEncoder
+from sam_mprompt.pretraining.pretrain import Pretrainer, build, pretrain
+from sam_mprompt.pretraining.recipe import load_pretrain_recipe
+from sam_mprompt.pretraining.scenes import PromptedScenes
+from sam_mprompt.recipe.find import recipe_files
+from sam_mprompt.tensor_files import read_tensors
+
+QUIET = Console(quiet=True)
+SMALL = """
+[encoder]
+embed_dim = 16
+depth = 2
+num_heads = 2
+global_attn_indexes = [1]
+out_channels = 8
+window_size = 2
+grid = 8
+span = 4
+[scenes]
+size = 64
+whole_every = 2
+val = 2
+[task]
+prompts = 6
+embedding = 4
+[train]
+steps = 6
+scenes = 1
+lr = 3e-3
+ema = 0.9
+log_every = 2
+validate_every = 4
+workers = 0
+"""
+
+
+@pytest.fixture
+def recipe_file(tmp_path):
+    path = tmp_path / "small.toml"
+    path.write_text(SMALL)
+    return path
+
+
+def run(recipe_file, out, *overrides, resume=False):
+    return pretrain(load_pretrain_recipe(recipe_file, overrides), out=out, resume=resume, console=QUIET)
+
+
+def metrics_of(out):
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_run_leaves_a_checkpoint_that_loads_as_a_sam_encoder(tmp_path, recipe_file):
+    checkpoint = run(recipe_file, tmp_path / "run")
+    assert checkpoint == tmp_path / "run" / "small.safetensors"
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        "state",
+        "metrics.jsonl",
+        "recipe.toml",
+        "small.safetensors",
+    }
+    assert {tensor.dtype for tensor in load_file(checkpoint).values()} == {torch.float16}
+    encoder = SamEncoder.from_checkpoint(checkpoint)
+    assert encoder.config == SamConfig(
+        embed_dim=16, depth=2, num_heads=2, global_attn_indexes=(1,), out_channels=8, window_size=2, grid=8, span=4
+    )
+    assert encoder(torch.zeros(1, 3, 32, 48)).shape == (1, 8, 2, 3)
+
+
+def test_the_checkpoint_holds_the_averaged_encoder_and_no_decoder(tmp_path, recipe_file):
+    trainer = Pretrainer(load_pretrain_recipe(recipe_file), tmp_path / "run", resume=False, console=QUIET)
+    saved = load_file(trainer.train())
+    averaged = {name: value for name, value in trainer.average.values.items() if name.startswith("encoder.")}
+    assert saved.keys() == {name.removeprefix("encoder.") for name in averaged}
+    assert all(torch.equal(saved[name.removeprefix("encoder.")], value.half()) for name, value in averaged.items())
+    trained = trainer.encoder.state_dict()
+    assert any(not torch.equal(saved[name], trained[name].half()) for name in saved)
+
+
+def test_metrics_tell_the_losses_and_how_well_held_out_things_are_segmented(tmp_path, recipe_file):
+    run(recipe_file, tmp_path / "run")
+    records = metrics_of(tmp_path / "run")
+    assert [record["step"] for record in records] == [2, 4, 6]
+    assert ["val_iou" in record for record in records] == [False, True, True]
+    assert 0 <= records[-1]["val_iou"] <= 1
+    for key in ("val_things", "val_outlines", "val_centres", "loss", "masks", "maps", "scenes_per_s"):
+        assert 0 < records[-1][key] < 100, key
+    assert records[-1]["lr"] < records[0]["lr"]
+
+
+def test_pretraining_learns_to_segment(tmp_path, recipe_file):
+    run(recipe_file, tmp_path / "run", "train.steps=150", "train.log_every=30", "train.lr=1e-2")
+    records = metrics_of(tmp_path / "run")
+    assert records[-1]["masks"] < 0.9 * records[0]["masks"]
+    assert records[-1]["loss"] < 0.95 * records[0]["loss"]
+
+
+def test_a_resumed_run_reaches_the_weights_of_an_uninterrupted_one(tmp_path, recipe_file, monkeypatch):
+    whole = load_file(run(recipe_file, tmp_path / "whole"))
+    original = PromptedScenes.__getitem__
+
+    def interrupted(self, step):
+        if step == 5:
+            raise KeyboardInterrupt
+        return original(self, step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PromptedScenes, "__getitem__", interrupted)
+        with pytest.raises(Interrupted, match=r"--resume --out .*cut"):
+            run(recipe_file, tmp_path / "cut")
+    assert [record["step"] for record in metrics_of(tmp_path / "cut")] == [2, 4]
+    resumed = load_file(run(recipe_file, tmp_path / "cut", resume=True))
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    states = [read_tensors(tmp_path / name / "state" / "state.safetensors") for name in ("whole", "cut")]
+    assert [name for name in states[0] if not torch.equal(states[0][name], states[1][name])] == []
+    assert [record["step"] for record in metrics_of(tmp_path / "cut")] == [2, 4, 6]
+
+
+def test_a_finished_run_can_be_resumed_and_changes_nothing(tmp_path, recipe_file):
+    before = run(recipe_file, tmp_path / "run").read_bytes()
+    assert run(recipe_file, tmp_path / "run", resume=True).read_bytes() == before
+
+
+def test_a_time_limit_ends_the_schedule_early(tmp_path, recipe_file):
+    run(recipe_file, tmp_path / "run", "train.steps=100000", "train.minutes=0.0001")
+    records = metrics_of(tmp_path / "run")
+    assert len(records) == 1
+    assert records[0]["step"] < 10
+    assert records[0]["done"] >= 1
+    assert records[0]["lr"] == pytest.approx(0)
+    assert "val_iou" in records[0]
+
+
+def test_the_learning_rate_warms_up_and_falls_to_zero(tmp_path, recipe_file):
+    recipe = load_pretrain_recipe(recipe_file, ["train.steps=100", "train.warmup=0.1", "train.lr=1.0"])
+    trainer = Pretrainer(recipe, tmp_path / "run", resume=False, console=QUIET)
+    rates = []
+    for trainer.progress.step in (0, 5, 10, 55, 100):
+        rates.append(trainer._lr())
+    assert rates == pytest.approx([0, 0.5, 1, 0.5, 0], abs=2e-3)
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_state(tmp_path, recipe_file, monkeypatch):
+    trainer = Pretrainer(load_pretrain_recipe(recipe_file), tmp_path / "run", resume=False, console=QUIET)
+    original = trainer._losses
+
+    def poisoned(batch):
+        return {
+            name: term * (float("nan") if trainer.progress.step == 3 else 1) for name, term in original(batch).items()
+        }
+
+    monkeypatch.setattr(trainer, "_losses", poisoned)
+    with pytest.raises(RunError, match=r"not finite in step 4: loss nan"):
+        trainer.train()
+    assert json.loads((tmp_path / "run" / "state" / "progress.json").read_text())["progress"]["step"] == 2
+    assert all(
+        tensor.isfinite().all() for tensor in read_tensors(tmp_path / "run" / "state" / "state.safetensors").values()
+    )
+
+
+def test_a_crop_without_things_does_not_break_a_step(tmp_path, recipe_file, monkeypatch):
+    recipe = load_pretrain_recipe(recipe_file, ["scenes.whole_every=1"])
+    trainer = Pretrainer(recipe, tmp_path / "run", resume=False, console=QUIET)
+    batch = PromptedScenes(recipe.scenes, scenes=1, prompts=6, seed=0)[0]
+    batch.labels.zero_()
+    batch.valid.fill_(False)
+    values = trainer._step(batch)
+    assert values["masks"] == 0
+    assert values["maps"] > 0
+
+
+def test_fresh_weights_depend_on_the_seed_alone(recipe_file):
+    def weights(seed):
+        torch.manual_seed(seed + 5)  # what came before must not matter
+        return build(load_pretrain_recipe(recipe_file, [f"train.seed={seed}"]))[1].patch_embed.proj.weight
+
+    assert torch.equal(weights(1), weights(1))
+    assert not torch.equal(weights(1), weights(2))
+
+
+def test_tokens_start_as_uncorrelated_components_of_variance_one_also_on_scenes_that_were_not_looked_at(recipe_file):
+    recipe = load_pretrain_recipe(recipe_file)
+    _, encoder = build(recipe)
+    images = PromptedScenes(recipe.scenes, scenes=40, prompts=1, seed=9)[0].images.float() / 255
+    normalised = (images - torch.tensor(encoder.mean)[:, None, None]) / torch.tensor(encoder.std)[:, None, None]
+    covariance = torch.cov(encoder.patch_embed(normalised).detach().flatten(0, 2).T)
+    assert covariance.diagonal().mean() == pytest.approx(1, abs=0.4)
+    apart = covariance - torch.diag(covariance.diagonal())
+    assert apart.abs().mean() < 0.2
+
+
+def test_the_colours_are_learned_first_and_can_be_left_out(tmp_path, recipe_file):
+    run(recipe_file, tmp_path / "with", "train.steps=40", "train.log_every=10", "train.lr=1e-2")
+    records = metrics_of(tmp_path / "with")
+    assert records[-1]["colours"] < 0.8 * records[0]["colours"]
+    run(recipe_file, tmp_path / "without", "task.colours=0.0")
+    assert "colours" not in metrics_of(tmp_path / "without")[-1]
+
+
+def test_the_bundled_recipe_is_sams_architecture_in_five_to_six_million_parameters_and_twelve_megabytes():
+    recipe = load_pretrain_recipe("sam-tiny")
+    _, encoder = build(recipe)
+    parameters = sum(parameter.numel() for parameter in encoder.parameters())
+    assert 5e6 < parameters < 6e6
+    assert 2 * parameters < 12e6
+    tiny = CONFIGS["tiny"]
+    assert (encoder.config.embed_dim, encoder.config.depth, encoder.config.global_attn_indexes) == (
+        tiny.embed_dim,
+        tiny.depth,
+        tiny.global_attn_indexes,
+    )
+    assert recipe.scenes.size == 16 * recipe.encoder.span
+    assert recipe.scenes.size // recipe.scenes.parts == 16 * recipe.encoder.window_size
+
+
+def test_pretraining_recipes_are_not_offered_as_finetuning_recipes():
+    assert "sam-tiny" not in recipe_files()
+
+
+def test_a_resolved_recipe_reads_back_equal(tmp_path, recipe_file):
+    recipe = load_pretrain_recipe(recipe_file, ["train.minutes=2.5"])
+    (tmp_path / "again.toml").write_text(recipe.to_toml())
+    assert load_pretrain_recipe(tmp_path / "again.toml") == recipe
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.stepps=3", r"train.stepps: unknown key. Did you mean 'steps'\?"),
+        ("train.lr=-1", r"train.lr: expected greater than 0, got -1"),
+        ("scenes.size=100", r"scenes: size = 100 is not a multiple of 32"),
+        ("task.embedding=0", r"task.embedding: expected greater than 0"),
+        ("encoder.embed_dim='wide'", r"encoder.embed_dim: expected a valid integer, got 'wide'"),
+    ],
+)
+def test_faults_name_the_key_and_what_was_expected(recipe_file, override, message):
+    with pytest.raises(UsageError, match=message):
+        load_pretrain_recipe(recipe_file, [override])
+
+
+def test_an_unknown_recipe_names_its_neighbour():
+    with pytest.raises(UsageError, match=r"No recipe 'sam-tin'. Did you mean 'sam-tiny'\?"):
+        load_pretrain_recipe("sam-tin")
+
+
+def test_a_state_of_another_encoder_is_refused(tmp_path, recipe_file):
+    run(recipe_file, tmp_path / "run")
+    with pytest.raises(UsageError, match="does not fit the recipe"):
+        run(recipe_file, tmp_path / "run", "encoder.embed_dim=32", resume=True)

@@ -1,0 +1,407 @@
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from rich.console import Console
+from safetensors.torch import load_file
+
+from sam_mprompt.adapter.folder import export_adapter, load_adapter, read_adapter, write_adapter
+from sam_mprompt.counting.predict import predict_density
+from sam_mprompt.data.image import read_image
+from sam_mprompt.errors import Interrupted, RunError, UsageError
+from sam_mprompt.evaluation.evaluate import Metrics
+from sam_mprompt.masks.make import SegmenterMasks, make_masks
+from sam_mprompt.models.build import build_counter
+from sam_mprompt.recipe.schema import load_recipe
+from sam_mprompt.tensor_files import read_tensors
+from sam_mprompt.training.ema import MovingAverage, trained_tensors
+from sam_mprompt.training.finetune import SegmenterResult, finetune
+from sam_mprompt.training.optimizer import learning_rate
+from sam_mprompt.training.session import Trainer
+from sam_mprompt.tuning.selection import base_tensors
+
+QUIET = Console(quiet=True)
+
+
+def trainer(tiny_recipe, crowd_folder, run, *overrides, resume=False):
+    return Trainer(load_recipe(tiny_recipe, overrides), crowd_folder, run, resume=resume, console=QUIET)
+
+
+def metrics_of(run):
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def state_of(run):
+    return read_tensors(run / "state" / "state.safetensors")
+
+
+def test_a_run_folder_holds_state_metrics_recipe_previews_and_the_adapter(trained_run, tiny_recipe):
+    names = {path.name for path in trained_run.iterdir()}
+    assert names == {"state", "metrics.jsonl", "recipe.toml", "previews", "adapter", "overlay.jpg"}
+    records = metrics_of(trained_run)
+    assert [record["epoch"] for record in records] == [1, 2, 3]
+    for key in ("loss", "density", "segmentation", "context", "overlap", "lr", "images_per_s", "memory_mb", "val_mae"):
+        assert all(np.isfinite(record[key]) for record in records), key
+    assert load_recipe(trained_run / "recipe.toml") == load_recipe(tiny_recipe).model_copy(update={"name": "tiny"})
+    for picture in (trained_run / "previews").iterdir():
+        assert Image.open(picture).width > 300
+
+
+def test_training_lowers_the_loss_and_beats_predicting_the_mean(tmp_path, tiny_recipe, crowd_folder):
+    overrides = ["train.epochs=30", "train.lr=3e-3", "train.validate_every=10", "train.preview_every=0"]
+    result = finetune(
+        load_recipe(tiny_recipe, overrides), data=crowd_folder, run=tmp_path / "run", resume=False, console=QUIET
+    )
+    records = metrics_of(tmp_path / "run")
+    assert records[-1]["loss"] < 0.6 * records[0]["loss"]
+    assert result.val_mae < result.mean_mae
+
+
+def test_after_training_every_base_tensor_is_bit_identical(tmp_path, tiny_recipe, tiny_base, crowd_folder):
+    trained = trainer(tiny_recipe, crowd_folder, tmp_path / "run")
+    trained.train()
+    after = base_tensors(trained.counter.encoder)
+    before = load_file(tiny_base)
+    assert after.keys() == before.keys()
+    assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+def test_the_adapter_counts_as_the_model_that_was_trained(tmp_path, tiny_recipe, crowd_folder):
+    trained = trainer(tiny_recipe, crowd_folder, tmp_path / "run", "train.epochs=1")
+    trained.train()
+    loaded = load_adapter(read_adapter(tmp_path / "run" / "adapter")).counter
+    image = read_image(crowd_folder / "9.png")
+    with trained.average.applied(trained.counter):
+        expected = predict_density(trained.counter, image, trained.geometry, device="cpu").count
+    assert predict_density(loaded, image, trained.geometry, device="cpu").count == pytest.approx(expected, rel=1e-4)
+    assert expected > 0
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ["loss.segmentation=0", "loss.context=0"],
+        ["loss.context=0", "loss.offline=false", "loss.online=false"],
+        ["loss.context=0", "loss.online=false"],
+        ["loss.context=0"],
+        ["loss.offline=false", "loss.online=false"],
+        ["loss.online=false"],
+        [],
+    ],
+)
+def test_every_row_of_the_papers_ablation_trains(tmp_path, tiny_recipe, crowd_folder, row):
+    trainer(tiny_recipe, crowd_folder, tmp_path / "run", "train.epochs=2", *row).train()
+    record = metrics_of(tmp_path / "run")[-1]
+    assert ("segmentation" in record) == (row[:1] != ["loss.segmentation=0"])
+    assert ("context" in record) == ("loss.context=0" not in row)
+
+
+@pytest.mark.parametrize("method", ["lora", "dora", "none"])
+def test_other_tuning_methods_train_and_load(tmp_path, tiny_recipe, crowd_folder, method):
+    overrides = [f"tuning.method={method}", "train.epochs=1", *(["tuning.options.r=4"] if method != "none" else [])]
+    trainer(tiny_recipe, crowd_folder, tmp_path / "run", *overrides).train()
+    load_adapter(read_adapter(tmp_path / "run" / "adapter"))
+
+
+def test_a_native_recipe_trains_everything_and_its_folder_holds_the_whole_model(tmp_path, tiny_recipe, crowd_folder):
+    overrides = ["tuning.method=full", "model.gate=segmenter", "train.epochs=1"]
+    trainer(tiny_recipe, crowd_folder, tmp_path / "run", *overrides).train()
+    adapter = read_adapter(tmp_path / "run" / "adapter")
+    assert adapter.info.native
+    assert any(name.startswith("counter.encoder.") for name in adapter.tensors)
+    assert "whole model" in (tmp_path / "run" / "adapter" / "README.md").read_text()
+    load_adapter(adapter)
+    exported = export_adapter(adapter, tmp_path / "half", dtype="float16")
+    assert exported.info.dtype == "float32"  # no prompt module to narrow, and its record does not claim one
+    assert not any(tensor.dtype == torch.float16 for tensor in exported.tensors.values())
+
+
+def test_a_frozen_timm_model_without_published_weights_is_the_same_base_when_loaded(
+    tmp_path, tiny_recipe, crowd_folder
+):
+    frozen = ["model.encoder=timm", "model.base=resnet10t", "model.pretrained=false", "tuning.method=none"]
+    trainer(tiny_recipe, crowd_folder, tmp_path / "run", *frozen, "train.epochs=1", "train.seed=5").train()
+    torch.manual_seed(77)
+    loaded = load_adapter(read_adapter(tmp_path / "run" / "adapter"))
+    assert loaded.base.fingerprint == build_counter(load_recipe(tiny_recipe, frozen), segmenter=False).base.fingerprint
+
+
+def test_a_native_timm_model_from_scratch_starts_from_the_seed(tiny_recipe):
+    recipe = load_recipe(
+        tiny_recipe,
+        ["model.encoder=timm", "model.base=resnet10t", "model.pretrained=false", "tuning.method=full"],
+    )
+    drawn = []
+    for seed in (0, 1, 0):
+        torch.manual_seed(seed)
+        drawn.append(build_counter(recipe, segmenter=False).base.fingerprint)
+    assert drawn[0] == drawn[2] != drawn[1]
+
+
+def test_a_segmenter_alone_learns_the_boxes_and_makes_masks(tmp_path, tiny_recipe, crowd_folder):
+    alone = ["loss.density=0", "loss.context=0", "loss.online=false", "loss.offline=false", "train.epochs=25"]
+    recipe = load_recipe(tiny_recipe, [*alone, "train.lr=1e-2", "train.ema=0", "model.stem_channels=8"])
+    run = tmp_path / "run"
+    result = finetune(recipe, data=crowd_folder, run=run, resume=False, console=Console(quiet=True))
+    assert isinstance(result, SegmenterResult)
+    records = metrics_of(run)
+    assert result.val_iou == records[-1]["val_iou"] > 0.2
+    assert records[-1]["segmentation"] < 0.7 * records[0]["segmentation"]
+    assert not (run / "adapter").exists()
+    before = build_counter(recipe, segmenter=True).counter.regressor
+    assert not any(parameter.requires_grad for parameter in before.parameters())
+    made = make_masks(SegmenterMasks(run, device=torch.device("cpu")), crowd_folder, tmp_path / "masks")
+    assert made.made == 11
+
+
+def test_a_segmenter_alone_with_prompts_is_refused(tiny_recipe):
+    with pytest.raises(UsageError, match="density = 0 trains a segmenter alone"):
+        load_recipe(tiny_recipe, ["loss.density=0"])
+
+
+@pytest.mark.parametrize("kind", [[], ["tuning.method=full", "model.gate=segmenter"]])
+def test_training_starts_from_an_adapters_weights(tmp_path, tiny_recipe, crowd_folder, kind):
+    trainer(tiny_recipe, crowd_folder, tmp_path / "first", "train.epochs=1", *kind).train()
+    given = read_adapter(tmp_path / "first" / "adapter").tensors
+    started = trainer(tiny_recipe, crowd_folder, tmp_path / "second", f"train.init_from={tmp_path / 'first'}", *kind)
+    write_adapter(tmp_path / "start", started.built, started.recipe, metrics={})
+    written = read_adapter(tmp_path / "start").tensors
+    assert written.keys() == given.keys()
+    assert all(torch.equal(written[name], given[name]) for name in given)
+    assert started.counter.segmenter is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("tuning.method=lora", "train.init_from: expected an adapter of tuning.method = 'lora'"),
+        ("tuning.bottleneck=4", "reshaped"),
+        ("model.stem_channels=8", "missing"),
+    ],
+)
+def test_starting_from_an_adapter_of_another_shape_is_refused(
+    tmp_path, trained_run, tiny_recipe, crowd_folder, change, message
+):
+    with pytest.raises(UsageError, match=message):
+        trainer(tiny_recipe, crowd_folder, tmp_path / "run", f"train.init_from={trained_run}", change)
+
+
+def test_the_same_seed_gives_the_same_weights(tmp_path, tiny_recipe, crowd_folder):
+    for name in ("a", "b"):
+        trainer(tiny_recipe, crowd_folder, tmp_path / name, "train.epochs=2").train()
+    first, second = state_of(tmp_path / "a"), state_of(tmp_path / "b")
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+SLIM = {**os.environ, "OMP_NUM_THREADS": "1"}
+COMMAND = [sys.executable, "-m", "sam_mprompt", "finetune"]
+
+
+def start(recipe, data, run, *more, **options):
+    return subprocess.Popen(
+        [*COMMAND, "--recipe", recipe, "--data", data, "--out", run, *more],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        env=SLIM,
+        **options,
+    )
+
+
+def wait_for_lines(run, lines, process):
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        log = run / "metrics.jsonl"
+        if log.is_file() and log.read_text().count("\n") >= lines:
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"no {lines} lines of metrics before the process ended: {process.stderr.read().decode()}")
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGKILL,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+    ],
+)
+def test_a_killed_run_resumes_to_the_weights_of_an_uninterrupted_one(tmp_path, tiny_recipe, crowd_folder, number):
+    longer = ["--set", "train.epochs=8", "--set", "train.save_minutes=0.0001", "--set", "train.gradient_accumulation=2"]
+    with start(tiny_recipe, crowd_folder, tmp_path / "whole", *longer) as process:
+        assert process.wait() == 0, process.stderr.read().decode()
+    with start(tiny_recipe, crowd_folder, tmp_path / "cut", *longer) as process:
+        wait_for_lines(tmp_path / "cut", 2, process)
+        process.send_signal(number)
+        code = process.wait()
+        said = process.stderr.read().decode()
+    assert ("the state is saved. Go on with --resume --out" in said) == (number != signal.SIGKILL)
+    assert code == (-signal.SIGKILL if number == signal.SIGKILL else 130)
+    assert len(metrics_of(tmp_path / "cut")) < 8
+    with start(tiny_recipe, crowd_folder, tmp_path / "cut", "--resume") as process:
+        assert process.wait() == 0, process.stderr.read().decode()
+    whole, cut = state_of(tmp_path / "whole"), state_of(tmp_path / "cut")
+    assert whole.keys() == cut.keys()
+    assert [name for name in whole if not torch.equal(whole[name], cut[name])] == []
+    assert [record["epoch"] for record in metrics_of(tmp_path / "cut")] == list(range(1, 9))
+    adapters = [read_tensors(tmp_path / name / "adapter" / "adapter_model.safetensors") for name in ("whole", "cut")]
+    assert all(torch.equal(adapters[0][name], adapters[1][name]) for name in adapters[0])
+
+
+@pytest.mark.slow
+def test_a_signal_to_the_whole_group_leaves_the_workers_to_finish_the_step(tmp_path, tiny_recipe, crowd_folder):
+    longer = ["--set", "train.epochs=50", "--set", "train.workers=2"]
+    with start(tiny_recipe, crowd_folder, tmp_path / "run", *longer, start_new_session=True) as process:
+        wait_for_lines(tmp_path / "run", 1, process)
+        os.killpg(process.pid, signal.SIGTERM)
+        code = process.wait()
+        said = process.stderr.read().decode()
+    assert code == 130, said
+    assert "the state is saved" in said
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_batch_named(tmp_path, tiny_recipe, crowd_folder, monkeypatch):
+    broken = trainer(tiny_recipe, crowd_folder, tmp_path / "run")
+    original = broken.loss
+
+    def poisoned(density, *rest, **more):
+        return original(density * (float("nan") if broken.progress.step == 2 else 1.0), *rest, **more)
+
+    monkeypatch.setattr(broken, "loss", poisoned)
+    with pytest.raises(RunError, match=r"not finite in epoch 1, batch 3: .*density nan.*Images: .*\.png"):
+        broken.train()
+    assert all(tensor.isfinite().all() for tensor in state_of(tmp_path / "run").values())
+
+
+def test_the_adapter_is_that_of_the_best_epoch_on_validation(tmp_path, tiny_recipe, crowd_folder, monkeypatch):
+    figures = iter([5.0, 3.0, 4.0])
+    monkeypatch.setattr("sam_mprompt.training.session.validate", lambda *_: Metrics(2, mae := next(figures), mae, None))
+    recipe = load_recipe(tiny_recipe, ["train.epochs=3", "train.validate_every=1"])
+    result = finetune(recipe, data=crowd_folder, run=tmp_path / "run", resume=False, console=Console(quiet=True))
+    assert result.epoch == 2
+    assert json.loads((tmp_path / "run" / "adapter" / "metrics.json").read_text())["epoch"] == 2
+
+
+def test_a_state_with_nan_never_replaces_a_good_one(tmp_path, tiny_recipe, crowd_folder, monkeypatch):
+    broken = trainer(tiny_recipe, crowd_folder, tmp_path / "run", "train.epochs=1")
+    broken.train()
+    good = state_of(tmp_path / "run")
+    with torch.no_grad():
+        broken.counter.regressor.output.bias.fill_(float("nan"))
+    with pytest.raises(RunError, match=r"regressor\.output\.bias"):
+        broken._save()
+    assert all(torch.equal(good[name], tensor) for name, tensor in state_of(tmp_path / "run").items())
+
+
+def test_a_full_disk_while_saving_keeps_the_last_state(tmp_path, tiny_recipe, crowd_folder, monkeypatch):
+    running = trainer(tiny_recipe, crowd_folder, tmp_path / "run", "train.epochs=1")
+    running.train()
+    good = state_of(tmp_path / "run")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("sam_mprompt.training.state.write_tensors", full)
+    with pytest.raises(RunError, match="No space left"):
+        running._save()
+    assert all(torch.equal(good[name], tensor) for name, tensor in state_of(tmp_path / "run").items())
+
+
+def test_a_disk_that_takes_no_more_ends_the_command_with_1_and_one_line(tmp_path, tiny_recipe, crowd_folder):
+    def allow_100_kilobytes_a_file():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    command = [*COMMAND, "--recipe", tiny_recipe, "--data", crowd_folder, "--out", tmp_path / "run"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, preexec_fn=allow_100_kilobytes_a_file, check=False, env=SLIM
+    )
+    assert done.returncode == 1
+    assert "Cannot write" in done.stderr
+    assert "File too large" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list((tmp_path / "run").rglob("*.part"))
+
+
+def test_a_state_of_another_recipe_is_refused(tmp_path, tiny_recipe, crowd_folder):
+    trainer(tiny_recipe, crowd_folder, tmp_path / "run", "train.epochs=1").train()
+    with pytest.raises(UsageError, match="does not fit the recipe"):
+        trainer(tiny_recipe, crowd_folder, tmp_path / "run", "tuning.bottleneck=4", resume=True)
+
+
+def test_stopping_saves_the_state_at_once(tmp_path, tiny_recipe, crowd_folder):
+    stopped = trainer(tiny_recipe, crowd_folder, tmp_path / "run", "train.epochs=50")
+    stopped.stop_signal = signal.SIGINT
+    with pytest.raises(Interrupted, match="--resume"):
+        stopped.train()
+    assert json.loads((tmp_path / "run" / "state" / "progress.json").read_text())["progress"]["step"] == 1
+
+
+def test_the_average_follows_the_weights_and_gives_them_back(tmp_path, tiny_recipe, crowd_folder):
+    counter = trainer(tiny_recipe, crowd_folder, tmp_path / "run").counter
+    average = MovingAverage(counter, 0.5)
+    start_bias = counter.regressor.output.bias.detach().clone()
+    with torch.no_grad():
+        counter.regressor.output.bias.add_(1.0)
+    average.decay, average.updates = 0.5, 100
+    average.update(counter)
+    with average.applied(counter):
+        assert torch.allclose(counter.regressor.output.bias, start_bias + 0.5)
+    assert torch.allclose(counter.regressor.output.bias, start_bias + 1.0)
+    assert "regressor.last.1.running_mean" in trained_tensors(counter)
+    assert not any(name.startswith("encoder.base_model.model.pos_embed") for name in trained_tensors(counter))
+
+
+def test_schedules_follow_the_recipe(tiny_recipe):
+    step = load_recipe(tiny_recipe, ["train.epochs=700", "train.lr=1e-4", "train.step_factor=0.4"])
+    assert [learning_rate(step, epoch) for epoch in (0, 299.9, 300, 650)] == pytest.approx([1e-4, 1e-4, 4e-5, 1.6e-5])
+    cosine = load_recipe(
+        tiny_recipe, ["train.epochs=10", "train.lr=1.0", "train.schedule=cosine", "train.warmup_epochs=2.0"]
+    )
+    assert learning_rate(cosine, 0) < 0.01
+    assert learning_rate(cosine, 1) == pytest.approx(0.5, abs=0.01)
+    assert [learning_rate(cosine, epoch) for epoch in (2, 6, 10)] == pytest.approx([1, 0.5, 0], abs=1e-6)
+
+
+def test_muon_trains_resumes_and_keeps_its_momentum(tmp_path, tiny_recipe, crowd_folder):
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    trainer(tiny_recipe, crowd_folder, whole, "train.optimizer=muon", "train.schedule=constant").train()
+    trainer(
+        tiny_recipe, crowd_folder, halves, "train.optimizer=muon", "train.schedule=constant", "train.epochs=2"
+    ).train()
+    assert metrics_of(whole)[-1]["loss"] < metrics_of(whole)[0]["loss"]
+    trainer(tiny_recipe, crowd_folder, halves, "train.optimizer=muon", "train.schedule=constant", resume=True).train()
+    first, second = state_of(whole), state_of(halves)
+    assert any(name.endswith(".momentum") for name in first)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_an_epoch_ends_with_a_step_however_many_batches_are_accumulated(tmp_path, tiny_recipe, crowd_folder):
+    trainer(tiny_recipe, crowd_folder, tmp_path / "run", "train.gradient_accumulation=2", "train.epochs=2").train()
+    assert [record["step"] for record in metrics_of(tmp_path / "run")] == [2, 4]  # 3 batches: 2 and 1
+
+
+def test_tensorboard_events_are_written_when_asked(tmp_path, tiny_recipe, crowd_folder):
+    pytest.importorskip("tensorboard")
+    trainer(tiny_recipe, crowd_folder, tmp_path / "run", "train.epochs=1", "train.tensorboard=true").train()
+    assert list((tmp_path / "run").rglob("events.out.tfevents*"))
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_model(tmp_path, tiny_recipe, crowd_folder):
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "sam_mprompt"]
+    command = [*launch, "finetune", "--recipe", tiny_recipe, "--data", crowd_folder, "--out", tmp_path / "run"]
+    command += ["--set", "train.save_minutes=0.0001"]
+    told = subprocess.run(command, check=True, env=SLIM, stderr=subprocess.PIPE, text=True).stderr
+    assert told.count("train: 6 images") == 1, told  # one of them speaks for both
+    progress = json.loads((tmp_path / "run" / "state" / "progress.json").read_text())["progress"]
+    assert progress["step"] == 3 * 2, "each epoch's 6 images in batches of 2 for each of 2 processes"
+    assert len(metrics_of(tmp_path / "run")) == 3
+    load_adapter(read_adapter(tmp_path / "run" / "adapter"))
