@@ -1,59 +1,63 @@
-"""The command `ablate`: train what is not done yet, and keep the report of all that is."""
+"""`ablate`: train a recipe in the variants of a table, and keep the report of all that is done."""
 
-import json
-from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from ..ablation.perform import Run, load_ablation, perform, plan
-from ..ablation.records import Record, read_records
-from ..ablation.report import plot, write_tables
 from ..errors import Interrupted
+from .ui import DataOfRecipe, Overrides, messages, print_json, say
+
+EXAMPLE = "Example: `sam-mprompt ablate --rows table2 --recipe sha --data data/part_A --seeds 3 --test`"
 
 
 def ablate(
-    rows: str,
-    recipe: str,
-    *,
-    data: Path | None,
-    seeds: int,
-    settings: Sequence[str],
-    out: Path | None,
-    test: bool,
-    minutes: float,
-    as_json: bool,
+    recipe: Annotated[str, typer.Option(metavar="NAME|FILE", help="The recipe that all rows vary.")],
+    rows: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="table2, table3, table4 or figure8 of the paper, or a TOML file.")
+    ] = "table2",
+    data: DataOfRecipe = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each row, with seeds 0, 1, ...")] = 1,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder; by default runs/ablate/ROWS-RECIPE.")] = None,
+    overrides: Overrides = None,
+    test: Annotated[bool, typer.Option("--test", help="Also count the test split, once per run, at its end.")] = False,
+    minutes: Annotated[float, typer.Option(min=0, help="Start no run after this time.")] = float("inf"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one record per run as JSON.")] = False,
 ) -> None:
-    """Train the runs of an ablation that its folder has no record of; the report grows with every run.
+    """Train a recipe in the variants of a table, and write the table beside the paper's figures, a CSV and a plot.
 
-    Raises:
-        UsageError: no such rows or recipe, a faulty setting, data or base that cannot be had.
-        RunError: in the end, when runs failed.
-        Interrupted: stopped on request; the same command goes on.
+    What is done is not done again: the same command goes on where it was stopped, also within a run.
     """
+    from ..ablation.perform import load_ablation, perform, plan
+    from ..ablation.records import read_records
+    from ..ablation.report import plot, write_tables
+
     ablation = load_ablation(rows)
     folder = out or Path("runs") / "ablate" / f"{ablation.name}-{Path(recipe).stem}"
-    runs = plan(ablation, recipe, seeds={row.label: seeds for row in ablation.rows}, settings=settings, out=folder)
-    messages, records = Console(stderr=True), folder / "records.jsonl"
-    drawn = find_spec("matplotlib") is not None
+    per_row = {row.label: seeds for row in ablation.rows}
+    runs = plan(ablation, recipe, seeds=per_row, settings=overrides or (), out=folder)
+    keys, console, records = {run.key for run in runs}, messages(), folder / "records.jsonl"
+
+    def done() -> str:
+        """How many of the runs have a record; the folder may hold those of more seeds."""
+        found = keys & {(record.row, record.seed) for record in read_records(records)}
+        return f"{len(found)} of {len(runs)} runs are done"
+
     try:
-        for _ in perform(runs, records, data=data, test=test, console=messages, minutes=minutes):
+        for _ in perform(runs, records, data=data, test=test, console=console, minutes=minutes):
             write_tables(folder, ablation, read_records(records), recipe)
     except KeyboardInterrupt as error:
-        done = _done(runs, read_records(records))
-        raise Interrupted(f"stopped; {done} of {len(runs)} runs are done, the same command goes on.") from error
+        raise Interrupted(f"stopped; {done()}, the same command goes on.") from error
     found = read_records(records)
-    table = write_tables(folder, ablation, found, recipe)
+    text = write_tables(folder, ablation, found, recipe)
+    drawn = find_spec("matplotlib") is not None
     if found and drawn:
         plot(ablation, found, folder / "plot.png")
-    typer.echo(json.dumps([record.model_dump() for record in found], indent=2) if as_json else table)
-    messages.print(f"{_done(runs, found)} of {len(runs)} runs are done: {folder}", highlight=False, soft_wrap=True)
+    if as_json:
+        print_json([record.model_dump() for record in found])
+    else:
+        typer.echo(text)
+    say(console, f"{done()}: {folder}")
     if not drawn:
-        messages.print("No plot was drawn: pip install 'sam-mprompt[plots]'.", markup=False, highlight=False)
-
-
-def _done(runs: Sequence[Run], records: Sequence[Record]) -> int:
-    """How many of the runs have a record; the folder may hold those of more seeds."""
-    return len({run.key for run in runs} & {(record.row, record.seed) for record in records})
+        say(console, "No plot was drawn: pip install 'sam-mprompt[plots]'.")

@@ -4,7 +4,7 @@ import torch
 
 from sam_mprompt.adapter.find import find_adapter
 from sam_mprompt.bases.registry import resolve, verify
-from sam_mprompt.cli.commands import expand
+from sam_mprompt.cli.count import expand
 from sam_mprompt.counting.counter import load
 from sam_mprompt.models.sam_config import CONFIGS
 from sam_mprompt.models.sam_encoder import SamEncoder

@@ -1,0 +1,36 @@
+"""`compare`: two counters on the same images, on one sheet."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from .count import expand
+from .ui import Adapter, Device, Paths, messages, progress, say, table
+
+EXAMPLE = "Example: `sam-mprompt compare runs/shb runs/shb-2 street.jpg --out sheet.jpg`"
+
+
+def compare(
+    first: Adapter,
+    second: Annotated[str, typer.Argument(metavar="ADAPTER", help="Another one.")],
+    paths: Paths,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The sheet, .jpg or .png.")] = Path("compare.jpg"),
+    device: Device = None,
+) -> None:
+    """Draw two counters on the same images: both densities with counts, and where runs' masks differ."""
+    from ..ablation.compare import compare as draw
+    from ..render import save_image
+
+    images = expand(paths)
+    with progress("comparing", len(images)) as report:
+        sheet, counts, without = draw(first, second, images, device=device, progress=report)
+    save_image(out, sheet)
+    if without:
+        say(messages(), f"No masks: {' and '.join(without)} kept no segmenter (only runs do).")
+    shown = table("image", first, second)
+    for image, one, other in counts:
+        shown.add_row(str(image), f"{one:.1f}", f"{other:.1f}")
+    Console().print(shown)
+    typer.echo(f"picture {out}")

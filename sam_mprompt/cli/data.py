@@ -1,0 +1,55 @@
+"""`data`: look at datasets before training."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from .ui import AsJson, print_json
+
+data = typer.Typer(help="Look at datasets before training.", no_args_is_help=True)
+
+
+@data.command("check", epilog="Example: `sam-mprompt data check data/part_B --preview previews/`")
+def check_data(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Dataset folder.")],
+    data_format: Annotated[
+        str | None, typer.Option("--format", metavar="F", help="Layout on disk; recognised when not given.")
+    ] = None,
+    preview: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw annotated images into this folder.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read a dataset completely: heads per split, what is missing, unreadable or outside, pictures to look at."""
+    from ..data.check import check, print_report, write_previews
+
+    report = check(directory, data_format)
+    if preview is not None:
+        write_previews(report, preview)
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        print_report(report, Console())
+
+
+@data.command("synthesize", epilog="Example: `sam-mprompt data synthesize data/scenes --sheet scenes.png`")
+def synthesize_data(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="New folder.")],
+    train: Annotated[int, typer.Option(min=1, help="Scenes for training.")] = 100,
+    val: Annotated[int, typer.Option(min=1, help="Scenes for validation.")] = 20,
+    test: Annotated[int, typer.Option(min=1, help="Scenes for testing.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="Which series of scenes.")] = 0,
+    noise: Annotated[float, typer.Option(min=0, max=1, help="Annotation noise in train, share of a head.")] = 0.0,
+    sheet: Annotated[Path | None, typer.Option(metavar="FILE", help="Also draw a contact sheet of train.")] = None,
+) -> None:
+    """Write procedural crowd scenes as a dataset of the 'points' format: to look at, count and train on."""
+    from ..contact_sheet import contact_sheet
+    from ..data.scenes.crowd import crowd_scene, write_dataset
+    from ..render import save_image
+
+    write_dataset(directory, seed=seed, splits={"train": train, "val": val, "test": test}, annotation_noise=noise)
+    if sheet is not None:
+        scenes = [crowd_scene(seed, index) for index in range(min(16, train))]
+        captions = [f"{len(scene.points)} heads" for scene in scenes]
+        save_image(sheet, contact_sheet([scene.image for scene in scenes], captions=captions))
+    typer.echo(str(directory))

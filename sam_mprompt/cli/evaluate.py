@@ -1,0 +1,88 @@
+"""`evaluate`: count an annotated split and compare."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from ..errors import UsageError
+from .ui import Adapter, Base, BatchSize, Data, Device, Format, messages, progress, say
+
+if TYPE_CHECKING:
+    from ..counting.result import CountResult
+
+EXAMPLE = "Example: `sam-mprompt evaluate runs/shb --data data/part_B --json shb.json --worst worst/`"
+
+_WORST = 10
+
+
+def evaluate(
+    adapter: Adapter,
+    data: Data,
+    data_format: Format = None,
+    split: Annotated[Literal["train", "val", "test"], typer.Option(help="Which split to count.")] = "test",
+    per_image: Annotated[bool, typer.Option("--per-image", help="Print every image, not only the worst five.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write all as JSON.")] = None,
+    submission: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write NWPU's submission: a line `id count` per image.")
+    ] = None,
+    localise: Annotated[
+        bool, typer.Option("--localise", help="Also locate heads: precision, recall, F1 (NWPU's rule with boxes).")
+    ] = False,
+    locations: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write NWPU's localisation: `id N x1 y1 ...` per image.")
+    ] = None,
+    masks: Annotated[
+        bool, typer.Option("--masks", help="Also mask IoU with head boxes, of a run (its last weights' segmenter).")
+    ] = False,
+    worst: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also draw the worst cases into this folder.")
+    ] = None,
+    batch_size: BatchSize = 1,
+    base: Base = None,
+    device: Device = None,
+) -> None:
+    """Count an annotated split: MAE, RMSE, NAE, the table per image, groups, and pictures of the worst cases.
+
+    A val split that is carved from train is the one the adapter's recipe was validated on.
+    """
+    from ..ablation.compare import run_of
+    from ..counting.counter import load
+    from ..data.formats.read import read_split
+    from ..data.image import read_image
+    from ..evaluation.evaluate import evaluate as compare_counts
+    from ..evaluation.evaluate import print_evaluation, write_locations, write_submission, write_worst
+    from ..files import write_text
+
+    counter = load(adapter, device=device, base=base)
+    recipe = counter.recipe
+    found = read_split(data, split, format=data_format, val_fraction=recipe.data.val_fraction, fold=recipe.data.fold)
+    for line in found.problems.lines():
+        say(messages(), line)
+
+    trained = run_of(adapter, device) if masks else None
+    if masks and trained is None:
+        raise UsageError(f"'{adapter}' keeps no segmenter, so it has no masks: only a run of finetune does.")
+
+    def predict(image: Path) -> "CountResult":
+        result = next(counter.count_many([image], batch_size=batch_size))
+        if trained is None:
+            return result
+        return replace(result, mask_logits=trained.predict(read_image(image)).mask_logits)
+
+    with progress("evaluating", len(found.samples)) as report:
+        evaluation = compare_counts(predict, found.samples, report, locate=localise or locations is not None)
+    if json_file is not None:
+        record = {"adapter": adapter, "data": str(data), "split": split, **evaluation.as_dict()}
+        write_text(json_file, json.dumps(record, indent=2) + "\n")
+    if submission is not None:
+        write_submission(submission, evaluation)
+    if locations is not None:
+        write_locations(locations, evaluation)
+    if worst is not None:
+        write_worst(worst, evaluation, predict, _WORST)
+    # Files come first: a reader of stdout that leaves early (`| head`) ends the command.
+    print_evaluation(evaluation, Console(), worst=len(evaluation.rows) if per_image else 5)

@@ -1,0 +1,54 @@
+"""`masks`: make the pseudo masks of a dataset once."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from ..errors import UsageError
+from .ui import Data, Device, Format, progress
+
+if TYPE_CHECKING:
+    from ..masks.make import MaskSource
+
+EXAMPLE = "Example: `sam-mprompt masks --source points --data data/part_B --out masks/part_B --dilation 8`"
+
+
+def masks(
+    source: Annotated[Literal["boxes", "points", "segmenter", "sam"], typer.Option(help="What makes the masks.")],
+    data: Data,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the masks; what is there already is kept.")],
+    data_format: Format = None,
+    dilation: Annotated[int, typer.Option(min=1, help="points: radius of a head in pixels.")] = 8,
+    run: Annotated[Path | None, typer.Option(metavar="DIR", help="segmenter: the run that trained it.")] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="segmenter: override a key of its run's recipe (data.scale)."),
+    ] = None,
+    base: Annotated[str, typer.Option(metavar="NAME|FILE", help="sam: the whole SAM, with its decoder.")] = "sam_vit_b",
+    device: Device = None,
+) -> None:
+    """Make the pseudo masks of a dataset once, for recipes with `targets.pseudo_mask = "files"`.
+
+    Sources: the dataset's own head boxes; its points, dilated; the segmenter of a run; or the frozen SAM, prompted with
+    every point, which needs no box at all.
+    """
+    from ..counting.counter import choose_device
+    from ..masks.make import BoxMasks, PointMasks, SegmenterMasks, make_masks
+    from ..masks.point_prompter import PointPrompter
+    from ..masks.sam import SamMasks
+
+    maker: MaskSource
+    if source == "segmenter":
+        if run is None:
+            raise UsageError("--source segmenter needs --run DIR: the run folder that trained it.")
+        maker = SegmenterMasks(run, overrides or (), device=choose_device(device))
+    elif source == "sam":
+        maker = SamMasks(PointPrompter.from_checkpoint(base), base, device=choose_device(device))
+    else:
+        maker = PointMasks(dilation) if source == "points" else BoxMasks()
+    with progress("making masks") as report:
+        made = make_masks(maker, data, out, data_format=data_format, progress=report)
+    kept = f", {made.kept} were there" if made.kept else ""
+    typer.echo(f"{made.made} masks made{kept}: {out}\nlook at {made.preview}")
+    typer.echo(f"use them with --set targets.pseudo_mask=files --set targets.masks={out}")

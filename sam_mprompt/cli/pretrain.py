@@ -1,0 +1,28 @@
+"""`pretrain`: train a small base from scratch."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .ui import Overrides, Resume, messages
+
+EXAMPLE = "Example: `sam-mprompt pretrain --recipe sam-tiny --set train.minutes=120`"
+
+
+def pretrain(
+    recipe: Annotated[str, typer.Option(metavar="NAME|FILE", help="Recipe in recipes/pretrain, or a TOML file.")],
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder; by default runs/RECIPE.")] = None,
+    overrides: Overrides = None,
+    resume: Resume = False,
+) -> None:
+    """Train a small base from scratch on procedural scenes without people: class-agnostic promptable segmentation."""
+    from ..adapter.find import run_folder
+    from ..pretraining.pretrain import pretrain as train
+    from ..pretraining.recipe import load_pretrain_recipe
+
+    resolved = load_pretrain_recipe(recipe, overrides or ())
+    run = run_folder(resolved.name, out, resume=resume)
+    if resume:
+        resolved = load_pretrain_recipe(str(run / "recipe.toml"), overrides or ())
+    typer.echo(str(train(resolved, out=run, resume=resume, console=messages())))
