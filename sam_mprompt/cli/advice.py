@@ -3,8 +3,10 @@
 from ..errors import SamMpromptError
 
 ADVICE: dict[str, str] = {
-    "recipe": "See 'sam-mprompt recipes list'.",
     "adapter": "See 'sam-mprompt adapters list'.",
+    "data": "See 'sam-mprompt data check {root}'.",
+    "pseudo mask": "Make it with 'sam-mprompt masks'.",
+    "recipe": "See 'sam-mprompt recipes list'.",
 }
 """By `SamMpromptError.about`; `{name}` stands for a fact of the error."""
 
