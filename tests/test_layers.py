@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[1] / "sam_mprompt"
+import sam_mprompt
+
+PACKAGE = Path(sam_mprompt.__file__).resolve().parent
 LAYERS = (
     ("errors", "arrays", "version"),
     ("files", "resources"),
