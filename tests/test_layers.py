@@ -10,7 +10,7 @@ import sam_mprompt
 
 PACKAGE = Path(sam_mprompt.__file__).resolve().parent
 LAYERS = (
-    ("errors", "arrays", "version"),
+    ("errors", "arrays", "version", "sizes"),
     ("files", "resources"),
     ("tensor_files",),
     ("geometry", "targets", "render", "contact_sheet"),
