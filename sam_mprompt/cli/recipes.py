@@ -24,8 +24,8 @@ def list_recipes(as_json: AsJson = False) -> None:
         print_json([asdict(row) for row in rows])
         return
     shown = table("name")
-    shown.columns[0].no_wrap = True
-    shown.add_column("for", no_wrap=True, overflow="ellipsis", ratio=1)  # one line each, whatever a header says
+    shown.columns[0].min_width = max((len(row.name) for row in rows), default=0)
+    shown.add_column("for", no_wrap=True, overflow="ellipsis")  # one line each, whatever a header says
     for row in rows:
         shown.add_row(row.name, row.about)
     Console().print(shown)
