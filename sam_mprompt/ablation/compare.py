@@ -8,10 +8,12 @@ import numpy as np
 
 from ..adapter.find import find_adapter
 from ..arrays import ByteImage
-from ..counting.counter import TrainedRun, choose_device, load, load_run
+from ..counting.counter import choose_device, load
 from ..counting.result import Prediction
 from ..data.image import read_image
 from ..render import density_panels, fit_within, mask_difference, side_by_side
+from ..training.run import RunFolder
+from ..training.trained import TrainedRun, load_run
 
 _SIDE = 640
 
@@ -65,8 +67,8 @@ def compare(
 
 def run_of(name: str, device: str | None) -> TrainedRun | None:
     """Return the run that an adapter (by path or name) stands in, or None without one or without a segmenter."""
-    run = find_adapter(name).parent
-    if not (run / "state").is_dir():
+    run = RunFolder(find_adapter(name).parent)
+    if not run.has_state:
         return None
     trained = load_run(run, device=choose_device(device))
     return trained if trained.counter.segmenter is not None else None

@@ -30,10 +30,12 @@ def ablate(
 
     What is done is not done again: the same command goes on where it was stopped, also within a run.
     """
-    from ..ablation.perform import load_ablation, perform, plan
+    from ..ablation.perform import perform
     from ..ablation.records import read_records
     from ..ablation.report import plot, write_tables
+    from ..ablation.variants import load_ablation, plan
     from ..recipe.schema import load_recipe
+    from .training_display import TrainingDisplay
 
     ablation = load_ablation(rows)
     folder = out or Path("runs") / "ablate" / f"{ablation.name}-{Path(recipe).stem}"
@@ -49,8 +51,9 @@ def ablate(
         return f"{len(found)} of {len(runs)} runs are done"
 
     try:
-        for _ in perform(runs, records, data=data, test=test, console=console, minutes=minutes):
-            write_tables(folder, ablation, read_records(records), recipe)
+        with TrainingDisplay(console) as display:
+            for _ in perform(runs, records, data=data, test=test, observer=display, minutes=minutes):
+                write_tables(folder, ablation, read_records(records), recipe)
     except KeyboardInterrupt as error:
         raise Interrupted(f"stopped; {done()}, the same command goes on.") from error
     found = read_records(records)

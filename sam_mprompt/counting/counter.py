@@ -1,6 +1,6 @@
 """The counter in user code: load an adapter once, count many images, switch between adapters on one base."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,20 +10,16 @@ import torch
 from ..adapter.find import find_adapter
 from ..adapter.folder import AdapterFolder, check_base, load_adapter, load_tensors, read_adapter
 from ..adapter.peft_layout import config_from_dict
-from ..arrays import ByteImage
-from ..data.sources import geometry_of
 from ..errors import UsageError, did_you_mean
-from ..models.acceleration import compile_encoder, use_flex_attention
-from ..models.build import BuiltCounter, add_decoders, build_counter
+from ..models.acceleration import AUTOCAST, compile_encoder, use_flex_attention
+from ..models.build import BuiltCounter, add_decoders
 from ..models.counter import CrowdCounter
-from ..recipe.schema import Recipe, load_recipe
-from ..training.state import load_weights
+from ..recipe.schema import Recipe
 from ..tuning.attach import add_adapter, remove, switch
-from .predict import count_many, predict_density
-from .result import CountResult, ImageLike, Prediction
+from .predict import count_many
+from .result import CountResult, ImageLike
 
 _FIRST = "default"
-_AUTOCAST = {"no": None, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def load(
@@ -57,7 +53,7 @@ def load(
         use_flex_attention(built.counter.encoder)
     if compile:
         compile_encoder(built.counter.encoder)
-    return Counter(built, folder, chosen, autocast=_AUTOCAST[precision])
+    return Counter(built, folder, chosen, autocast=AUTOCAST[precision])
 
 
 def choose_device(device: str | torch.device | None) -> torch.device:
@@ -66,35 +62,6 @@ def choose_device(device: str | torch.device | None) -> torch.device:
     if chosen.type == "cuda" and not torch.cuda.is_available():
         raise UsageError(f"Device '{chosen}' is not available: torch sees no GPU. Use device='cpu'.")
     return chosen
-
-
-@dataclass(frozen=True)
-class TrainedRun:
-    """A run's model as its state keeps it, segmenter included: its last weights, not its best epoch's."""
-
-    counter: CrowdCounter
-    recipe: Recipe
-    device: torch.device
-
-    def predict(self, image: ByteImage) -> Prediction:
-        """Count a uint8 RGB image (H, W, 3); with a segmenter the prediction has mask logits."""
-        return predict_density(self.counter, image, geometry_of(self.recipe), device=self.device)
-
-
-def load_run(run: Path, overrides: Sequence[str] = (), *, device: torch.device) -> TrainedRun:
-    """Load the model of a run folder from its state, with the averaged weights where the recipe keeps some.
-
-    `overrides` are `KEY=VALUE` on the run's recipe, for images that it has to see otherwise (`data.scale`).
-
-    Raises:
-        UsageError: no run with a state, a damaged one, or a base that cannot be had.
-    """
-    if not (run / "state").is_dir():
-        raise UsageError(f"'{run}' is no run folder with a state: expected one that 'finetune' wrote.")
-    recipe = load_recipe(run / "recipe.toml", overrides)
-    counter = build_counter(recipe, segmenter=recipe.loss.segmentation > 0).counter
-    load_weights(run / "state", counter)
-    return TrainedRun(counter.eval().to(device), recipe, device)
 
 
 @dataclass(frozen=True)

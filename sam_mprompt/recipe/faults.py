@@ -94,7 +94,9 @@ def _correct(table: dict[str, Any], place: Path, schema: type[BaseModel]) -> boo
 
 
 def _closest(value: object, names: Iterable[str]) -> str:
-    return did_you_mean(value, names).removeprefix(" Did you mean '").removesuffix("'?") if isinstance(value, str) else ""
+    return (
+        did_you_mean(value, names).removeprefix(" Did you mean '").removesuffix("'?") if isinstance(value, str) else ""
+    )
 
 
 def _lines(error: ValidationError, schema: type[BaseModel], guessed: set[Path]) -> list[str]:

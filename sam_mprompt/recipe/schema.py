@@ -50,7 +50,9 @@ class Recipe(Section):
         "", description="whose figures of the paper stand beside ours in tables; empty: nobody's"
     )
     data: DataRecipe = Field(DataRecipe(), description="which images, and how crops are drawn from them")
-    synthetic: SyntheticRecipe = Field(SyntheticRecipe(), description='procedural scenes, with data.format = "synthetic"')
+    synthetic: SyntheticRecipe = Field(
+        SyntheticRecipe(), description='procedural scenes, with data.format = "synthetic"'
+    )
     targets: TargetRecipe = Field(TargetRecipe(), description="how annotation becomes density and masks")
     model: Model = Field(SamModel(), description="the encoder and what stands on it")
     tuning: Tuning = Field(Prompts(), description="what of the encoder is trained")

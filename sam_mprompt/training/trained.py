@@ -1,0 +1,46 @@
+"""A run's model as its state keeps it, segmenter included."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from ..arrays import ByteImage
+from ..counting.predict import predict_density
+from ..counting.result import Prediction
+from ..data.sources import geometry_of
+from ..errors import UsageError
+from ..models.build import build_counter
+from ..models.counter import CrowdCounter
+from ..recipe.schema import Recipe, load_recipe
+from .run import RunFolder
+from .state import load_weights
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A run's model: its last weights, not its best epoch's."""
+
+    counter: CrowdCounter
+    recipe: Recipe
+    device: torch.device
+
+    def predict(self, image: ByteImage) -> Prediction:
+        """Count a uint8 RGB image (H, W, 3); with a segmenter the prediction has mask logits."""
+        return predict_density(self.counter, image, geometry_of(self.recipe), device=self.device)
+
+
+def load_run(run: RunFolder, overrides: Sequence[str] = (), *, device: torch.device) -> TrainedRun:
+    """Load the model of a run from its state, with the averaged weights where the recipe keeps some.
+
+    `overrides` are `KEY=VALUE` on the run's recipe, for images that it has to see otherwise (`data.scale`).
+
+    Raises:
+        UsageError: no run with a state, a damaged one, or a base that cannot be had.
+    """
+    if not run.has_state:
+        raise UsageError(f"'{run.path}' is no run folder with a state: expected one that a training wrote.")
+    recipe = load_recipe(run.recipe, overrides)
+    counter = build_counter(recipe, segmenter=recipe.loss.segmentation > 0).counter
+    load_weights(run, counter)
+    return TrainedRun(counter.eval().to(device), recipe, device)
