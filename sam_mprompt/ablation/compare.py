@@ -8,10 +8,12 @@ import numpy as np
 
 from ..adapter.find import find_adapter
 from ..arrays import ByteImage
-from ..counting.counter import TrainedRun, choose_device, load, load_run
+from ..counting.counter import load
 from ..counting.result import Prediction
+from ..counting.torch_backend import choose_device
 from ..data.image import read_image
 from ..render import density_panels, fit_within, mask_difference, side_by_side
+from ..training.trained_run import TrainedRun, load_run
 
 _SIDE = 640
 
@@ -69,7 +71,7 @@ def run_of(name: str, device: str | None) -> TrainedRun | None:
     if not (run / "state").is_dir():
         return None
     trained = load_run(run, device=choose_device(device))
-    return trained if trained.counter.segmenter is not None else None
+    return trained if trained.has_masks else None
 
 
 def _mask(prediction: Prediction, shown: ByteImage) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:

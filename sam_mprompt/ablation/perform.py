@@ -18,7 +18,8 @@ from ..data.formats.read import read_split
 from ..data.sample import Sample
 from ..data.sources import Source, data_root, open_split
 from ..errors import RunError, UsageError
-from ..evaluation.evaluate import Metrics, evaluate
+from ..evaluation.evaluate import evaluate
+from ..evaluation.metrics import Metrics
 from ..files import recover, write_text
 from ..recipe.find import find_recipe
 from ..recipe.schema import DataRecipe, Recipe, Section, TargetRecipe, load_recipe, read_recipe

@@ -6,8 +6,7 @@ from ..errors import UsageError, did_you_mean
 from ..files import recover
 from ..recipe.find import find_recipe, recipe_files
 from ..resources import bundled
-
-_MARK = "counter.json"
+from .counter_file import COUNTER
 
 
 def known_adapters() -> dict[str, Path]:
@@ -15,7 +14,7 @@ def known_adapters() -> dict[str, Path]:
     found: dict[str, Path] = {}
     for pattern, folder in (("*/adapter", Path("runs")), ("*", Path("adapters")), ("*", bundled("adapters"))):
         for path in sorted(folder.glob(pattern)):
-            if (path / _MARK).is_file():
+            if (path / COUNTER).is_file():
                 found.setdefault(path.parent.name if pattern.endswith("adapter") else path.name, path)
     return found
 
@@ -28,11 +27,11 @@ def find_adapter(path_or_name: str | Path) -> Path:
     """
     path = Path(path_or_name)
     for candidate in (path, path / "adapter", bundled("adapters").parent / path):
-        if (candidate / _MARK).is_file():
+        if (candidate / COUNTER).is_file():
             return candidate
     if path.is_dir():
         raise UsageError(
-            f"'{path}' is neither an adapter nor a run with one: no {_MARK} in it or in its adapter folder."
+            f"'{path}' is neither an adapter nor a run with one: no {COUNTER} in it or in its adapter folder."
         )
     known = known_adapters()
     if str(path_or_name) in known:

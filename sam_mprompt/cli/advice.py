@@ -5,6 +5,9 @@ from ..errors import SamMpromptError
 ADVICE: dict[str, str] = {
     "recipe": "See 'sam-mprompt recipes list'.",
     "adapter": "See 'sam-mprompt adapters list'.",
+    "another base": "Give the right one with --base.",
+    "empty split": "Look at the dataset with 'sam-mprompt data check DIR'.",
+    "export folder": "Give another one with --to.",
 }
 """By `SamMpromptError.about`; `{name}` stands for a fact of the error."""
 

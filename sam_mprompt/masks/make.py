@@ -12,7 +12,6 @@ import torch
 
 from ..arrays import ByteImage, Mask
 from ..contact_sheet import contact_sheet
-from ..counting.counter import load_run
 from ..data.formats.read import list_splits, read_split
 from ..data.image import read_image
 from ..data.masks import mask_path, read_mask, write_mask
@@ -21,6 +20,7 @@ from ..errors import UsageError
 from ..files import write_text
 from ..render import fit_within, mask_overlay, save_image
 from ..targets import box_mask, point_mask
+from ..training.trained_run import load_run
 
 _RECORD, _SHEET = "masks.json", "preview.jpg"
 _PREVIEWS, _PREVIEW_SIDE = 12, 480
@@ -77,7 +77,7 @@ class SegmenterMasks:
 
     def __init__(self, run: Path, overrides: Sequence[str] = (), *, device: torch.device) -> None:
         self.run = load_run(run, overrides, device=device)
-        if self.run.counter.segmenter is None:
+        if not self.run.has_masks:
             raise UsageError(f"The run '{run}' trained no segmenter (loss.segmentation = 0).")
         self.settings: dict[str, Any] = {
             "source": "segmenter",

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from ..errors import Interrupted, RunError
 from ..files import write_text
+from ..models.normalise import normalise
 from ..models.sam_config import SamConfig
 from ..models.sam_encoder import SamEncoder
 from ..tensor_files import write_tensors
@@ -271,7 +272,7 @@ def _whiten(encoder: SamEncoder, recipe: PretrainRecipe) -> None:
 def _normalised(encoder: SamEncoder, images: Tensor) -> Tensor:
     """Images (B, 3, H, W) from uint8 to what the encoder expects."""
     mean, std = (torch.tensor(values, device=images.device)[:, None, None] for values in (encoder.mean, encoder.std))
-    return (images.float() / 255 - mean) / std
+    return normalise(images, mean, std)
 
 
 def _groups(model: nn.Module, weight_decay: float, *, orthogonal: bool) -> list[dict[str, Any]]:

@@ -20,11 +20,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ..adapter.find import find_adapter
-from ..adapter.folder import read_adapter, start_from, write_adapter
+from ..adapter.folder import AdapterFolder
+from ..adapter.loading import init_from
 from ..data.dataset import Batch, Crop, CropDataset, EpochBatches, collate
 from ..data.sources import DiskSource, geometry_of, open_split
 from ..errors import Interrupted, RunError
-from ..evaluation.evaluate import Metrics
+from ..evaluation.metrics import Metrics
 from ..files import write_text
 from ..losses import MutualPromptLoss
 from ..models.acceleration import channels_last, compile_encoder, enable_gradient_checkpointing, use_flex_attention
@@ -58,7 +59,7 @@ class Trainer:
         self.built: BuiltCounter = build_counter(recipe, segmenter=recipe.loss.segmentation > 0)
         self.counter = self.built.counter
         if train.init_from and not resume:
-            start_from(read_adapter(find_adapter(train.init_from)), self.built, recipe)
+            init_from(AdapterFolder.read(find_adapter(train.init_from)), self.built, recipe)
         self._accelerate()
         self.loss = MutualPromptLoss(recipe.loss, stride=self.counter.stride)
         self.batches = EpochBatches(
@@ -107,7 +108,7 @@ class Trainer:
     def _crops(self) -> Dataset[Crop]:
         if self.cache is not None and isinstance(self.data.source, DiskSource):
             return CachedCrops(self.data.source, self.recipe, self.cache, stride=self.counter.stride)
-        return CropDataset(self.data.source, self.recipe, stride=self.counter.stride, pad_colour=self.built.pad_colour)
+        return CropDataset(self.data.source, self.recipe, stride=self.counter.stride)
 
     def _cached(self) -> FeatureCache:
         """Compute what the encoder makes of the training images, in the main process first; the others find it."""
@@ -122,7 +123,6 @@ class Trainer:
                 self.data.source,
                 self.recipe,
                 self.built.base.fingerprint,
-                pad_colour=self.built.pad_colour,
                 device=self.accelerator.device,
                 say=lambda line: self.console.print(line, highlight=False, soft_wrap=True),
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
@@ -215,7 +215,7 @@ class Trainer:
         step = self._at_step(number)
         first = number // train.gradient_accumulation * train.gradient_accumulation
         group = min(train.gradient_accumulation, len(self.batches) - first)
-        images = self.counter.normalise(batch.images.to(accelerator.device, non_blocking=True))
+        images = self.counter.normalise(batch.images.to(accelerator.device, non_blocking=True), batch.sizes)
         with ExitStack() as stack:
             if not step:
                 stack.enter_context(accelerator.no_sync(self.model))
@@ -279,7 +279,7 @@ class Trainer:
                 self.progress.best_mae, self.progress.best_epoch = result.mae, epoch + 1
                 if self.accelerator.is_main_process:
                     figures = {"val": asdict(result), "epoch": epoch + 1, "seconds": self.progress.seconds}
-                    write_adapter(self.run / "adapter", self.built, self.recipe, metrics=figures)
+                    AdapterFolder.of(self.run / "adapter", self.built, self.recipe, metrics=figures).write()
         return {"val_mae": result.mae, "val_rmse": result.rmse, "val_nae": result.nae}
 
     def _preview(self, epoch: int) -> None:

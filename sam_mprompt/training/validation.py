@@ -8,10 +8,11 @@ import torch
 from accelerate import Accelerator
 
 from ..arrays import ByteImage
-from ..counting.predict import predict_density
+from ..counting.predict import predict_density, predict_with_mask
+from ..counting.torch_backend import TorchBackend
 from ..data.dataset import frame_targets
 from ..data.sources import Source
-from ..evaluation.evaluate import Metrics, metrics
+from ..evaluation.metrics import Metrics, mask_iou, metrics
 from ..geometry import Geometry
 from ..losses import offline_prompt
 from ..models.counter import CrowdCounter
@@ -19,24 +20,17 @@ from ..recipe.schema import Recipe
 from ..render import preview
 
 _Result = TypeVar("_Result", bound=tuple[int, *tuple[float, ...]])
-_AUTOCAST = {"no": None, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def count_all(
     counter: CrowdCounter, source: Source, recipe: Recipe, geometry: Geometry, accelerator: Accelerator
 ) -> list[tuple[float, int]]:
     """Return (predicted, actual) heads of every image of a source; processes share the work and all get the result."""
+    backend = TorchBackend(counter, accelerator.device, precision=recipe.train.precision)
     own: list[tuple[int, float, int]] = []
     for index in range(accelerator.process_index, len(source), accelerator.num_processes):
         image, points = source.original(index)
-        prediction = predict_density(
-            counter,
-            image,
-            geometry,
-            device=accelerator.device,
-            batch_size=recipe.infer.batch_size,
-            autocast=_AUTOCAST[recipe.train.precision],
-        )
+        prediction = predict_density(backend, image, geometry, batch_size=recipe.infer.batch_size)
         own.append((index, prediction.count, len(points)))
     return [(predicted, actual) for _, predicted, actual in _gathered(own, accelerator)]
 
@@ -53,14 +47,13 @@ def validate_masks(
     counter: CrowdCounter, source: Source, recipe: Recipe, geometry: Geometry, accelerator: Accelerator
 ) -> float:
     """Return the mean IoU, in [0, 1], of the predicted masks (logits above 0) and the pseudo masks of a source."""
+    backend = TorchBackend(counter, accelerator.device)
     own: list[tuple[int, float]] = []
     for index in range(accelerator.process_index, len(source), accelerator.num_processes):
         target = frame_targets(source.frame(0, index), recipe.targets, stride=counter.stride).pseudo_mask
-        prediction = predict_density(counter, source.original(index)[0], geometry, device=accelerator.device)
+        prediction = predict_with_mask(backend, source.original(index)[0], geometry)
         assert prediction.mask_logits is not None
-        mask = np.asarray(prediction.mask_logits > 0)
-        union = np.count_nonzero(mask | target)
-        own.append((index, np.count_nonzero(mask & target) / union if union else 1.0))
+        own.append((index, mask_iou(prediction.mask_logits > 0, target)))
     return float(np.mean([iou for _, iou in _gathered(own, accelerator)]))
 
 
@@ -81,7 +74,8 @@ def preview_image(
     """
     frame = source.frame(0, index)
     targets = frame_targets(frame, recipe.targets, stride=counter.stride)
-    prediction = predict_density(counter, source.original(index)[0], geometry, device=device)
+    predict = predict_with_mask if counter.predicts_masks else predict_density
+    prediction = predict(TorchBackend(counter, device), source.original(index)[0], geometry)
     mask, predicted_mask = None, None
     if prediction.mask_logits is not None:
         pseudo, density = torch.from_numpy(targets.pseudo_mask), torch.from_numpy(targets.density)

@@ -1,0 +1,52 @@
+"""A run's model as its state keeps it, segmenter included: its last weights, not its best epoch's."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ..arrays import ByteImage
+from ..counting.predict import predict_with_mask
+from ..counting.result import Prediction
+from ..counting.torch_backend import TorchBackend
+from ..data.sources import geometry_of
+from ..errors import UsageError
+from ..models.build import build_counter
+from ..models.counter import CrowdCounter
+from ..recipe.schema import Recipe, load_recipe
+from .state import load_weights
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A run's model and recipe."""
+
+    counter: CrowdCounter
+    recipe: Recipe
+    device: torch.device
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether it has a segmenter."""
+        return self.counter.predicts_masks
+
+    def predict(self, image: ByteImage) -> Prediction:
+        """Count a uint8 RGB image (H, W, 3) and mark its heads. Raises UsageError for a run without a segmenter."""
+        return predict_with_mask(TorchBackend(self.counter, self.device), image, geometry_of(self.recipe))
+
+
+def load_run(run: Path, overrides: Sequence[str] = (), *, device: torch.device) -> TrainedRun:
+    """Load the model of a run folder from its state, with the averaged weights where the recipe keeps some.
+
+    `overrides` are `KEY=VALUE` on the run's recipe, for images that it has to see otherwise (`data.scale`).
+
+    Raises:
+        UsageError: no run with a state, a damaged one, or a base that cannot be had.
+    """
+    if not (run / "state").is_dir():
+        raise UsageError(f"'{run}' is no run folder with a state: expected one that 'finetune' wrote.")
+    recipe = load_recipe(run / "recipe.toml", overrides)
+    counter = build_counter(recipe, segmenter=recipe.loss.segmentation > 0).counter
+    load_weights(run / "state", counter)
+    return TrainedRun(counter.eval().to(device), recipe, device)
