@@ -45,7 +45,7 @@ def load_run(run: Path, overrides: Sequence[str] = (), *, device: torch.device) 
         UsageError: no run with a state, a damaged one, or a base that cannot be had.
     """
     if not (run / "state").is_dir():
-        raise UsageError(f"'{run}' is no run folder with a state: expected one that 'finetune' wrote.")
+        raise UsageError(f"'{run}' is no run folder with a state: expected one that a training wrote.")
     recipe = load_recipe(run / "recipe.toml", overrides)
     counter = build_counter(recipe, segmenter=recipe.loss.segmentation > 0).counter
     load_weights(run / "state", counter)
