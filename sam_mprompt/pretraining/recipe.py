@@ -62,9 +62,7 @@ class SceneRecipe(Section):
     whole_every: Annotated[int, Field(ge=0, le=100_000)] = Field(
         4, description="every n-th step sees its scenes whole; 0 for never"
     )
-    val: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        24, description="fixed scenes for validation, of another seed"
-    )
+    val: Annotated[int, Field(ge=1, le=100_000)] = Field(24, description="fixed scenes for validation, of another seed")
 
     def contradictions(self) -> Iterator[Contradiction]:
         """Yield a size that cannot be cut along tokens."""

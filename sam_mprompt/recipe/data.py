@@ -33,11 +33,16 @@ class DataRecipe(Section):
     """Which images, at which size, and how crops are drawn from them. Sizes are pixels."""
 
     format: DataFormat = Field(DEFAULT_FORMAT, description="layout on disk, or 'synthetic' for procedural scenes")
-    root: str = Field("data", description="folder of the dataset where none is given; data/NAME is also looked for in $SAM_MPROMPT_DATA")
+    root: str = Field(
+        "data",
+        description="folder of the dataset where none is given; data/NAME is also looked for in $SAM_MPROMPT_DATA",
+    )
     val_fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.1, description="share of train that becomes val where the dataset has no val split"
     )
-    fold: Annotated[int, Field(ge=1, le=5)] = Field(1, description="ucf50 only: which of its five folds is the test split")
+    fold: Annotated[int, Field(ge=1, le=5)] = Field(
+        1, description="ucf50 only: which of its five folds is the test split"
+    )
     max_side: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         2048, description="larger images are shrunk to this longer side"
     )
@@ -68,7 +73,8 @@ class DataRecipe(Section):
             yield Contradiction(("min_side", "max_side"), fault)
         if self.fold != 1 and self.format != "ucf50":
             yield Contradiction(
-                ("fold", "format"), f"expected 1 with format = '{self.format}' (only 'ucf50' has folds), got {self.fold}"
+                ("fold", "format"),
+                f"expected 1 with format = '{self.format}' (only 'ucf50' has folds), got {self.fold}",
             )
         if self.cache == "images" and self.format == "synthetic":
             yield Contradiction(

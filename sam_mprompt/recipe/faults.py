@@ -36,7 +36,8 @@ def parse(table: dict[str, Any], schema: type[Schema], source: str) -> Schema:
             lines += _lines(error, schema, faulty)
             places = {_place(fault, schema) for fault in error.errors()}
             faulty |= places
-            if not any([_correct(table, place, schema) for place in places]):
+            corrected = [_correct(table, place, schema) for place in places]
+            if not any(corrected):
                 break
     if value is not None:
         for keys, says in value.all_contradictions():
@@ -94,7 +95,9 @@ def _correct(table: dict[str, Any], place: Path, schema: type[BaseModel]) -> boo
 
 
 def _closest(value: object, names: Iterable[str]) -> str:
-    return did_you_mean(value, names).removeprefix(" Did you mean '").removesuffix("'?") if isinstance(value, str) else ""
+    return (
+        did_you_mean(value, names).removeprefix(" Did you mean '").removesuffix("'?") if isinstance(value, str) else ""
+    )
 
 
 def _lines(error: ValidationError, schema: type[BaseModel], guessed: set[Path]) -> list[str]:
@@ -170,7 +173,8 @@ def _unknown(
             if (place[0], key) in guessed:
                 return ""
             names = " and ".join(sorted(_called(owner, by_value) for owner in owners))
-            return f"expected no such key with {key} = '{location[1]}' (it belongs to {names}), got {_shown(value)}"
+            chosen = f"{place[0]}.{key} = '{location[1]}'"
+            return f"expected no such key with {chosen} (it belongs to {names}), got {_shown(value)}"
         names_here = list(own.model_fields)
     else:
         names_here = list(_fields(schema, place[:-1]))

@@ -1,4 +1,4 @@
-"""The recipe: one typed, strict TOML file that describes a whole training. Each of its tables has a module of its own."""
+"""The recipe: one typed, strict TOML file that describes a whole training. Its tables are in the modules beside."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -50,7 +50,9 @@ class Recipe(Section):
         "", description="whose figures of the paper stand beside ours in tables; empty: nobody's"
     )
     data: DataRecipe = Field(DataRecipe(), description="which images, and how crops are drawn from them")
-    synthetic: SyntheticRecipe = Field(SyntheticRecipe(), description='procedural scenes, with data.format = "synthetic"')
+    synthetic: SyntheticRecipe = Field(
+        SyntheticRecipe(), description='procedural scenes, with data.format = "synthetic"'
+    )
     targets: TargetRecipe = Field(TargetRecipe(), description="how annotation becomes density and masks")
     model: Model = Field(SamModel(), description="the encoder and what stands on it")
     tuning: Tuning = Field(Prompts(), description="what of the encoder is trained")
@@ -69,12 +71,12 @@ class Recipe(Section):
             if isinstance(self.model, TimmModel):
                 yield Contradiction(
                     ("tuning.method", "model.encoder"),
-                    "expected another one with model.encoder = 'timm', whose depths have several resolutions, got 'side'",
+                    "expected another one with model.encoder = 'timm', whose depths differ in resolution, got 'side'",
                 )
             elif self.model.fuse_levels:
                 yield Contradiction(
                     ("model.fuse_levels", "tuning.method"),
-                    "tuning.method = 'side' and model.fuse_levels both use all depths: expected one of the two, got both",
+                    "tuning.method = 'side' and model.fuse_levels both use all depths: expected one of them, got both",
                 )
         if self.data.cache == "features":
             for keys, hurdle in self._cache_hurdles():

@@ -81,7 +81,8 @@ class TrainRecipe(Section):
         """Yield fused attention that is not compiled."""
         if self.flex_attention and not self.compile:
             yield Contradiction(
-                ("flex_attention", "compile"), "flex_attention = true only pays with compile = true: expected both or none, got one"
+                ("flex_attention", "compile"),
+                "flex_attention = true only pays with compile = true: expected both or none, got one",
             )
 
 
