@@ -12,7 +12,12 @@ from .tuning import UNSUITED
 Schema = TypeVar("Schema", bound=Section)
 Path = tuple[str, ...]
 
-_WISHES = {"model_type": "a table", "model_attributes_type": "a table", "dict_type": "a table", "missing": "a value"}
+_WISHES = {
+    **dict.fromkeys(("model_type", "model_attributes_type", "dict_type"), "a table"),
+    "missing": "a value",
+    "string_pattern_mismatch": "a name of letters, digits, dots, dashes and underscores",
+    "string_too_short": "a name",
+}
 _LONGEST = 60
 _FEW = 8
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any
 
 import tomli_w
 from pydantic import Field
@@ -46,8 +46,8 @@ class Recipe(Section):
     """A whole training. `name` is the file's stem and names the run and its adapter."""
 
     name: Name = Field("custom", description="of the run and its adapter; by default the file's, without .toml")
-    dataset: Literal["", "sha", "shb", "qnrf", "nwpu"] = Field(
-        "", description="whose figures of the paper stand beside ours in tables; empty: nobody's"
+    dataset: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]*$")] = Field(
+        "", description="whose figures of the paper stand beside ours in tables: 'sha', 'shb', 'qnrf', 'nwpu'; or empty"
     )
     data: DataRecipe = Field(DataRecipe(), description="which images, and how crops are drawn from them")
     synthetic: SyntheticRecipe = Field(

@@ -133,7 +133,7 @@ def test_a_misspelt_table_is_suggested():
         load_ablation("tabel2")
 
 
-def test_the_dataset_is_the_first_part_of_a_recipes_name():
+def test_a_recipe_says_whose_figures_of_the_paper_stand_beside_its_own():
     assert [dataset_of(name) for name in ("sha", "shb-tiny-prompt", "nwpu-hrnet", "demo")] == ["sha", "shb", "nwpu", ""]
 
 

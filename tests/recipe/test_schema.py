@@ -127,7 +127,7 @@ def test_a_misspelt_choice_names_the_choices(recipe_file):
 
 
 FAULTY = """
-dataset = "uhn"
+dataset = "s/a"
 speed = 3
 [data]
 fold = 3
@@ -152,7 +152,7 @@ tile = 96
 overlap = 60
 """
 SAYS = """
-dataset: expected '', 'sha', 'shb', 'qnrf' or 'nwpu', got 'uhn'
+dataset: expected a name of letters, digits, dots, dashes and underscores, got 's/a'
 speed: unknown key. Known: name, dataset, data, synthetic, targets, model, tuning, loss, train, infer.
 data.fold: expected 1 with format = 'points' (only 'ucf50' has folds), got 3
 data.min_side: expected 1 to max_side = 2048, got 3000
