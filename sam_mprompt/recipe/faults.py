@@ -87,8 +87,8 @@ def _correct(table: dict[str, Any], place: Path, schema: type[BaseModel]) -> boo
     key, by_value = members(schema, place[0]) if place else ("", {})
     if place[1:] == (key,) and by_value:
         section = table[place[0]]
-        meant = "" if section.get(key) in UNSUITED else _closest(section.get(key), by_value)
-        if meant:
+        meant = _closest(section.get(key), by_value)
+        if meant and section[key] not in UNSUITED:
             section[key] = meant
         else:
             del table[place[0]]
@@ -100,9 +100,9 @@ def _correct(table: dict[str, Any], place: Path, schema: type[BaseModel]) -> boo
 
 
 def _closest(value: object, names: Iterable[str]) -> str:
-    return (
-        did_you_mean(value, names).removeprefix(" Did you mean '").removesuffix("'?") if isinstance(value, str) else ""
-    )
+    if not isinstance(value, str):
+        return ""
+    return did_you_mean(value, names).removeprefix(" Did you mean '").removesuffix("'?")
 
 
 def _lines(error: ValidationError, schema: type[BaseModel], guessed: set[Path]) -> list[str]:

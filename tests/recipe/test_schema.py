@@ -269,6 +269,18 @@ def test_strings_are_not_taken_for_numbers_nor_booleans_for_integers(recipe_file
         load_recipe(recipe_file("[train]\nseed = true\n"))
 
 
+@pytest.mark.parametrize("table", ["model", "tuning", "data", "synthetic"])
+@pytest.mark.parametrize("value", [None, 3, "x", [], {}, {"a": {}}, [[1]], {"b": [{}]}])
+@pytest.mark.parametrize("key", ["method", "encoder", "options", "blocks", "format", ""])
+def test_no_value_of_any_kind_is_a_traceback(table, key, value):
+    try:
+        recipe = parse_recipe({table: {key: value}}, source="test")
+    except UsageError as error:
+        assert f"{table}.{key}: " in str(error)
+    else:
+        assert recipe == Recipe()  # options = {} is what 0.1 wrote beside any method
+
+
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.dictionaries(st.text(), x)))
 def test_no_table_makes_the_parser_fail_otherwise_than_by_a_request_error(value):
     try:
