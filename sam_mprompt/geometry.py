@@ -21,7 +21,8 @@ class Geometry:
         min_side: the shorter side after resizing is at least this, unless `max_side` forbids it.
         scale: factor applied to every image before the two limits.
         tile: side of the square tiles in which larger images are counted.
-        overlap: least overlap of neighbouring tiles, at most half of one. Tile and overlap are rounded up to the model's `size_divisor`.
+        overlap: least overlap of neighbouring tiles, at most half of one. Tile and overlap are rounded up to the
+            model's `size_divisor`.
 
     Raises:
         UsageError: sizes that contradict each other.

@@ -85,6 +85,7 @@ def tiny_recipe(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Pa
     """A recipe that trains on `crowd_folder` in a second."""
     path = tmp_path_factory.mktemp("recipe") / "tiny.toml"
     path.write_text(f"""
+dataset = "tiny"
 [data]
 format = "points"
 crop = 64

@@ -12,7 +12,12 @@ from .tuning import UNSUITED
 Schema = TypeVar("Schema", bound=Section)
 Path = tuple[str, ...]
 
-_WISHES = {"model_type": "a table", "model_attributes_type": "a table", "dict_type": "a table", "missing": "a value"}
+_WISHES = {
+    **dict.fromkeys(("model_type", "model_attributes_type", "dict_type"), "a table"),
+    "missing": "a value",
+    "string_pattern_mismatch": "a name of letters, digits, dots, dashes and underscores",
+    "string_too_short": "a name",
+}
 _LONGEST = 60
 _FEW = 8
 
@@ -36,7 +41,8 @@ def parse(table: dict[str, Any], schema: type[Schema], source: str) -> Schema:
             lines += _lines(error, schema, faulty)
             places = {_place(fault, schema) for fault in error.errors()}
             faulty |= places
-            if not any([_correct(table, place, schema) for place in places]):
+            corrected = [_correct(table, place, schema) for place in places]
+            if not any(corrected):
                 break
     if value is not None:
         for keys, says in value.all_contradictions():
@@ -81,8 +87,8 @@ def _correct(table: dict[str, Any], place: Path, schema: type[BaseModel]) -> boo
     key, by_value = members(schema, place[0]) if place else ("", {})
     if place[1:] == (key,) and by_value:
         section = table[place[0]]
-        meant = "" if section.get(key) in UNSUITED else _closest(section.get(key), by_value)
-        if meant:
+        meant = _closest(section.get(key), by_value)
+        if meant and section[key] not in UNSUITED:
             section[key] = meant
         else:
             del table[place[0]]
@@ -94,9 +100,9 @@ def _correct(table: dict[str, Any], place: Path, schema: type[BaseModel]) -> boo
 
 
 def _closest(value: object, names: Iterable[str]) -> str:
-    return (
-        did_you_mean(value, names).removeprefix(" Did you mean '").removesuffix("'?") if isinstance(value, str) else ""
-    )
+    if not isinstance(value, str):
+        return ""
+    return did_you_mean(value, names).removeprefix(" Did you mean '").removesuffix("'?")
 
 
 def _lines(error: ValidationError, schema: type[BaseModel], guessed: set[Path]) -> list[str]:
@@ -172,7 +178,8 @@ def _unknown(
             if (place[0], key) in guessed:
                 return ""
             names = " and ".join(sorted(_called(owner, by_value) for owner in owners))
-            return f"expected no such key with {key} = '{location[1]}' (it belongs to {names}), got {_shown(value)}"
+            chosen = f"{place[0]}.{key} = '{location[1]}'"
+            return f"expected no such key with {chosen} (it belongs to {names}), got {_shown(value)}"
         names_here = list(own.model_fields)
     else:
         names_here = list(_fields(schema, place[:-1]))

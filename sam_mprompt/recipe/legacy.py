@@ -72,7 +72,7 @@ def upgraded(table: dict[str, Any], schema: type[BaseModel], source: str) -> dic
             foreign = own in values and own not in member.model_fields
             if foreign and (written_by_us or values[own] == before):
                 del values[own]
-    data = table.get("data")
+    data = table.get("data", {})
     if written_by_us and isinstance(data, dict) and data.get("format") != "synthetic":
         table.pop("synthetic", None)
     return table

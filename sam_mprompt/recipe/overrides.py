@@ -54,7 +54,7 @@ def _leave_behind(table: dict[str, Any], key: tuple[str, ...], value: Any, schem
     if len(key) != 2 or not isinstance(section, dict) or section.get(key[1]) == value:
         return
     tag, by_value = members(schema, key[0])
-    if key[1] == tag and value in by_value:
+    if key[1] == tag and isinstance(value, str) and value in by_value:
         known = by_value[value].model_fields
         for name in [name for name in section if name not in known and _known_elsewhere(name, by_value.values())]:
             del section[name]

@@ -1,8 +1,8 @@
-"""The recipe: one typed, strict TOML file that describes a whole training. Each of its tables has a module of its own."""
+"""The recipe: one typed, strict TOML file that describes a whole training. Its tables are in the modules beside."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any
 
 import tomli_w
 from pydantic import Field
@@ -46,8 +46,8 @@ class Recipe(Section):
     """A whole training. `name` is the file's stem and names the run and its adapter."""
 
     name: Name = Field("custom", description="of the run and its adapter; by default the file's, without .toml")
-    dataset: Literal["", "sha", "shb", "qnrf", "nwpu"] = Field(
-        "", description="whose figures of the paper stand beside ours in tables; empty: nobody's"
+    dataset: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]*$")] = Field(
+        "", description="whose figures of the paper stand beside ours in tables: 'sha', 'shb', 'qnrf', 'nwpu'; or empty"
     )
     data: DataRecipe = Field(DataRecipe(), description="which images, and how crops are drawn from them")
     synthetic: SyntheticRecipe = Field(
@@ -71,12 +71,12 @@ class Recipe(Section):
             if isinstance(self.model, TimmModel):
                 yield Contradiction(
                     ("tuning.method", "model.encoder"),
-                    "expected another one with model.encoder = 'timm', whose depths have several resolutions, got 'side'",
+                    "expected another one with model.encoder = 'timm', whose depths differ in resolution, got 'side'",
                 )
             elif self.model.fuse_levels:
                 yield Contradiction(
                     ("model.fuse_levels", "tuning.method"),
-                    "tuning.method = 'side' and model.fuse_levels both use all depths: expected one of the two, got both",
+                    "tuning.method = 'side' and model.fuse_levels both use all depths: expected one of them, got both",
                 )
         if self.data.cache == "features":
             for keys, hurdle in self._cache_hurdles():

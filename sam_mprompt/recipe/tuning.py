@@ -22,6 +22,7 @@ UNSUITED = {
 """Methods of peft that were tried and cannot be used, and why."""
 
 Placement = tuple[Literal["attention", "mlp"], ...]
+Block = Annotated[int, Field(ge=0, le=1024)]
 Width = Annotated[int, Field(ge=1, le=8192)]
 
 
@@ -29,14 +30,14 @@ class Inside(Section):
     """What methods that work inside the encoder's blocks share."""
 
     placement: Placement = Field(("attention", "mlp"), min_length=1, description="sub-layers that are adapted")
-    blocks: Literal["all"] | tuple[Annotated[int, Field(ge=0, le=1024)], ...] = Field(
+    blocks: Literal["all"] | Annotated[tuple[Block, ...], Field(min_length=1)] = Field(
         "all", description="encoder blocks that are adapted, counted from 0"
     )
 
     @property
     def first_block(self) -> int | None:
         """The first block that is adapted, counted from 0, or None when the whole encoder stays as it is."""
-        return 0 if self.blocks == "all" else min(self.blocks, default=0)
+        return 0 if self.blocks == "all" else min(self.blocks)
 
 
 class Prompts(Inside):
