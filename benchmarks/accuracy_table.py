@@ -13,7 +13,7 @@ from sam_mprompt.ablation.records import read_records
 from sam_mprompt.ablation.report import markdown, plot
 from sam_mprompt.ablation.variants import dataset_of
 from sam_mprompt.data.formats.read import read_split
-from sam_mprompt.evaluation.evaluate import metrics
+from sam_mprompt.evaluation.metrics import metrics
 
 if TYPE_CHECKING:
     from benchmarks.accuracy import Experiment

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 import sam_mprompt
 from benchmarks.pairs import Result, Spread, alternate, write_row
-from sam_mprompt.adapter.folder import write_adapter
+from sam_mprompt.adapter.folder import AdapterFolder
 from sam_mprompt.models.build import build_counter
 from sam_mprompt.models.sam_config import CONFIGS
 from sam_mprompt.models.sam_encoder import SamEncoder
@@ -23,7 +23,7 @@ def main() -> None:
         root = Path(folder)
         save_file(SamEncoder.random(CONFIGS["vit_b"]).state_dict(), root / "base.safetensors")
         recipe = load_recipe("shb", [f"model.base={root / 'base.safetensors'}"])
-        write_adapter(root / "adapter", build_counter(recipe, segmenter=False), recipe, metrics={})
+        AdapterFolder.of(root / "adapter", build_counter(recipe, segmenter=False), recipe, metrics={}).write()
         counter = sam_mprompt.load(root / "adapter", device="cpu")
         numbers, names = iter(range(1_000_000)), cycle(("default", "other"))
         counter.load_adapter(root / "adapter", name="other")

@@ -14,6 +14,7 @@ import torch
 import sam_mprompt
 from benchmarks.pairs import Result, Spread, alternate, write_row
 from sam_mprompt.counting.predict import predict_density
+from sam_mprompt.counting.torch_backend import TorchBackend
 from sam_mprompt.data.scenes.crowd import crowd_scene
 from sam_mprompt.data.sources import geometry_of
 from sam_mprompt.models.counter import CrowdCounter
@@ -69,7 +70,7 @@ def main() -> None:
         seconds = alternate(
             {
                 "nine": partial(nine_crops, counter.model, image),
-                "ours": partial(predict_density, counter.model, image, geometry, device="cpu"),
+                "ours": partial(predict_density, TorchBackend(counter.model, "cpu"), image, geometry),
             },
             rounds=5,
         )

@@ -14,15 +14,17 @@ def count(height: int, width: int) -> tuple[float, int]:
     """Return seconds, and the bytes by which the peak rises above the model and the image."""
     import sam_mprompt
     from sam_mprompt.counting.predict import predict_density
+    from sam_mprompt.counting.torch_backend import TorchBackend
     from sam_mprompt.geometry import Geometry
 
     counter = sam_mprompt.load("adapters/demo", device="cpu")
     small = np.random.default_rng(0).integers(0, 255, (500, 500, 3), np.uint8)
     image = np.tile(small, (height // 500, width // 500, 1))
     geometry = Geometry(max_side=20_000, min_side=224, tile=896, overlap=112)
-    predict_density(counter.model, image[:896, :896], geometry, device="cpu")
+    backend = TorchBackend(counter.model, "cpu")
+    predict_density(backend, image[:896, :896], geometry)
     before, started = peak_bytes(), time.perf_counter()
-    predict_density(counter.model, image, geometry, device="cpu")
+    predict_density(backend, image, geometry)
     return time.perf_counter() - started, peak_bytes() - before
 
 

@@ -59,7 +59,7 @@ def against_a_step(root: Path) -> Result:
     """Compare a batch of two crops of `sha`, every image decoded anew, with the SAM-base step that it is for."""
     recipe = load_recipe("sha", ["data.crop=448"])
     source = open_split(recipe, "train", root).source
-    crops = CropDataset(source, recipe, stride=_STRIDE, pad_colour=(124, 116, 104))
+    crops = CropDataset(source, recipe, stride=_STRIDE)
     keys = iter(range(len(source)))
     seconds = alternate(
         {"step": step_of(ours), "batch": lambda: collate([crops[0, next(keys)], crops[0, next(keys)]])}, rounds=5
@@ -87,7 +87,7 @@ def main() -> None:
             kept = load_recipe(name, [*size, "data.cache=images", f"data.cache_root={cache}"])
             decoded, theirs = (open_split(recipe, "train", root).source for recipe in (kept, plain))
             assert isinstance(theirs, DiskSource)
-            crops = CropDataset(decoded, kept, stride=_STRIDE, pad_colour=(124, 116, 104))
+            crops = CropDataset(decoded, kept, stride=_STRIDE)
             seconds = alternate(
                 {
                     "whole": partial(epoch, WholeImages(theirs, plain), len(theirs)),

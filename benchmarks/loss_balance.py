@@ -35,11 +35,11 @@ def gradients(run: TrainedRun, data: Path | None) -> dict[str, tuple[float, floa
     shared = [p for name, p in counter.named_parameters() if p.requires_grad and not name.startswith(_HEADS)]
     root = data_root(recipe, data)
     source = open_split(recipe, "train", root).source
-    crops = CropDataset(source, recipe, stride=counter.stride, pad_colour=(0, 0, 0))
+    crops = CropDataset(source, recipe, stride=counter.stride)
     order = EpochBatches(len(source), recipe.train.batch_size, seed=0)
     found: dict[str, list[Tensor]] = {name: [] for name in weights}
     for batch in islice(DataLoader(crops, batch_sampler=order, collate_fn=collate), _BATCHES):
-        output = counter(counter.normalise(batch.images))
+        output = counter(counter.normalise(batch.images, batch.sizes))
         terms = loss(output.density, output.mask_logits, batch.targets, epoch=recipe.loss.kappa)
         flat = {name: _flat(terms[name] * weight, shared) for name, weight in weights.items() if name in terms}
         base = flat["density"]

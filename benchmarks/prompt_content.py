@@ -43,9 +43,7 @@ class Content:
 
 def content(recipe: Recipe, data: Path | None) -> Content:
     """Count the cells of the training split's crops, at the recipe's density stride."""
-    dataset = CropDataset(
-        open_split(recipe, "train", data).source, recipe, stride=recipe.model.density_stride, pad_colour=(0, 0, 0)
-    )
+    dataset = CropDataset(open_split(recipe, "train", data).source, recipe, stride=recipe.model.density_stride)
     cells = np.zeros(5)
     for index in range(len(dataset.source)):
         targets = dataset[0, index].targets

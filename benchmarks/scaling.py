@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 import sam_mprompt
 from benchmarks.pairs import alternate, in_fresh_process, peak_bytes, this_machine
 from sam_mprompt.counting.predict import predict_density
+from sam_mprompt.counting.torch_backend import TorchBackend
 from sam_mprompt.data.augment import AnnotatedImage
 from sam_mprompt.data.dataset import CropDataset, EpochBatches, collate, frame_targets
 from sam_mprompt.data.scenes.crowd import write_dataset
@@ -48,7 +49,7 @@ def count_peak(height: int, width: int) -> int:
     """Return the bytes by which counting rises above model and image, in this process, which must be new."""
     counter, pixels = sam_mprompt.load("adapters/demo", device="cpu"), image(height, width)
     before = peak_bytes()
-    predict_density(counter.model, pixels, _GEOMETRY, device="cpu")
+    predict_density(TorchBackend(counter.model, "cpu"), pixels, _GEOMETRY)
     return peak_bytes() - before
 
 
@@ -109,7 +110,7 @@ def table(names: Sequence[str], rows: Mapping[str, Sequence[float]]) -> str:
 def main() -> None:
     """Measure and write."""
     counter = sam_mprompt.load("adapters/demo", device="cpu")
-    count = partial(predict_density, counter.model, geometry=_GEOMETRY, device="cpu")
+    count = partial(predict_density, TorchBackend(counter.model, "cpu"), geometry=_GEOMETRY)
     tables = [
         table(
             list(_AREAS),
@@ -160,7 +161,7 @@ def main() -> None:
         write_dataset(root / "data", seed=0, splits={"train": 48, "val": 1}, size=(768, 1024))
         recipe = load_recipe("shb-tiny-prompt", ["data.format=points", "data.cache=images", f"data.cache_root={root}"])
         source = open_split(recipe, "train", root / "data").source
-        dataset = CropDataset(source, recipe, stride=8, pad_colour=(124, 116, 104))
+        dataset = CropDataset(source, recipe, stride=8)
         seconds = growth({name: partial(epoch, dataset, n) for name, n in _WORKERS.items()})
     tables.append(table(list(_WORKERS), {"loading 48 crops, without a model": seconds}))
     head = _HEAD.format(machine=this_machine(), cores=os.cpu_count())

@@ -14,3 +14,6 @@ Reals = NDArray[np.floating]
 
 Mask = NDArray[np.bool_]
 """A mask, bool (H, W)."""
+
+Rgb = tuple[float, float, float]
+"""Red, green and blue, each in [0, 1]."""

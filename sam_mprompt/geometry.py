@@ -89,6 +89,14 @@ def tile_starts(length: int, geometry: Geometry, size_divisor: int) -> tuple[int
     return tile, [i * (padded - tile) // last // size_divisor * size_divisor for i in range(last + 1)]
 
 
+def tile_grid(
+    size: tuple[int, int], geometry: Geometry, size_divisor: int
+) -> tuple[tuple[int, int], list[int], list[int]]:
+    """Return ((height, width) of the tiles, their first rows, their first columns) for an image of (height, width)."""
+    (height, tops), (width, lefts) = (tile_starts(length, geometry, size_divisor) for length in size)
+    return (height, width), tops, lefts
+
+
 def tile_weights(starts: list[int], side: int) -> NDArray[np.float64]:
     """Return (tiles, side) blending weights along one axis, in (0, 1]; at every position they sum to exactly 1.
 

@@ -8,8 +8,9 @@ import numpy as np
 
 from ..adapter.find import find_adapter
 from ..arrays import ByteImage
-from ..counting.counter import choose_device, load
+from ..counting.counter import load
 from ..counting.result import Prediction
+from ..counting.torch_backend import choose_device
 from ..data.image import read_image
 from ..render import density_panels, fit_within, mask_difference, side_by_side
 from ..training.run import RunFolder
@@ -71,7 +72,7 @@ def run_of(name: str, device: str | None) -> TrainedRun | None:
     if not run.has_state:
         return None
     trained = load_run(run, device=choose_device(device))
-    return trained if trained.counter.segmenter is not None else None
+    return trained if trained.has_masks else None
 
 
 def _mask(prediction: Prediction, shown: ByteImage) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:

@@ -11,7 +11,8 @@ from ..data.formats.read import read_split
 from ..data.sample import Sample
 from ..data.sources import Source, data_root, open_split
 from ..errors import RunError, UsageError
-from ..evaluation.evaluate import Metrics, evaluate
+from ..evaluation.evaluate import evaluate
+from ..evaluation.metrics import Metrics
 from ..recipe.schema import DataRecipe, Recipe, TargetRecipe, load_recipe
 from ..training.finetune import FinetuneResult, finetune, prepare_run
 from ..training.observer import SILENT, Observer

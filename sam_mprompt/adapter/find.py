@@ -5,11 +5,10 @@ from pathlib import Path
 from ..errors import UsageError, did_you_mean
 from ..recipe.find import find_recipe, recipe_files
 from ..resources import bundled
+from .counter_file import COUNTER
 
 ADAPTER = "adapter"
 """The folder in a run's folder that holds its adapter."""
-
-_MARK = "counter.json"
 
 
 def known_adapters() -> dict[str, Path]:
@@ -17,7 +16,7 @@ def known_adapters() -> dict[str, Path]:
     found: dict[str, Path] = {}
     for pattern, folder in ((f"*/{ADAPTER}", Path("runs")), ("*", Path("adapters")), ("*", bundled("adapters"))):
         for path in sorted(folder.glob(pattern)):
-            if (path / _MARK).is_file():
+            if (path / COUNTER).is_file():
                 found.setdefault(path.parent.name if pattern.endswith(ADAPTER) else path.name, path)
     return found
 
@@ -30,11 +29,11 @@ def find_adapter(path_or_name: str | Path) -> Path:
     """
     path = Path(path_or_name)
     for candidate in (path, path / ADAPTER, bundled("adapters").parent / path):
-        if (candidate / _MARK).is_file():
+        if (candidate / COUNTER).is_file():
             return candidate
     if path.is_dir():
         raise UsageError(
-            f"'{path}' is neither an adapter nor a run with one: no {_MARK} in it or in its {ADAPTER} folder."
+            f"'{path}' is neither an adapter nor a run with one: no {COUNTER} in it or in its {ADAPTER} folder."
         )
     known = known_adapters()
     if str(path_or_name) in known:

@@ -1,14 +1,12 @@
 """The README.md of an adapter folder: what it is, how to use it, what it was measured at."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..recipe.schema import Recipe
-
-if TYPE_CHECKING:
-    from .folder import CounterFile
+from .counter_file import CounterFile
 
 
-def model_card(info: "CounterFile", recipe: Recipe, metrics: dict[str, Any]) -> str:
+def model_card(info: CounterFile, recipe: Recipe, metrics: dict[str, Any]) -> str:
     """Return Markdown with the front matter that model hubs read (`library_name: peft`)."""
     library = "sam-mprompt" if info.native else "peft"
     what = (

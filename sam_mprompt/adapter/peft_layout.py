@@ -18,6 +18,9 @@ from ..errors import UsageError, did_you_mean, listed
 from ..tensor_files import check_against
 from ..tuning.attach import adapter_config
 
+PREFIX = "base_model."
+"""How the names of peft's tensors start."""
+
 _OF_THE_HUB = {"auto_mapping": None, "base_model_name_or_path": None, "revision": None}
 
 

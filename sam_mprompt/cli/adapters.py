@@ -7,7 +7,8 @@ import typer
 from rich.console import Console
 
 from ..errors import UsageError
-from .ui import AsJson, print_json, table
+from .advice import advised
+from .ui import AsJson, Base, print_json, table
 
 adapters = typer.Typer(help="List, show and verify trained adapters.", no_args_is_help=True)
 
@@ -15,16 +16,16 @@ adapters = typer.Typer(help="List, show and verify trained adapters.", no_args_i
 @adapters.command("list", epilog="Example: `sam-mprompt adapters list --json`")
 def list_adapters(as_json: AsJson = False) -> None:
     """List the adapters of ./runs, ./adapters and those that ship with sam-mprompt."""
+    from ..adapter.counter_file import read_counter_file
     from ..adapter.find import known_adapters
-    from ..adapter.folder import read_info
 
     rows = []
     for name, path in known_adapters().items():
         try:
-            info = read_info(path)
+            info = read_counter_file(path)
             rows.append({"name": name, "path": str(path), "base": info.base, "dtype": info.dtype, "fault": ""})
         except UsageError as error:
-            rows.append({"name": name, "path": str(path), "base": "", "dtype": "", "fault": str(error)})
+            rows.append({"name": name, "path": str(path), "base": "", "dtype": "", "fault": advised(error)})
     if as_json:
         print_json(rows)
         return
@@ -38,9 +39,9 @@ def list_adapters(as_json: AsJson = False) -> None:
 def show_adapter(adapter: Annotated[str, typer.Argument(help="Folder or name.")], as_json: AsJson = False) -> None:
     """Show what an adapter is: base, geometry, parameters, figures."""
     from ..adapter.find import find_adapter
-    from ..adapter.folder import describe, read_adapter
+    from ..adapter.folder import AdapterFolder
 
-    described = describe(read_adapter(find_adapter(adapter)))
+    described = AdapterFolder.read(find_adapter(adapter)).facts()
     if as_json:
         print_json(described)
         return
@@ -53,12 +54,13 @@ def show_adapter(adapter: Annotated[str, typer.Argument(help="Folder or name.")]
 @adapters.command("verify", epilog="Example: `sam-mprompt adapters verify adapters/shb --base sam_vit_b`")
 def verify_adapter(
     adapter: Annotated[str, typer.Argument(help="Folder or name.")],
-    base: Annotated[str | None, typer.Option(metavar="NAME|FILE", help="Base instead of the recorded one.")] = None,
+    base: Base = None,
 ) -> None:
     """Check every file, checksum, key and shape of an adapter, and that it fits its base."""
     from ..adapter.find import find_adapter
-    from ..adapter.folder import load_adapter, read_adapter
+    from ..adapter.folder import AdapterFolder
+    from ..adapter.loading import load_adapter
 
-    folder = read_adapter(find_adapter(adapter))
+    folder = AdapterFolder.read(find_adapter(adapter))
     built = load_adapter(folder, base)
     typer.echo(f"{folder.path}: intact, fits base {built.base.name} ({built.base.fingerprint})")

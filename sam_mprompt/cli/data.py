@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from .ui import AsJson, print_json
+from .data_report import print_report
+from .ui import AsJson, Format, print_json, progress
 
 data = typer.Typer(help="Look at datasets before training.", no_args_is_help=True)
 
@@ -14,16 +15,15 @@ data = typer.Typer(help="Look at datasets before training.", no_args_is_help=Tru
 @data.command("check", epilog="Example: `sam-mprompt data check data/part_B --preview previews/`")
 def check_data(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Dataset folder.")],
-    data_format: Annotated[
-        str | None, typer.Option("--format", metavar="F", help="Layout on disk; recognised when not given.")
-    ] = None,
+    data_format: Format = None,
     preview: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw annotated images into this folder.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Read a dataset completely: heads per split, what is missing, unreadable or outside, pictures to look at."""
-    from ..data.check import check, print_report, write_previews
+    from ..data.check import check, write_previews
 
-    report = check(directory, data_format)
+    with progress("decoding images") as shown:
+        report = check(directory, data_format, progress=shown)
     if preview is not None:
         write_previews(report, preview)
     if as_json:

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from ..errors import UsageError
+from .evaluation_tables import print_evaluation
 from .ui import Adapter, Base, BatchSize, Data, Device, Format, messages, progress, say
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def evaluate(
     from ..data.formats.read import read_split
     from ..data.image import read_image
     from ..evaluation.evaluate import evaluate as compare_counts
-    from ..evaluation.evaluate import print_evaluation, write_locations, write_submission, write_worst
+    from ..evaluation.submissions import write_locations, write_submission
+    from ..evaluation.worst import write_worst
     from ..files import write_text
 
     counter = load(adapter, device=device, base=base)

@@ -19,8 +19,7 @@ def export(
 ) -> None:
     """Write an adapter folder to share or deploy: prompt modules and regressor, without base and segmenter."""
     from ..adapter.find import find_adapter
-    from ..adapter.folder import export_adapter, read_adapter
+    from ..adapter.folder import AdapterFolder
 
-    exported = export_adapter(read_adapter(find_adapter(adapter)), to, dtype=dtype)
-    size = sum(file.stat().st_size for file in exported.path.iterdir())
-    typer.echo(f"{exported.path}  {size / 1e6:.2f} MB  {exported.info.dtype}")
+    exported = AdapterFolder.read(find_adapter(adapter)).export(to, dtype=dtype)
+    typer.echo(f"{exported.path}  {exported.size_on_disk() / 1e6:.2f} MB  {exported.info.dtype}")

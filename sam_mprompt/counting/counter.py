@@ -3,23 +3,22 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 
 from ..adapter.find import find_adapter
-from ..adapter.folder import AdapterFolder, check_base, load_adapter, load_tensors, read_adapter
+from ..adapter.folder import AdapterFolder
+from ..adapter.loading import DEFAULT, check_base, load_adapter, load_tensors
 from ..adapter.peft_layout import config_from_dict
 from ..errors import UsageError, did_you_mean
-from ..models.acceleration import AUTOCAST, compile_encoder, use_flex_attention
+from ..models.acceleration import compile_encoder, use_flex_attention
 from ..models.build import BuiltCounter, add_decoders
 from ..models.counter import CrowdCounter
 from ..recipe.schema import Recipe
 from ..tuning.attach import add_adapter, remove, switch
 from .predict import count_many
 from .result import CountResult, ImageLike
-
-_FIRST = "default"
+from .torch_backend import Precision, TorchBackend, choose_device
 
 
 def load(
@@ -27,7 +26,7 @@ def load(
     *,
     device: str | torch.device | None = None,
     base: str | None = None,
-    precision: Literal["no", "fp16", "bf16"] = "no",
+    precision: Precision = "no",
     compile: bool = False,
     flex_attention: bool = False,
 ) -> "Counter":
@@ -39,29 +38,21 @@ def load(
         base: checkpoint name or file when the base is not found under its recorded name.
         precision: mixed precision on a GPU; a CPU always counts in float32.
         compile: translate the encoder by `torch.compile` at the first image. Every other size of a tile is translated
-            anew: worth it for many images that load_tensors their tiles.
+            anew: worth it for many images that fill their tiles.
         flex_attention: with `compile`, on a GPU: fuse SAM's position bias into attention.
 
     Raises:
         UsageError: no such adapter, damaged files, or another base than it was trained on.
     """
     chosen = choose_device(device)
-    folder = read_adapter(find_adapter(adapter))
+    folder = AdapterFolder.read(find_adapter(adapter))
     built = load_adapter(folder, base)
     built.counter.to(chosen)
     if flex_attention:
         use_flex_attention(built.counter.encoder)
     if compile:
         compile_encoder(built.counter.encoder)
-    return Counter(built, folder, chosen, autocast=AUTOCAST[precision])
-
-
-def choose_device(device: str | torch.device | None) -> torch.device:
-    """Return the device of that name; None is the GPU when there is one. Raises UsageError for a GPU that is not."""
-    chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise UsageError(f"Device '{chosen}' is not available: torch sees no GPU. Use device='cpu'.")
-    return chosen
+    return Counter(built, folder, chosen, precision=precision)
 
 
 @dataclass(frozen=True)
@@ -69,6 +60,7 @@ class _Loaded:
     folder: AdapterFolder
     model: CrowdCounter
     adapter_name: str
+    backend: TorchBackend
 
 
 class Counter:
@@ -80,11 +72,11 @@ class Counter:
         folder: AdapterFolder,
         device: torch.device,
         *,
-        autocast: torch.dtype | None = None,
+        precision: Precision = "no",
     ) -> None:
-        self.device, self.base, self.autocast = device, built.base, autocast
-        self.active = _FIRST
-        self._loaded = {_FIRST: _Loaded(folder, built.counter, _FIRST)}
+        self.device, self.base, self.precision = device, built.base, precision
+        self.active = DEFAULT
+        self._loaded = {DEFAULT: self._ready(folder, built.counter, DEFAULT)}
 
     @property
     def adapters(self) -> dict[str, Path]:
@@ -128,15 +120,7 @@ class Counter:
         """
         loaded = self._loaded[self.active]
         _switch_to(loaded)
-        return count_many(
-            loaded.model,
-            images,
-            loaded.folder.geometry,
-            device=self.device,
-            batch_size=batch_size,
-            autocast=self.autocast,
-            on_error=on_error,
-        )
+        return count_many(loaded.backend, images, loaded.folder.geometry, batch_size=batch_size, on_error=on_error)
 
     def load_adapter(self, adapter: str | Path, *, name: str) -> None:
         """Load another adapter onto the same base, to be chosen with `use`; the active one stays active.
@@ -146,8 +130,8 @@ class Counter:
         """
         if name in self._loaded:
             raise UsageError(f"An adapter '{name}' is loaded already; choose another name.")
-        folder = read_adapter(find_adapter(adapter))
-        first = self._loaded[_FIRST]
+        folder = AdapterFolder.read(find_adapter(adapter))
+        first = self._loaded[DEFAULT]
         if folder.info.native or first.folder.info.native or folder.config is None or first.folder.config is None:
             raise UsageError(f"'{folder.path}' does not share a frozen base with prompt modules: load it on its own.")
         check_base(folder, self.base)
@@ -160,7 +144,7 @@ class Counter:
             remove(encoder, name)
             raise
         model.requires_grad_(False)
-        self._loaded[name] = _Loaded(folder, model.eval().to(self.device), name)
+        self._loaded[name] = self._ready(folder, model.eval().to(self.device), name)
         _switch_to(self._loaded[self.active])
 
     def use(self, name: str) -> None:
@@ -170,6 +154,9 @@ class Counter:
                 f"No adapter '{name}' is loaded.{did_you_mean(name, self._loaded)} Loaded: {', '.join(self._loaded)}."
             )
         self.active = name
+
+    def _ready(self, folder: AdapterFolder, model: CrowdCounter, name: str) -> _Loaded:
+        return _Loaded(folder, model, name, TorchBackend(model, self.device, precision=self.precision))
 
 
 def _switch_to(loaded: _Loaded) -> None:

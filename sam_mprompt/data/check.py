@@ -1,7 +1,7 @@
 """What is in a dataset's folder and what is wrong with it: figures, a histogram, previews of the annotation."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,9 +11,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
 
 from ..arrays import ByteImage
 from ..errors import UsageError
@@ -23,7 +20,6 @@ from .formats.read import list_splits
 from .image import read_image
 from .sample import Sample
 
-_BAR = 40
 _PREVIEW_SIDE = 1600  # pixels of a preview's longer side; smaller images grow, up to twice or to half of this
 _PREVIEW_LEAST = (320, 640)  # height and width that leave room for the caption over a narrow image
 _LARGE_BOX = 40
@@ -97,17 +93,17 @@ def check(
     val_fraction: float = 0.1,
     seed: int = 0,
     fold: int = 1,
-    progress: Console | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> CheckReport:
     """Read all splits of a dataset and decode every image completely, so that truncated ones are found too.
 
     Args:
         root: the dataset's folder.
-        format: a name of `readers.FORMATS`; recognised when None.
+        format: a name of `formats.read.FORMATS`; recognised when None.
         val_fraction: as `read_split`, which describes `seed` and `fold` too.
         seed: chooses the images of a carved val split.
         fold: of ucf50.
-        progress: where to show a progress bar.
+        progress: called after each image with the number decoded and the number of all.
 
     Raises:
         UsageError: the folder or its format is not known, or its lists contradict each other.
@@ -117,48 +113,17 @@ def check(
     read = {name: collect(listed) for name, listed in entries.items()}
     samples = [sample for kept, _ in read.values() for sample in kept]
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        decoded = track(
-            pool.map(_decoding_error, samples),
-            "Decoding images",
-            total=len(samples),
-            console=progress,
-            transient=True,
-            disable=progress is None,
-        )
-        errors = {sample.image: error for sample, error in zip(samples, decoded, strict=True) if error}
+        errors = {}
+        for done, (sample, error) in enumerate(zip(samples, pool.map(_decoding_error, samples), strict=True), start=1):
+            if error:
+                errors[sample.image] = error
+            if progress is not None:
+                progress(done, len(samples))
     splits = {}
     for name, (kept, problems) in read.items():
         problems.unreadable.update({s.image: errors[s.image] for s in kept if s.image in errors})
         splits[name] = SplitReport([s for s in kept if s.image not in errors], problems)
     return CheckReport(root, format, splits, carved)
-
-
-def print_report(report: CheckReport, console: Console) -> None:
-    """Print a table of the splits, a histogram of heads per image, and every kind of problem with a few file names."""
-    _say(console, f"{report.root} (format {report.format})")
-    table = Table()
-    for column in ("split", "images", "heads", "min", "median", "max"):
-        table.add_column(column, justify="left" if column == "split" else "right")
-    for name, split in report.splits.items():
-        figures = split.as_dict()
-        heads = [figures[key] for key in ("heads", "min", "median", "max")]
-        cells = ["-" if number is None else f"{number:,}".removesuffix(".0") for number in heads]
-        label = f"{name} (carved from train)" if name == "val" and report.carved else name
-        table.add_row(label, f"{len(split.samples):,}", *cells)
-    console.print(table)
-    counts = [count for split in report.splits.values() for count in split.counts]
-    if counts:
-        _say(console, "\nHeads per image")
-        block = "█" if console.encoding.lower().startswith("utf") else "#"
-        for line in _bars(counts, block):
-            _say(console, line)
-    for name, split in report.splits.items():
-        if lines := split.problems.lines():
-            _say(console, f"\nIn {name}")
-            for line in lines:
-                _say(console, f"  {line}")
-    if report.sound:
-        _say(console, "\nNo problems found.")
 
 
 def histogram(counts: Sequence[int]) -> list[tuple[str, int]]:
@@ -226,14 +191,3 @@ def _decoding_error(sample: Sample) -> str | None:
     except UsageError as error:
         return str(error)
     return None
-
-
-def _bars(counts: Sequence[int], block: str) -> list[str]:
-    rows = histogram(counts)
-    label = max(len(text) for text, _ in rows)
-    longest = max(number for _, number in rows)
-    return [f"  {text:>{label}}  {block * -(-number * _BAR // longest)} {number}" for text, number in rows]
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from ..arrays import FloatArray, Mask
+from ..arrays import ByteImage, FloatArray, Mask
 from ..losses import Targets
 from ..recipe.schema import Recipe, TargetRecipe
 from ..targets import box_mask, density_map, disc_mask, grid_size, point_mask
@@ -24,10 +24,12 @@ Key = tuple[int, int]
 class Crop:
     """One training example: image uint8 (3, S, S); density float32 and masks bool, (1, s, s) on cells.
 
-    `features` are the encoder's, (C, S/stride, S/stride), where they were computed before.
+    `size` is the (height, width) of the image without the padding at its bottom and right, which is zero now and again
+    after normalisation. `features` are the encoder's, (C, S/stride, S/stride), where they were computed before.
     """
 
     image: Tensor
+    size: tuple[int, int]
     targets: Targets
     key: Key
     features: Tensor | None = None
@@ -35,9 +37,10 @@ class Crop:
 
 @dataclass(frozen=True)
 class Batch:
-    """Crops stacked: images uint8 (B, 3, S, S), targets (B, 1, s, s), what each was made from, and its features."""
+    """Crops stacked: images uint8 (B, 3, S, S), sizes before padding, targets (B, 1, s, s), keys, features."""
 
     images: Tensor
+    sizes: list[tuple[int, int]]
     targets: Targets
     keys: list[Key]
     features: Tensor | None = None
@@ -45,7 +48,7 @@ class Batch:
     def pin_memory(self) -> "Batch":
         """Return a copy in memory that a GPU can fetch from while the CPU goes on; the loader calls it."""
         features = None if self.features is None else self.features.pin_memory()
-        return Batch(self.images.pin_memory(), self.targets.pin_memory(), self.keys, features)
+        return Batch(self.images.pin_memory(), self.sizes, self.targets.pin_memory(), self.keys, features)
 
 
 class CropDataset(Dataset[Crop]):
@@ -55,11 +58,10 @@ class CropDataset(Dataset[Crop]):
         source: annotated images.
         recipe: crop size, augmentation and targets.
         stride: pixels per side of a density cell.
-        pad_colour: RGB that the encoder's normalisation maps to about zero; fills crops beyond small images.
     """
 
-    def __init__(self, source: Source, recipe: Recipe, *, stride: int, pad_colour: tuple[int, int, int]) -> None:
-        self.source, self.recipe, self.stride, self.pad_colour = source, recipe, stride, pad_colour
+    def __init__(self, source: Source, recipe: Recipe, *, stride: int) -> None:
+        self.source, self.recipe, self.stride = source, recipe, stride
 
     def __len__(self) -> int:
         return len(self.source)
@@ -72,11 +74,15 @@ class CropDataset(Dataset[Crop]):
         if rng.random() < data.flip:
             frame = horizontal_flip(frame)
         image = colour_jitter(frame.image, data.jitter, rng) if data.jitter > 0 else frame.image
-        canvas = np.empty((data.crop, data.crop, 3), np.uint8)
-        canvas[:] = self.pad_colour
-        canvas[: image.shape[0], : image.shape[1]] = image
         targets = Targets(**padded_targets(frame, self.recipe.targets, side=data.crop, stride=self.stride))
-        return Crop(torch.from_numpy(canvas).permute(2, 0, 1).contiguous(), targets, key)
+        return Crop(padded_image(image, data.crop), frame.size, targets, key)
+
+
+def padded_image(image: ByteImage, side: int) -> Tensor:
+    """Return an image (H, W, 3) as uint8 (3, side, side), padded with zeros at the bottom and right."""
+    canvas = np.zeros((side, side, 3), np.uint8)
+    canvas[: image.shape[0], : image.shape[1]] = image
+    return torch.from_numpy(canvas).permute(2, 0, 1).contiguous()
 
 
 def padded_targets(frame: AnnotatedImage, recipe: TargetRecipe, *, side: int, stride: int) -> dict[str, Tensor]:
@@ -120,6 +126,7 @@ def collate(crops: Sequence[Crop]) -> Batch:
     features = [c.features for c in crops if c.features is not None]
     return Batch(
         torch.stack([c.image for c in crops]),
+        [c.size for c in crops],
         Targets(**stacked),
         [c.key for c in crops],
         torch.stack(features) if features else None,

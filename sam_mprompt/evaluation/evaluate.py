@@ -1,4 +1,4 @@
-"""How far predicted counts are from annotated ones: metrics, tables, submissions, pictures of the worst cases."""
+"""How far a counter's predictions are from annotations, image by image and over a split."""
 
 import logging
 from collections import defaultdict
@@ -8,79 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from ..arrays import FloatArray
 from ..counting.result import CountResult
-from ..data.image import read_image
 from ..data.sample import Sample
 from ..errors import RunError, UsageError
-from ..files import write_text
-from ..render import draw_points, fit_within, overlay, save_image, side_by_side
-from ..targets import box_mask
 from .localisation import Localisation, combined, localise
+from .metrics import Metrics, box_iou, crowd_level, metrics
 
 Predict = Callable[[Path], CountResult]
 
 _log = logging.getLogger(__name__)
 
-LEVELS = {"S0": (0, 0), "S1": (1, 100), "S2": (101, 500), "S3": (501, 5000), "S4": (5001, None)}
-"""NWPU-Crowd's crowd levels by the number of heads, both ends included."""
-
 _LUMINANCE = "luminance"
 _MOST_CATEGORIES = 30
-_WORST_SIDE = 1280
-
-
-@dataclass(frozen=True)
-class Metrics:
-    """Errors over a set of images.
-
-    Attributes:
-        images: number of images.
-        mae: mean absolute error in heads.
-        rmse: root of the mean squared error in heads (NWPU-Crowd calls it MSE).
-        nae: mean of |error| / actual over the images with at least one head, or None when there is no such image.
-    """
-
-    images: int
-    mae: float
-    rmse: float
-    nae: float | None
-
-
-def metrics(predicted: Sequence[float], actual: Sequence[float]) -> Metrics:
-    """Compare counts image by image. Raises UsageError for no image or different lengths."""
-    if len(predicted) != len(actual) or len(actual) == 0:
-        raise UsageError(f"Expected as many predicted as actual counts, got {len(predicted)} and {len(actual)}.")
-    truth = np.asarray(actual, np.float64)
-    error = np.abs(np.asarray(predicted, np.float64) - truth)
-    crowded = truth > 0
-    nae = float(np.mean(error[crowded] / truth[crowded])) if crowded.any() else None
-    return Metrics(len(truth), float(error.mean()), float(np.sqrt(np.mean(error**2))), nae)
-
-
-def crowd_level(count: int) -> str:
-    """Return NWPU-Crowd's level of an image with that many heads: "S0" (nobody) to "S4" (more than 5000)."""
-    return next(name for name, (_, most) in LEVELS.items() if most is None or count <= most)
-
-
-def mask_iou(mask_logits: FloatArray, boxes: FloatArray, cell: tuple[float, float]) -> float:
-    """Return the intersection over union, in [0, 1], of the mask (logits above 0) and the head boxes, cell by cell.
-
-    1.0 when both are empty. Source: paper, mask IoU with NWPU-Crowd's head boxes.
-
-    Args:
-        mask_logits: (h, w).
-        boxes: (N, 4) as (x1, y1, x2, y2) pixels of the original image.
-        cell: (x, y) size of a cell in pixels of the original image.
-    """
-    cells = (boxes / np.array([*cell, *cell])).astype(np.float32)
-    target = box_mask(cells, (mask_logits.shape[0], mask_logits.shape[1]))
-    mask = mask_logits > 0
-    union = np.count_nonzero(mask | target)
-    return np.count_nonzero(mask & target) / union if union else 1.0
 
 
 @dataclass(frozen=True)
@@ -190,7 +131,7 @@ def evaluate(
         RunError: not one image can be read, or counting itself fails.
     """
     if not samples:
-        raise UsageError("Expected at least one image to evaluate, got none. Check the split with 'data check'.")
+        raise UsageError("Expected at least one image to evaluate, got none.", about="empty split")
     rows: list[ImageResult] = []
     failed: list[tuple[Path, str]] = []
     for done, sample in enumerate(samples, start=1):
@@ -206,86 +147,10 @@ def evaluate(
     return Evaluation(tuple(rows), tuple(failed))
 
 
-def write_submission(path: Path, evaluation: Evaluation) -> None:
-    """Write NWPU-Crowd's submission: a line `id count` per image, id the file's stem, the count to 4 decimals.
-
-    Raises:
-        RunError: an image could not be read (a submission must name every image), or the disk is full.
-    """
-    _refuse_incomplete(evaluation)
-    write_text(path, "".join(f"{row.image.stem} {row.predicted:.4f}\n" for row in evaluation.rows))
-
-
-def write_locations(path: Path, evaluation: Evaluation) -> None:
-    """Write NWPU-Crowd's localisation submission: a line `id N x1 y1 x2 y2 ...` per image, whole pixels.
-
-    Raises:
-        RunError: an image could not be read, or the disk is full.
-        UsageError: heads were not located.
-    """
-    _refuse_incomplete(evaluation)
-    lines = []
-    for row in evaluation.rows:
-        if row.points is None:
-            raise UsageError(f"No head locations of '{row.image}': evaluate with locate=True.")
-        numbers = [len(row.points), *np.floor(row.points).astype(int).ravel().tolist()]
-        lines.append(" ".join([row.image.stem, *map(str, numbers)]) + "\n")
-    write_text(path, "".join(lines))
-
-
-def _refuse_incomplete(evaluation: Evaluation) -> None:
-    if evaluation.failed:
-        raise RunError(
-            f"A submission needs every image, but {len(evaluation.failed)} could not be read. "
-            f"Repair them and evaluate again. The first: {evaluation.failed[0][1]}"
-        )
-
-
-def print_evaluation(evaluation: Evaluation, console: Console, *, worst: int = 5) -> None:
-    """Print metrics by group, the worst images and every image that could not be read."""
-    if evaluation.metrics is None:
-        console.print(f"{len(evaluation.rows)} images counted; none is annotated, so there are no metrics.")
-    else:
-        console.print(_metrics_table(evaluation, evaluation.metrics))
-        if worst > 0:
-            console.print(_worst_table(evaluation.worst(worst)))
-    if evaluation.mask_iou is not None:
-        console.print(f"Mask IoU with head boxes: {evaluation.mask_iou:.3f}")
-    if evaluation.localisation:
-        console.print(_localisation_table(evaluation.localisation))
-    if evaluation.failed:
-        console.print(f"{len(evaluation.failed)} images could not be read and are in no figure above:")
-        for _, reason in evaluation.failed:
-            console.print(f"  {reason}", markup=False)
-
-
-def write_worst(directory: Path, evaluation: Evaluation, predict: Predict, n: int = 10) -> list[Path]:
-    """Write pictures of the n worst images, annotated heads | predicted density and heads; return their paths.
-
-    The files are named by rank, so that a folder sorts by error: `01_IMG_7_actual-120_predicted-87.jpg`.
-    """
-    paths = []
-    for rank, row in enumerate(evaluation.worst(n), start=1):
-        result = predict(row.image)
-        image = fit_within(read_image(row.image), _WORST_SIDE)
-        height, width = row.sample.size
-        ratio = np.array([image.shape[1] / width, image.shape[0] / height], np.float32)
-        actual = np.zeros((0, 2), np.float32) if row.sample.points is None else row.sample.points
-        panels = [
-            draw_points(image, actual * ratio),
-            overlay(image, result.density, None, points=result.points() * ratio),
-        ]
-        titles = [f"Actual {row.actual}", f"Predicted {row.predicted:.1f} ({row.error:+.1f})"]
-        path = directory / f"{rank:02d}_{row.image.stem}_actual-{row.actual}_predicted-{row.predicted:.0f}.jpg"
-        save_image(path, side_by_side(panels, titles))
-        paths.append(path)
-    return paths
-
-
 def _row(sample: Sample, result: CountResult, *, locate: bool) -> ImageResult:
     iou = None
     if result.mask_logits is not None and sample.boxes is not None and len(sample.boxes) > 0:
-        iou = mask_iou(result.mask_logits, sample.boxes, result.cell)
+        iou = box_iou(result.mask_logits > 0, sample.boxes, result.cell)
     if not locate:
         return ImageResult(sample, result.count, iou)
     points = result.points()
@@ -310,44 +175,3 @@ def _groups(rows: Sequence[ImageResult]) -> dict[str, dict[str, Metrics]]:
         for name, values in members.items()
         if len(values) <= _MOST_CATEGORIES
     }
-
-
-def _metrics_table(evaluation: Evaluation, total: Metrics) -> Table:
-    table = Table("group", "images", "MAE", "RMSE", "NAE", box=None, header_style="bold", pad_edge=False)
-    for column in table.columns[1:]:
-        column.justify = "right"
-    table.add_row("all", *_cells(total), style="bold")
-    for name, values in evaluation.groups.items():
-        if len(values) > 1:  # one value only would repeat the total
-            for value, part in values.items():
-                table.add_row(f"{name} {value}{_range(value) if name == 'level' else ''}", *_cells(part))
-    return table
-
-
-def _localisation_table(localisation: Mapping[str, Localisation]) -> Table:
-    table = Table("within", "precision", "recall", "F1", box=None, header_style="bold", pad_edge=False)
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for name, found in localisation.items():
-        table.add_row(name, *(f"{value:.3f}" for value in (found.precision, found.recall, found.f1)))
-    return table
-
-
-def _worst_table(rows: Sequence[ImageResult]) -> Table:
-    table = Table("worst images", "actual", "predicted", "error", box=None, header_style="bold", pad_edge=False)
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for row in rows:
-        table.add_row(row.image.name, str(row.actual), f"{row.predicted:.1f}", f"{row.error:+.1f}")
-    return table
-
-
-def _cells(part: Metrics) -> tuple[str, str, str, str]:
-    return str(part.images), f"{part.mae:.2f}", f"{part.rmse:.2f}", "-" if part.nae is None else f"{part.nae:.3f}"
-
-
-def _range(level: str) -> str:
-    least, most = LEVELS[level]
-    if most is None:
-        return f" (over {least - 1} heads)"
-    return f" ({least} heads)" if least == most else f" ({least}-{most} heads)"

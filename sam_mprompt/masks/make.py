@@ -78,7 +78,7 @@ class SegmenterMasks:
 
     def __init__(self, run: Path, overrides: Sequence[str] = (), *, device: torch.device) -> None:
         self.run = load_run(RunFolder(run), overrides, device=device)
-        if self.run.counter.segmenter is None:
+        if not self.run.has_masks:
             raise UsageError(f"The run '{run}' trained no segmenter (loss.segmentation = 0).")
         self.settings: dict[str, Any] = {
             "source": "segmenter",

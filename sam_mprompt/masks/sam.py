@@ -11,14 +11,14 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
 
 from ..arrays import ByteImage, FloatArray, Mask
+from ..counting.preprocess import network_input
 from ..data.sample import Sample
-from ..geometry import Geometry, resize_image, round_up, tile_starts
+from ..geometry import Geometry, resize_image, round_up, tile_grid
 from .point_prompter import PointPrompter
 
 _SIDE = 1024  # what SAM was trained at
@@ -71,11 +71,9 @@ class SamMasks:
     def _mark(self, mask: Mask, tile: ByteImage, points: FloatArray, radius: NDArray[np.float64]) -> None:
         """Set the pixels of the heads at `points` in a tile's mask."""
         encoder = self.prompter.encoder
-        mean, std = (torch.tensor(values).view(3, 1, 1) for values in (encoder.mean, encoder.std))
-        pixels = (torch.from_numpy(np.ascontiguousarray(tile)).permute(2, 0, 1) / 255 - mean) / std
         height, width = (round_up(side, encoder.size_divisor) for side in tile.shape[:2])
-        padded = F.pad(pixels, (0, width - tile.shape[1], 0, height - tile.shape[0]))
-        features = self.prompter.encode(padded[None].to(self.device))
+        pixels = network_input([tile], (height, width), encoder.mean, encoder.std)
+        features = self.prompter.encode(torch.from_numpy(pixels).to(self.device))
         prompts = torch.from_numpy(np.asarray(points, np.float32)).to(self.device)
         batch = _BATCH_ON_CPU if self.device.type == "cpu" else _BATCH
         for first in range(0, len(points), batch):
@@ -106,11 +104,8 @@ def reach(points: FloatArray, size: tuple[int, int]) -> NDArray[np.float64]:
 
 def tiles(points: FloatArray, size: tuple[int, int]) -> list[tuple[int, int, int, int, NDArray[np.intp]]]:
     """Return (top, left, height, width, indices of its points) of every tile that has points, each point in one."""
-    spans = []
-    for length in size:
-        side, starts = tile_starts(length, _GEOMETRY, 16)
-        spans.append([(start, min(side, length - start)) for start in starts])
-    corners = [(top, left, height, width) for top, height in spans[0] for left, width in spans[1]]
+    (height, width), tops, lefts = tile_grid(size, _GEOMETRY, 16)
+    corners = [(t, u, min(height, size[0] - t), min(width, size[1] - u)) for t in tops for u in lefts]
     x, y = points[:, 0], points[:, 1]
     inside = [np.minimum.reduce([x - left, left + w - x, y - top, top + h - y]) for top, left, h, w in corners]
     owner = np.argmax(inside, axis=0)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, cast
 
 import torch
 from torch import nn
@@ -35,12 +34,6 @@ class BuiltCounter:
 
     counter: CrowdCounter
     base: Base
-
-    @property
-    def pad_colour(self) -> tuple[int, int, int]:
-        """RGB that normalisation maps to about zero."""
-        red, green, blue = (round(255 * value) for value in cast(Any, self.counter.encoder).mean)
-        return red, green, blue
 
 
 def build_encoder(recipe: Recipe, base: str | None = None, *, weights: bool = True) -> tuple[nn.Module, Base]:

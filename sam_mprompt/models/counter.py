@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from ..errors import UsageError
 from ..recipe.model import SamModel, TimmModel
 from .decoders import Decoder, LevelFusion, ReviveReLU, SideNetwork, Stem
+from .normalise import normalise
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,17 @@ class CrowdCounter(nn.Module):
         if not segmenter:
             self.strip_segmenter()
 
-    def normalise(self, images: Tensor) -> Tensor:
-        """Return float32 images as the encoder's checkpoint expects them, from uint8 (B, 3, H, W) in 0..255."""
-        return (images.float() / 255.0 - cast(Tensor, self.mean)) / cast(Tensor, self.std)
+    @property
+    def predicts_masks(self) -> bool:
+        """Whether the segmenter is there with its output, and not just its trunk as the gate."""
+        return self.segmenter is not None and self.segmenter.output is not None
+
+    def normalise(self, images: Tensor, sizes: Sequence[tuple[int, int]] | None = None) -> Tensor:
+        """Return float32 images as the encoder's checkpoint expects them, from uint8 (B, 3, H, W) in 0..255.
+
+        `sizes` are their (height, width) without padding, which becomes zero; None where nothing is padded.
+        """
+        return normalise(images, cast(Tensor, self.mean), cast(Tensor, self.std), sizes)
 
     def encode(self, images: Tensor, until: int | None = None) -> list[Tensor]:
         """Normalised images (B, 3, H, W) -> the encoder's features that are used, each (B, c_i, H/s, W/s).

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..models.normalise import normalise
 from ..models.sam_config import SamConfig
 from ..models.sam_encoder import SamEncoder
 from .recipe import PretrainRecipe, SceneRecipe
@@ -55,4 +56,4 @@ def whiten(encoder: SamEncoder, recipe: SceneRecipe, *, seed: int) -> None:
 def normalised(encoder: SamEncoder, images: Tensor) -> Tensor:
     """Images (B, 3, H, W) from uint8 to what the encoder expects."""
     mean, std = (torch.tensor(values, device=images.device)[:, None, None] for values in (encoder.mean, encoder.std))
-    return (images.float() / 255 - mean) / std
+    return normalise(images, mean, std)

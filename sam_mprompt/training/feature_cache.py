@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ..counting.preprocess import network_input
 from ..data.augment import AnnotatedImage, horizontal_flip
 from ..data.cache.room import check_room, read_cached
-from ..data.dataset import Crop, Key, padded_targets
+from ..data.dataset import Crop, Key, padded_image, padded_targets
 from ..data.sources import DiskSource
 from ..errors import RunError, UsageError, listed
 from ..files import sha256_of, write_text, write_with
@@ -65,7 +66,6 @@ def build_cache(
     recipe: Recipe,
     fingerprint: str,
     *,
-    pad_colour: tuple[int, int, int],
     device: torch.device,
     say: Callable[[str], None],
     progress: Callable[[int, int], None] | None = None,
@@ -77,7 +77,6 @@ def build_cache(
         source: images on disk.
         recipe: names the cache's folder and its largest size.
         fingerprint: of the encoder.
-        pad_colour: fills images up to the encoder's `size_divisor`, as in training without a cache.
         device: where the encoder runs.
         say: called with a line about the size before anything is written.
         progress: called after each image with the number done and the number of all.
@@ -99,7 +98,7 @@ def build_cache(
         "levels": used,
         "geometry": {key: getattr(source.geometry, key) for key in ("max_side", "min_side", "scale")},
         "positions": recipe.model.positions if recipe.model.encoder == "sam" else "resample",
-        "pad": [*pad_colour, counter.size_divisor],
+        "pad": ["zeros", counter.size_divisor],
     }
     if stop_before is not None:
         described["block"] = stop_before
@@ -113,7 +112,7 @@ def build_cache(
     write_text(folder / "cache.json", json.dumps(described, indent=2, sort_keys=True) + "\n")
     for done, index in enumerate(todo, start=1):
         image = source.frame(0, index).image
-        views = [_encoded(counter, view, stop_before, pad_colour, device) for view in (image, image[:, ::-1])]
+        views = [_encoded(counter, view, stop_before, device) for view in (image, image[:, ::-1])]
         _write(files[index], np.stack(views))
         if progress is not None:
             progress(done, len(todo))
@@ -149,10 +148,8 @@ class CachedCrops(Dataset[Crop]):
         cut = _cut(frame, top, left, side)
         y, x, n = top // cell, left // cell, side // cell
         chosen = torch.from_numpy(features[int(flipped), y : y + n, x : x + n].copy())
-        image = np.zeros((side, side, 3), np.uint8)
-        image[: cut.image.shape[0], : cut.image.shape[1]] = cut.image
         targets = Targets(**padded_targets(cut, self.recipe.targets, side=side, stride=self.stride))
-        return Crop(torch.from_numpy(image).permute(2, 0, 1).contiguous(), targets, key, chosen.permute(2, 0, 1))
+        return Crop(padded_image(cut.image, side), cut.size, targets, key, chosen.permute(2, 0, 1))
 
 
 def _cut(frame: AnnotatedImage, top: int, left: int, side: int) -> AnnotatedImage:
@@ -163,17 +160,14 @@ def _encoded(
     counter: CrowdCounter,
     image: NDArray[np.uint8],
     stop_before: int | None,
-    pad_colour: tuple[int, int, int],
     device: torch.device,
 ) -> NDArray[np.float16]:
     """Return all levels of one image (H, W, 3) as (h, w, C)."""
     height, width = (round_up(length, counter.size_divisor) for length in image.shape[:2])
-    canvas = np.empty((height, width, 3), np.uint8)
-    canvas[:] = pad_colour
-    canvas[: image.shape[0], : image.shape[1]] = image
+    encoder = cast(Any, counter.encoder)
     with torch.inference_mode():
-        pixels = torch.from_numpy(canvas).permute(2, 0, 1)[None].to(device)
-        levels = counter.encode(counter.normalise(pixels), stop_before)
+        pixels = network_input([image], (height, width), tuple(encoder.mean), tuple(encoder.std))
+        levels = counter.encode(torch.from_numpy(pixels).to(device), stop_before)
     return np.concatenate([level[0].permute(1, 2, 0).half().cpu().numpy() for level in levels], axis=2)
 
 

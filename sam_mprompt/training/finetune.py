@@ -13,7 +13,7 @@ from ..bases.registry import fetch
 from ..counting.counter import load
 from ..data.sources import Source, data_root
 from ..errors import RunError
-from ..evaluation.evaluate import Metrics
+from ..evaluation.metrics import Metrics
 from ..recipe.model import Model
 from ..recipe.schema import Recipe, load_recipe
 from ..render import save_image

@@ -106,7 +106,7 @@ def train_epoch(
     parts.model.train()
     for batch in batches:
         stepping = steps.after(progress.batch)
-        images = counter.normalise(batch.images.to(accelerator.device, non_blocking=True))
+        images = counter.normalise(batch.images.to(accelerator.device, non_blocking=True), batch.sizes)
         targets = batch.targets.to(accelerator.device)
         with nullcontext() if stepping else accelerator.no_sync(parts.model):
             output = parts.model(images, *parts.encoded(batch))

@@ -11,11 +11,11 @@ from accelerate import Accelerator
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ..adapter.folder import write_adapter
+from ..adapter.folder import AdapterFolder
 from ..data.dataset import Batch, EpochBatches
 from ..data.sources import geometry_of
 from ..errors import Interrupted
-from ..evaluation.evaluate import Metrics
+from ..evaluation.metrics import Metrics
 from ..files import write_text
 from ..models.build import BuiltCounter
 from ..models.counter import CrowdCounter
@@ -107,7 +107,7 @@ class TrainingSession:
         accelerator = start_accelerator(recipe.train, run)
         observer = observer if accelerator.is_main_process else SILENT
         built, parts = assemble(recipe, data, accelerator, resume=resume, observer=observer)
-        batches, loader = batch_loader(recipe, data, parts, built.pad_colour)
+        batches, loader = batch_loader(recipe, data, parts)
         progress = TrainingProgress()
         if resume:
             scaler = accelerator.scaler
@@ -259,7 +259,7 @@ class TrainingSession:
                 self.progress.best, self.progress.best_epoch = result, self.progress.epoch
                 if self.is_main_process:
                     figures = {"val": asdict(result), "epoch": self.progress.epoch, "seconds": self.progress.seconds}
-                    write_adapter(self.run.adapter, self.built, self.recipe, metrics=figures)
+                    AdapterFolder.of(self.run.adapter, self.built, self.recipe, metrics=figures).write()
         return {"val_mae": result.mae, "val_rmse": result.rmse, "val_nae": result.nae}
 
     def _preview(self) -> None:

@@ -9,7 +9,8 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from ..adapter.find import find_adapter
-from ..adapter.folder import read_adapter, start_from
+from ..adapter.folder import AdapterFolder
+from ..adapter.loading import init_from
 from ..data.dataset import Batch, Crop, CropDataset, EpochBatches, collate
 from ..data.sources import DiskSource
 from ..losses import MutualPromptLoss
@@ -54,7 +55,7 @@ def assemble(
     built = build_counter(recipe, segmenter=recipe.loss.segmentation > 0)
     counter = built.counter
     if train.init_from and not resume:
-        start_from(read_adapter(find_adapter(train.init_from)), built, recipe)
+        init_from(AdapterFolder.read(find_adapter(train.init_from)), built, recipe)
     save_time_and_memory(train, counter)
     loss = MutualPromptLoss(recipe.loss, stride=counter.stride)
     model, optimizer = accelerator.prepare(counter, build_optimizer(train, counter))
@@ -92,16 +93,13 @@ def cached_features(
             data.train.source,
             recipe,
             built.base.fingerprint,
-            pad_colour=built.pad_colour,
             device=accelerator.device,
             say=observer.say,
             progress=lambda done, total: observer.progress("encoding images", done, total),
         )
 
 
-def batch_loader(
-    recipe: Recipe, data: TrainingData, parts: Parts, pad_colour: tuple[int, int, int]
-) -> tuple[EpochBatches, DataLoader[Batch]]:
+def batch_loader(recipe: Recipe, data: TrainingData, parts: Parts) -> tuple[EpochBatches, DataLoader[Batch]]:
     """Return the order of this process's crops and what loads them; `EpochBatches.start` chooses the epoch."""
     train, source, accelerator = recipe.train, data.train.source, parts.accelerator
     batches = EpochBatches(
@@ -115,7 +113,7 @@ def batch_loader(
     if parts.cache is not None and isinstance(source, DiskSource):
         crops = CachedCrops(source, recipe, parts.cache, stride=parts.counter.stride)
     else:
-        crops = CropDataset(source, recipe, stride=parts.counter.stride, pad_colour=pad_colour)
+        crops = CropDataset(source, recipe, stride=parts.counter.stride)
     loader: DataLoader[Any] = DataLoader(
         crops,
         batch_sampler=cast(Any, batches),

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..adapter.folder import METRICS
 from ..errors import RunError, UsageError
-from ..evaluation.evaluate import Metrics
+from ..evaluation.metrics import Metrics
 from ..files import replacing
 from ..tensor_files import read_tensors, write_tensors
 from .ema import MovingAverage, trained_tensors

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import torch
 
 from ..arrays import ByteImage
-from ..counting.predict import predict_density
+from ..counting.predict import predict_with_mask
 from ..counting.result import Prediction
+from ..counting.torch_backend import TorchBackend
 from ..data.sources import geometry_of
 from ..errors import UsageError
 from ..models.build import build_counter
@@ -25,9 +26,14 @@ class TrainedRun:
     recipe: Recipe
     device: torch.device
 
+    @property
+    def has_masks(self) -> bool:
+        """Whether it has a segmenter."""
+        return self.counter.predicts_masks
+
     def predict(self, image: ByteImage) -> Prediction:
-        """Count a uint8 RGB image (H, W, 3); with a segmenter the prediction has mask logits."""
-        return predict_density(self.counter, image, geometry_of(self.recipe), device=self.device)
+        """Count a uint8 RGB image (H, W, 3) and mark its heads. Raises UsageError for a run without a segmenter."""
+        return predict_with_mask(TorchBackend(self.counter, self.device), image, geometry_of(self.recipe))
 
 
 def load_run(run: RunFolder, overrides: Sequence[str] = (), *, device: torch.device) -> TrainedRun:

@@ -1,20 +1,20 @@
 """Counting held-out images while training: the figures that choose the best epoch, and pictures to look at."""
 
 from collections.abc import Sequence
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 
 from ..arrays import ByteImage
-from ..counting.predict import predict_density
+from ..counting.predict import predict_density, predict_with_mask
+from ..counting.torch_backend import Precision, TorchBackend
 from ..data.dataset import frame_targets
 from ..data.sources import Source
-from ..evaluation.evaluate import Metrics, metrics
+from ..evaluation.metrics import Metrics, mask_iou, metrics
 from ..geometry import Geometry
 from ..losses import offline_prompt
-from ..models.acceleration import AUTOCAST
 from ..models.counter import CrowdCounter
 from ..recipe.schema import TargetRecipe
 from ..render import preview
@@ -29,7 +29,7 @@ def count_all(
     accelerator: Accelerator,
     *,
     batch_size: int,
-    precision: Literal["no", "fp16", "bf16"],
+    precision: Precision,
 ) -> list[tuple[float, int]]:
     """Return (predicted, actual) heads of every image of a source; processes share the work and all get the result.
 
@@ -41,17 +41,11 @@ def count_all(
         batch_size: tiles per forward pass.
         precision: mixed precision on a GPU.
     """
+    backend = TorchBackend(counter, accelerator.device, precision=precision)
     own: list[tuple[int, float, int]] = []
     for index in range(accelerator.process_index, len(source), accelerator.num_processes):
         image, points = source.original(index)
-        prediction = predict_density(
-            counter,
-            image,
-            geometry,
-            device=accelerator.device,
-            batch_size=batch_size,
-            autocast=AUTOCAST[precision],
-        )
+        prediction = predict_density(backend, image, geometry, batch_size=batch_size)
         own.append((index, prediction.count, len(points)))
     return [(predicted, actual) for _, predicted, actual in _gathered(own, accelerator)]
 
@@ -63,7 +57,7 @@ def validate(
     accelerator: Accelerator,
     *,
     batch_size: int,
-    precision: Literal["no", "fp16", "bf16"],
+    precision: Precision,
 ) -> Metrics:
     """Return MAE, RMSE and NAE, in heads, over a source. Arguments as `count_all`."""
     counts = count_all(counter, source, geometry, accelerator, batch_size=batch_size, precision=precision)
@@ -75,14 +69,13 @@ def validate_masks(
     counter: CrowdCounter, source: Source, geometry: Geometry, accelerator: Accelerator, *, targets: TargetRecipe
 ) -> float:
     """Return the mean IoU, in [0, 1], of the predicted masks (logits above 0) and the pseudo masks of a source."""
+    backend = TorchBackend(counter, accelerator.device)
     own: list[tuple[int, float]] = []
     for index in range(accelerator.process_index, len(source), accelerator.num_processes):
         target = frame_targets(source.frame(0, index), targets, stride=counter.stride).pseudo_mask
-        prediction = predict_density(counter, source.original(index)[0], geometry, device=accelerator.device)
+        prediction = predict_with_mask(backend, source.original(index)[0], geometry)
         assert prediction.mask_logits is not None
-        mask = np.asarray(prediction.mask_logits > 0)
-        union = np.count_nonzero(mask | target)
-        own.append((index, np.count_nonzero(mask & target) / union if union else 1.0))
+        own.append((index, mask_iou(prediction.mask_logits > 0, target)))
     return float(np.mean([iou for _, iou in _gathered(own, accelerator)]))
 
 
@@ -110,7 +103,8 @@ def preview_image(
     """
     frame = source.frame(0, index)
     made = frame_targets(frame, targets, stride=counter.stride)
-    prediction = predict_density(counter, source.original(index)[0], geometry, device=device)
+    predict = predict_with_mask if counter.predicts_masks else predict_density
+    prediction = predict(TorchBackend(counter, device), source.original(index)[0], geometry)
     mask, predicted_mask = None, None
     if prediction.mask_logits is not None:
         pseudo, density = torch.from_numpy(made.pseudo_mask), torch.from_numpy(made.density)

@@ -1,46 +1,15 @@
 import json
-import shutil
 
 import numpy as np
-import peft
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from tampering import as_version_1, change_counter_file, change_tensors
 
-from sam_mprompt.adapter.folder import (
-    CONFIG,
-    COUNTER,
-    FORMAT_VERSION,
-    TENSORS,
-    export_adapter,
-    load_adapter,
-    read_adapter,
-)
+from sam_mprompt.adapter.counter_file import COUNTER, FORMAT_VERSION
+from sam_mprompt.adapter.folder import CONFIG, TENSORS, AdapterFolder
+from sam_mprompt.adapter.loading import load_adapter
 from sam_mprompt.errors import RunError, UsageError
-from sam_mprompt.files import sha256_of
-from sam_mprompt.models.sam_encoder import SamEncoder
-from sam_mprompt.recipe.schema import load_recipe
-
-
-@pytest.fixture
-def adapter(trained_run, tmp_path):
-    """A copy of a trained adapter that a test may damage."""
-    return shutil.copytree(trained_run / "adapter", tmp_path / "adapter")
-
-
-def sign(adapter):
-    """Write the checksums anew, as somebody who tampers with a folder would."""
-    path = adapter / COUNTER
-    info = json.loads(path.read_text())
-    info["sha256"] = {name: sha256_of(adapter / name) for name in info["sha256"]}
-    path.write_text(json.dumps(info))
-
-
-def change_tensors(adapter, change):
-    tensors = load_file(adapter / TENSORS)
-    change(tensors)
-    save_file(tensors, adapter / TENSORS)
-    sign(adapter)
 
 
 def test_the_folder_holds_prompt_modules_and_regressor_and_neither_base_nor_segmenter(adapter):
@@ -52,20 +21,9 @@ def test_the_folder_holds_prompt_modules_and_regressor_and_neither_base_nor_segm
     assert "library_name: peft" in (adapter / "README.md").read_text()
 
 
-def test_plain_peft_loads_the_prompt_modules(adapter, tiny_base):
-    encoder = SamEncoder.from_checkpoint(tiny_base)
-    loaded = peft.PeftModel.from_pretrained(encoder, str(adapter)).eval()
-    ours = load_adapter(read_adapter(adapter)).counter.encoder.eval()
-    images = torch.randn(1, 3, 64, 64)
-    with torch.no_grad():
-        plain = SamEncoder.from_checkpoint(tiny_base).eval()(images)
-        assert torch.equal(loaded(images), ours(images))
-        assert not torch.equal(plain, ours(images))
-
-
 def test_a_float16_export_is_half_as_large_and_counts_nearly_the_same(adapter, tmp_path):
-    full = read_adapter(adapter)
-    half = export_adapter(full, tmp_path / "half", dtype="float16")
+    full = AdapterFolder.read(adapter)
+    half = full.export(tmp_path / "half", dtype="float16")
     prompts = [name for name in half.tensors if name.startswith("base_model.")]
     assert all(half.tensors[name].dtype == torch.float16 for name in prompts)
     assert all(t.dtype != torch.float16 for name, t in half.tensors.items() if name not in prompts)
@@ -79,30 +37,32 @@ def test_a_float16_export_is_half_as_large_and_counts_nearly_the_same(adapter, t
 
 def test_an_export_repeats_byte_for_byte(adapter, tmp_path):
     for name in ("a", "b"):
-        export_adapter(read_adapter(adapter), tmp_path / name, dtype="float32")
+        AdapterFolder.read(adapter).export(tmp_path / name, dtype="float32")
     assert (tmp_path / "a" / TENSORS).read_bytes() == (tmp_path / "b" / TENSORS).read_bytes()
+
+
+def test_an_export_of_a_version_1_adapter_is_of_todays_version(adapter, tmp_path):
+    as_version_1(adapter)
+    exported = AdapterFolder.read(adapter).export(tmp_path / "today", dtype="float32")
+    assert exported.info.format_version == FORMAT_VERSION
+    assert json.loads((tmp_path / "today" / COUNTER).read_text())["size_divisor"] == 16
+
+
+@pytest.mark.parametrize(("name", "value"), [("tile", 128), ("max_side", 1024), ("scale", 2.0)])
+def test_sizes_that_contradict_the_recipe_are_refused_and_both_are_named(adapter, name, value):
+    recorded = {"max_side": 2048, "min_side": 64, "scale": 1.0, "tile": 96, "overlap": 16}
+    assert vars(AdapterFolder.read(adapter).geometry) == recorded
+    change_counter_file(adapter, lambda table: table.update(geometry={**recorded, name: value}))
+    with pytest.raises(UsageError, match=f"{name} is {value} in counter.json and {recorded[name]} in recipe.toml"):
+        AdapterFolder.read(adapter)
 
 
 def test_an_export_never_overwrites(adapter, tmp_path):
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "file").write_text("mine")
     with pytest.raises(UsageError, match="not empty"):
-        export_adapter(read_adapter(adapter), tmp_path / "taken", dtype="float32")
+        AdapterFolder.read(adapter).export(tmp_path / "taken", dtype="float32")
     assert (tmp_path / "taken" / "file").read_text() == "mine"
-
-
-def test_an_adapter_for_another_base_is_refused(adapter, tmp_path):
-    other = SamEncoder.random(
-        SamEncoder.from_checkpoint(load_recipe(adapter / "recipe.toml").model.base).config, seed=99
-    )
-    save_file(other.state_dict(), tmp_path / "other.safetensors")
-    with pytest.raises(UsageError, match=r"trained on base .* is another one"):
-        load_adapter(read_adapter(adapter), str(tmp_path / "other.safetensors"))
-
-
-def test_a_copy_of_the_base_in_another_file_is_accepted(adapter, tiny_base, tmp_path):
-    torch.save({f"image_encoder.{k}": v for k, v in load_file(tiny_base).items()}, tmp_path / "copy.pth")
-    load_adapter(read_adapter(adapter), str(tmp_path / "copy.pth"))
 
 
 @pytest.mark.parametrize("name", [TENSORS, CONFIG, "recipe.toml", "metrics.json"])
@@ -111,21 +71,21 @@ def test_a_changed_file_is_refused(adapter, name):
         file.seek(-3, 2)
         file.write(b"   ")
     with pytest.raises(UsageError, match=f"(changed after it was written: {name}|intact safetensors)"):
-        read_adapter(adapter)
+        AdapterFolder.read(adapter)
 
 
 @pytest.mark.parametrize("name", [TENSORS, CONFIG, COUNTER, "recipe.toml", "metrics.json"])
 def test_a_missing_file_is_named(adapter, name):
     (adapter / name).unlink()
     with pytest.raises(UsageError, match=name):
-        read_adapter(adapter)
+        AdapterFolder.read(adapter)
 
 
 def test_a_truncated_adapter_is_refused(adapter):
     content = (adapter / TENSORS).read_bytes()
     (adapter / TENSORS).write_bytes(content[: len(content) // 2])
     with pytest.raises(UsageError, match=r"it declares .* bytes and holds"):
-        read_adapter(adapter)
+        AdapterFolder.read(adapter)
 
 
 def test_nan_weights_are_refused_and_named(adapter):
@@ -134,37 +94,7 @@ def test_nan_weights_are_refused_and_named(adapter):
 
     change_tensors(adapter, poison)
     with pytest.raises(UsageError, match=r"not finite in counter\.regressor\.output\.bias"):
-        read_adapter(adapter)
-
-
-def test_missing_unexpected_and_reshaped_keys_are_all_named_in_one_message(adapter):
-    def change(tensors):
-        del tensors["counter.regressor.output.bias"]
-        tensors["counter.surplus"] = torch.zeros(1)
-        tensors["counter.regressor.output.weight"] = torch.zeros(1, 7, 1, 1)
-
-    change_tensors(adapter, change)
-    with pytest.raises(UsageError) as raised:
-        load_adapter(read_adapter(adapter))
-    for name in ("regressor.output.bias", "counter.surplus", "regressor.output.weight is (1, 7, 1, 1)"):
-        assert name in str(raised.value)
-
-
-def test_missing_prompt_modules_are_refused(adapter):
-    def change(tensors):
-        for name in [name for name in tensors if "blocks.1.mlp" in name]:
-            del tensors[name]
-
-    change_tensors(adapter, change)
-    with pytest.raises(UsageError, match=r"missing: .*blocks\.1\.mlp"):
-        load_adapter(read_adapter(adapter))
-
-
-def test_an_adapter_of_a_later_format_is_refused(adapter):
-    info = json.loads((adapter / COUNTER).read_text())
-    (adapter / COUNTER).write_text(json.dumps({**info, "format_version": FORMAT_VERSION + 1}))
-    with pytest.raises(UsageError, match="Upgrade sam-mprompt"):
-        read_adapter(adapter)
+        AdapterFolder.read(adapter)
 
 
 def test_a_full_disk_keeps_the_old_adapter(adapter, tmp_path, monkeypatch):
@@ -173,7 +103,7 @@ def test_a_full_disk_keeps_the_old_adapter(adapter, tmp_path, monkeypatch):
 
     monkeypatch.setattr("sam_mprompt.adapter.folder.write_tensors", full)
     with pytest.raises(RunError, match="No space left"):
-        export_adapter(read_adapter(adapter), tmp_path / "copy", dtype="float32")
+        AdapterFolder.read(adapter).export(tmp_path / "copy", dtype="float32")
     assert not (tmp_path / "copy").exists()
     assert not [path for path in tmp_path.iterdir() if path.name.endswith(".part")]
 

@@ -1,4 +1,3 @@
-import io
 import json
 from pathlib import Path
 
@@ -7,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from rich.console import Console
 
-from sam_mprompt.data.check import check, draw_sample, histogram, print_report, write_previews
+from sam_mprompt.data.check import check, draw_sample, histogram, write_previews
 from sam_mprompt.data.sample import Sample
 from sam_mprompt.errors import UsageError
 
@@ -31,14 +29,6 @@ def crowd(tmp_path: Path) -> Path:
         (root / f"cam{index}.txt").write_text("".join(f"{3 * head} {head}\n" for head in range(index)))
     (root / "test.txt").write_text("cam2\ncam5\ncam9\n")
     return root
-
-
-def printed(root: Path, encoding: str = "utf-8") -> str:
-    raw = io.BytesIO()
-    stream = io.TextIOWrapper(raw, encoding=encoding)
-    print_report(check(root), Console(file=stream, width=100))
-    stream.flush()
-    return raw.getvalue().decode(encoding)
 
 
 def cut(path: Path) -> None:
@@ -63,6 +53,12 @@ def test_a_truncated_image_is_found_by_decoding_and_listed(crowd):
     assert "truncated" in report.splits["test"].problems.unreadable[crowd / "cam5.png"]
     assert [sample.image.name for sample in report.splits["test"].samples] == ["cam2.png", "cam9.png"]
     assert not report.sound
+
+
+def test_progress_is_told_after_every_image(crowd):
+    told = []
+    check(crowd, progress=lambda done, total: told.append((done, total)))
+    assert told == [(done, 10) for done in range(1, 11)]
 
 
 def test_malformed_annotations_are_all_listed_instead_of_ending_the_check(crowd):
@@ -91,48 +87,6 @@ def test_the_report_is_plain_json_with_every_file_of_every_problem(crowd):
         str(crowd / "cam5.png"): 2,
     }
     assert plain["splits"]["test"]["images"] == 3
-
-
-def test_the_printed_report_shows_figures_histogram_and_problems_with_names(crowd):
-    for name in ("cam2", "cam5"):
-        (crowd / f"{name}.txt").write_text("1 1\n90 1\n")
-    cut(crowd / "cam9.png")
-    text = printed(crowd)
-    assert "val (carved from train)" in text
-    assert "points outside their image, dropped: 2 (cam2.png, cam5.png)" in text
-    assert "unreadable images, left out: 1 (cam9.png)" in text
-    assert "█" in text
-    assert "No problems" not in text
-
-
-def test_a_sound_dataset_is_said_to_have_no_problems(crowd):
-    assert "No problems found." in printed(crowd)
-
-
-def test_the_report_prints_on_a_terminal_that_knows_only_ascii(crowd):
-    assert "####" in printed(crowd, encoding="ascii")
-
-
-def test_file_names_with_brackets_are_printed_as_they_are(crowd):
-    root = crowd.rename(crowd.with_name("[red]crowd"))
-    picture(root / "[blue]x.png")
-    text = printed(root)
-    assert f"{root} (format points)\n" in text
-    assert "images without annotation, left out: 1 ([blue]x.png)" in text
-
-
-def test_many_problem_files_are_abridged_when_printed(crowd):
-    for index in range(20):
-        picture(crowd / f"more{index}.png")
-    assert "left out: 20 (more0.png, more1.png, more2.png and 17 more)" in printed(crowd)
-
-
-def test_unannotated_splits_print_dashes(real_data):
-    report = check(real_data / "nwpu-layout")
-    stream = io.StringIO()
-    print_report(report, Console(file=stream, width=100))
-    row = next(line for line in stream.getvalue().splitlines() if "test" in line)
-    assert row.split("│")[1:-1][1:] == ["      4 ", "      - ", "   - ", "      - ", "     - "]
 
 
 @given(st.lists(st.integers(0, 30_000), min_size=1, max_size=50))

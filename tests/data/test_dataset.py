@@ -34,13 +34,15 @@ def recipe(**data):
 
 
 def dataset(**data):
-    return CropDataset(Source(), recipe(**data), stride=4, pad_colour=(124, 116, 104))
+    return CropDataset(Source(), recipe(**data), stride=4)
 
 
-def test_a_crop_is_padded_to_its_side_with_the_given_colour_and_no_target():
+def test_a_crop_is_padded_to_its_side_says_so_and_has_no_target_there():
     crop = dataset(jitter=0.0)[0, 1]
     assert crop.image.shape == (3, 64, 64)
-    assert crop.image[:, 55, 5].tolist() == [124, 116, 104]
+    assert crop.size == (50, 64)
+    assert not crop.image[:, 50:].any()
+    assert collate([crop, dataset()[0, 0]]).sizes == [(50, 64), (64, 64)]
     for cells in vars(crop.targets).values():
         assert cells.shape == (1, 16, 16)
         assert not cells[0, 13:].any()

@@ -8,7 +8,8 @@ from PIL import Image
 from safetensors.torch import save_file
 from small_encoders import fill_adapter
 
-from sam_mprompt.adapter.folder import load_adapter, read_adapter
+from sam_mprompt.adapter.folder import AdapterFolder
+from sam_mprompt.adapter.loading import load_adapter
 from sam_mprompt.data.dataset import CropDataset, collate
 from sam_mprompt.data.sources import open_split
 from sam_mprompt.errors import RunError, UsageError
@@ -77,7 +78,6 @@ def cached(recipe, folder, **options):
         source,
         recipe,
         options.pop("fingerprint", built.base.fingerprint),
-        pad_colour=built.pad_colour,
         device=torch.device("cpu"),
         say=options.pop("say", lambda _: None),
         progress=lambda number, _: done.append(number),
@@ -91,13 +91,12 @@ def rounded(_module, inputs):
 
 
 def images_of(source, index, counter, *, flipped):
-    """An image as the counter gets it: resized, padded to the encoder's multiple with the mean colour."""
+    """An image as the counter gets it: resized, padded to the encoder's multiple with zeros."""
     image = source.frame(0, index).image[:, :: -1 if flipped else 1]
     height, width = (-(-side // counter.size_divisor) * counter.size_divisor for side in image.shape[:2])
-    canvas = np.empty((height, width, 3), np.uint8)
-    canvas[:] = [round(255 * value) for value in counter.encoder.mean]
+    canvas = np.zeros((height, width, 3), np.uint8)
     canvas[: image.shape[0], : image.shape[1]] = image
-    return counter.normalise(torch.from_numpy(canvas).permute(2, 0, 1)[None])
+    return counter.normalise(torch.from_numpy(canvas).permute(2, 0, 1)[None], [image.shape[:2]])
 
 
 @pytest.mark.parametrize("flipped", [False, True])
@@ -207,7 +206,7 @@ def test_training_on_the_cache_gives_the_loss_and_gradients_of_training_on_pixel
         counter.fusion.projections[0].register_forward_pre_hook(rounded)
     # With the cache's rounding on both sides, what is left is the order of additions: no real error hides behind it.
     counter.encoder.blocks[first].register_forward_pre_hook(rounded)
-    on_pixels = CropDataset(source, recipe, stride=counter.stride, pad_colour=(0, 0, 0))
+    on_pixels = CropDataset(source, recipe, stride=counter.stride)
     on_cache = CachedCrops(source, recipe, cache, stride=counter.stride)
     loss = MutualPromptLoss(recipe.loss, stride=counter.stride)
     losses, gradients = [], []
@@ -215,7 +214,7 @@ def test_training_on_the_cache_gives_the_loss_and_gradients_of_training_on_pixel
         batch = collate([crops[0, 0], crops[0, 1]])
         encoded = () if batch.features is None else (cache.split(batch.features), cache.stop_before)
         counter.train().zero_grad()
-        output = counter(counter.normalise(batch.images), *encoded)
+        output = counter(counter.normalise(batch.images, batch.sizes), *encoded)
         terms = loss(output.density, output.mask_logits, batch.targets, epoch=0)
         terms["loss"].backward()
         losses.append(terms["loss"].item())
@@ -269,7 +268,7 @@ def test_a_side_network_trains_on_the_cache_and_its_adapter_counts(recipe, crowd
     recipe = recipe.model_copy(update={"model": recipe.model.model_copy(update={"stem_channels": stem})})
     recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update={"workers": 1})})
     result = finetune(recipe, data=crowd_folder, run=RunFolder(tmp_path / "run"))
-    adapter = read_adapter(result.adapter)
+    adapter = AdapterFolder.read(result.adapter)
     assert adapter.config is None
     assert any(name.startswith("counter.fusion.") for name in adapter.tensors)
     assert not any(".encoder." in name for name in adapter.tensors)
@@ -293,7 +292,7 @@ def test_training_on_the_cache_runs_nothing_before_the_first_adapted_block(adapt
 def test_an_adapter_trained_on_the_cache_counts(adapted, crowd_folder, tmp_path):
     run = tmp_path / "run"
     result = finetune(adapted(), data=crowd_folder, run=RunFolder(run))
-    adapter = read_adapter(result.adapter)
+    adapter = AdapterFolder.read(result.adapter)
     blocks = {match[1] for name in adapter.tensors if (match := re.search(r"blocks\.(\d+)\.", name))}
     assert {"2", "3"} <= blocks
     assert load_adapter(adapter).counter.encoder.config.depth == 4

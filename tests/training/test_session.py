@@ -13,12 +13,14 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from sam_mprompt.adapter.folder import export_adapter, load_adapter, read_adapter, write_adapter
+from sam_mprompt.adapter.folder import AdapterFolder
+from sam_mprompt.adapter.loading import load_adapter
 from sam_mprompt.counting.predict import predict_density
+from sam_mprompt.counting.torch_backend import TorchBackend
 from sam_mprompt.data.image import read_image
 from sam_mprompt.data.sources import geometry_of
 from sam_mprompt.errors import Interrupted, RunError, UsageError
-from sam_mprompt.evaluation.evaluate import Metrics
+from sam_mprompt.evaluation.metrics import Metrics
 from sam_mprompt.masks.make import SegmenterMasks, make_masks
 from sam_mprompt.models.build import build_counter
 from sam_mprompt.recipe.schema import load_recipe
@@ -79,11 +81,11 @@ def test_after_training_every_base_tensor_is_bit_identical(tmp_path, tiny_recipe
 def test_the_adapter_counts_as_the_model_that_was_trained(tmp_path, tiny_recipe, crowd_folder):
     trained = session(tiny_recipe, crowd_folder, tmp_path / "run", "train.epochs=1")
     trained.fit()
-    loaded = load_adapter(read_adapter(tmp_path / "run" / "adapter")).counter
+    loaded = load_adapter(AdapterFolder.read(tmp_path / "run" / "adapter")).counter
     image = read_image(crowd_folder / "9.png")
     with trained.parts.average.applied(trained.counter):
-        expected = predict_density(trained.counter, image, geometry_of(trained.recipe), device="cpu").count
-    assert predict_density(loaded, image, geometry_of(trained.recipe), device="cpu").count == pytest.approx(
+        expected = predict_density(TorchBackend(trained.counter, "cpu"), image, geometry_of(trained.recipe)).count
+    assert predict_density(TorchBackend(loaded, "cpu"), image, geometry_of(trained.recipe)).count == pytest.approx(
         expected, rel=1e-4
     )
     assert expected > 0
@@ -112,18 +114,18 @@ def test_every_row_of_the_papers_ablation_trains(tmp_path, tiny_recipe, crowd_fo
 def test_other_tuning_methods_train_and_load(tmp_path, tiny_recipe, crowd_folder, method):
     overrides = [f"tuning.method={method}", "train.epochs=1", *(["tuning.options.r=4"] if method != "none" else [])]
     session(tiny_recipe, crowd_folder, tmp_path / "run", *overrides).fit()
-    load_adapter(read_adapter(tmp_path / "run" / "adapter"))
+    load_adapter(AdapterFolder.read(tmp_path / "run" / "adapter"))
 
 
 def test_a_native_recipe_trains_everything_and_its_folder_holds_the_whole_model(tmp_path, tiny_recipe, crowd_folder):
     overrides = ["tuning.method=full", "model.gate=segmenter", "train.epochs=1"]
     session(tiny_recipe, crowd_folder, tmp_path / "run", *overrides).fit()
-    adapter = read_adapter(tmp_path / "run" / "adapter")
+    adapter = AdapterFolder.read(tmp_path / "run" / "adapter")
     assert adapter.info.native
     assert any(name.startswith("counter.encoder.") for name in adapter.tensors)
     assert "whole model" in (tmp_path / "run" / "adapter" / "README.md").read_text()
     load_adapter(adapter)
-    exported = export_adapter(adapter, tmp_path / "half", dtype="float16")
+    exported = adapter.export(tmp_path / "half", dtype="float16")
     assert exported.info.dtype == "float32"  # no prompt module to narrow, and its record does not claim one
     assert not any(tensor.dtype == torch.float16 for tensor in exported.tensors.values())
 
@@ -134,7 +136,7 @@ def test_a_frozen_timm_model_without_published_weights_is_the_same_base_when_loa
     frozen = ["model.encoder=timm", "model.base=resnet10t", "model.pretrained=false", "tuning.method=none"]
     session(tiny_recipe, crowd_folder, tmp_path / "run", *frozen, "train.epochs=1", "train.seed=5").fit()
     torch.manual_seed(77)
-    loaded = load_adapter(read_adapter(tmp_path / "run" / "adapter"))
+    loaded = load_adapter(AdapterFolder.read(tmp_path / "run" / "adapter"))
     assert loaded.base.fingerprint == build_counter(load_recipe(tiny_recipe, frozen), segmenter=False).base.fingerprint
 
 
@@ -174,10 +176,10 @@ def test_a_segmenter_alone_with_prompts_is_refused(tiny_recipe):
 @pytest.mark.parametrize("kind", [[], ["tuning.method=full", "model.gate=segmenter"]])
 def test_training_starts_from_an_adapters_weights(tmp_path, tiny_recipe, crowd_folder, kind):
     session(tiny_recipe, crowd_folder, tmp_path / "first", "train.epochs=1", *kind).fit()
-    given = read_adapter(tmp_path / "first" / "adapter").tensors
+    given = AdapterFolder.read(tmp_path / "first" / "adapter").tensors
     started = session(tiny_recipe, crowd_folder, tmp_path / "second", f"train.init_from={tmp_path / 'first'}", *kind)
-    write_adapter(tmp_path / "start", started.built, started.recipe, metrics={})
-    written = read_adapter(tmp_path / "start").tensors
+    AdapterFolder.of(tmp_path / "start", started.built, started.recipe, metrics={}).write()
+    written = AdapterFolder.read(tmp_path / "start").tensors
     assert written.keys() == given.keys()
     assert all(torch.equal(written[name], given[name]) for name in given)
     assert started.counter.segmenter is not None
@@ -418,4 +420,4 @@ def test_two_processes_train_one_model(tmp_path, tiny_recipe, crowd_folder):
     progress = json.loads((tmp_path / "run" / "state" / "progress.json").read_text())["progress"]
     assert progress["step"] == 3 * 2, "each epoch's 6 images in batches of 2 for each of 2 processes"
     assert len(metrics_of(tmp_path / "run")) == 3
-    load_adapter(read_adapter(tmp_path / "run" / "adapter"))
+    load_adapter(AdapterFolder.read(tmp_path / "run" / "adapter"))

@@ -1,0 +1,108 @@
+"""An adapter on its base: built, compared with what the folder says, filled all or nothing."""
+
+from typing import Any, cast
+
+from ..errors import UsageError
+from ..models.build import Base, BuiltCounter, add_decoders, build_encoder
+from ..models.counter import CrowdCounter
+from ..recipe.schema import Recipe
+from ..tensor_files import check_against
+from ..tuning.attach import add_adapter
+from .counter_file import COUNTER
+from .folder import CONFIG, OF_COUNTER, TENSORS, AdapterFolder
+from .peft_layout import PREFIX, config_from_dict, load_adapter_state
+
+DEFAULT = "default"
+"""peft's name of an encoder's first adapter."""
+
+
+def load_adapter(adapter: AdapterFolder, base: str | None = None) -> BuiltCounter:
+    """Build the base and put an adapter on it, ready to count (evaluation mode, nothing trainable).
+
+    Args:
+        adapter: as read.
+        base: checkpoint name or file, if it is not to be found under its recorded name.
+
+    Raises:
+        UsageError: the base is missing or another one, keys or shapes do not fit, or the network that they make is
+            not the one that counter.json describes.
+    """
+    encoder, found = build_encoder(adapter.recipe, base or adapter.info.base, weights=not adapter.info.native)
+    if not adapter.info.native:
+        check_base(adapter, found)
+    found = Base(found.name, adapter.info.base_fingerprint)
+    if adapter.config is not None:
+        encoder = add_adapter(encoder, config_from_dict(adapter.config))
+    counter = add_decoders(encoder, adapter.recipe, segmenter=False)
+    load_tensors(counter, adapter)
+    counter.requires_grad_(False)
+    return BuiltCounter(counter.eval(), found)
+
+
+def init_from(adapter: AdapterFolder, built: BuiltCounter, recipe: Recipe) -> None:
+    """Put an adapter's weights into a counter about to be trained; the segmenter, which no adapter has, stays new.
+
+    Raises:
+        UsageError: another base, or `recipe` builds other prompt modules or decoders than the adapter's own.
+    """
+    theirs, ours = adapter.recipe.tuning.method, recipe.tuning.method
+    if theirs != ours:
+        raise UsageError(
+            f"train.init_from: expected an adapter of tuning.method = '{ours}' as the recipe's, '{adapter.path}' has "
+            f"'{theirs}'. Start from another adapter, or set tuning.method = '{theirs}'."
+        )
+    if not adapter.info.native:
+        check_base(adapter, built.base)
+    load_tensors(built.counter, adapter)
+
+
+def check_base(adapter: AdapterFolder, base: Base) -> None:
+    """Refuse a base that the adapter was not trained on: it would load silently and count wrongly."""
+    if base.fingerprint != adapter.info.base_fingerprint:
+        raise UsageError(
+            f"Adapter '{adapter.path}' was trained on base '{adapter.info.base}' "
+            f"({adapter.info.base_fingerprint[:19]}...), but '{base.name}' is another one "
+            f"({base.fingerprint[:19]}...).",
+            about="another base",
+        )
+
+
+def load_tensors(counter: CrowdCounter, adapter: AdapterFolder, name: str = DEFAULT) -> None:
+    """Put an adapter's tensors into the encoder's adapter `name` and into the counter's decoders, all or nothing.
+
+    Raises:
+        UsageError: missing, unexpected or reshaped keys, all named, or another network than counter.json describes.
+    """
+    source = f"'{adapter.path / TENSORS}'"
+    _check_network(counter, adapter)
+    prompts = {key: tensor for key, tensor in adapter.tensors.items() if key.startswith(PREFIX)}
+    others = {key: tensor for key, tensor in adapter.tensors.items() if not key.startswith(PREFIX)}
+    own = counter.decoder_state()
+    if adapter.info.native:
+        own |= {f"encoder.{key}": tensor for key, tensor in counter.encoder.state_dict().items()}
+    check_against({OF_COUNTER + key: tensor.shape for key, tensor in own.items()}, others, source)
+    if adapter.config is not None:
+        load_adapter_state(counter.encoder, prompts, name, source)
+    elif prompts:
+        raise UsageError(f"Adapter '{adapter.path}' has prompt modules but no {CONFIG}. Export it again.")
+    counter.load_state_dict({key.removeprefix(OF_COUNTER): tensor for key, tensor in others.items()}, strict=False)
+
+
+def _check_network(counter: CrowdCounter, adapter: AdapterFolder) -> None:
+    """Refuse a network that sees images otherwise than the trained one did."""
+    info, encoder = adapter.info, cast(Any, counter.encoder)
+    pairs = {
+        "stride": (info.stride, counter.stride),
+        "size_divisor": (info.size_divisor, counter.size_divisor),
+        "mean": (info.mean, tuple(encoder.mean)),
+        "std": (info.std, tuple(encoder.std)),
+    }
+    if info.format_version == 1 and counter.size_divisor % info.size_divisor == 0:
+        # Version 0.1 wrote the stride of the coarsest level that was kept; some timm models need a multiple of it.
+        del pairs["size_divisor"]
+    for name, (written, found) in pairs.items():
+        if written != found:
+            raise UsageError(
+                f"Adapter '{adapter.path}' was trained with {name} {written}, as its {COUNTER} says, but its recipe "
+                f"and base make a network with {name} {found}."
+            )

@@ -1,0 +1,51 @@
+"""What `data check` prints: the splits, a histogram of heads per image, and every kind of problem."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from .ui import say
+
+if TYPE_CHECKING:
+    from ..data.check import CheckReport
+
+_BAR = 40
+_FIGURES = ("heads", "min", "median", "max")
+
+
+def print_report(report: "CheckReport", console: Console) -> None:
+    """Print a table of the splits, a histogram of heads per image, and every kind of problem with a few file names."""
+    say(console, f"{report.root} (format {report.format})")
+    shown = Table()
+    for column in ("split", "images", *_FIGURES):
+        shown.add_column(column, justify="left" if column == "split" else "right")
+    for name, split in report.splits.items():
+        figures = split.as_dict()
+        cells = ["-" if figures[key] is None else f"{figures[key]:,}".removesuffix(".0") for key in _FIGURES]
+        label = f"{name} (carved from train)" if name == "val" and report.carved else name
+        shown.add_row(label, f"{len(split.samples):,}", *cells)
+    console.print(shown)
+    counts = [count for split in report.splits.values() for count in split.counts]
+    if counts:
+        say(console, "\nHeads per image")
+        block = "█" if console.encoding.lower().startswith("utf") else "#"
+        for line in _bars(counts, block):
+            say(console, line)
+    for name, split in report.splits.items():
+        if lines := split.problems.lines():
+            say(console, f"\nIn {name}")
+            for line in lines:
+                say(console, f"  {line}")
+    if report.sound:
+        say(console, "\nNo problems found.")
+
+
+def _bars(counts: Sequence[int], block: str) -> list[str]:
+    from ..data.check import histogram
+
+    rows = histogram(counts)
+    label = max(len(text) for text, _ in rows)
+    longest = max(number for _, number in rows)
+    return [f"  {text:>{label}}  {block * -(-number * _BAR // longest)} {number}" for text, number in rows]

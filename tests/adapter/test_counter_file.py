@@ -1,0 +1,50 @@
+import json
+
+import pytest
+from tampering import as_version_1, change_counter_file
+
+from sam_mprompt.adapter.counter_file import COUNTER, FORMAT_VERSION, read_counter_file
+from sam_mprompt.errors import UsageError
+from sam_mprompt.resources import bundled
+
+
+def test_version_1_calls_the_size_divisor_multiple_and_is_read(adapter):
+    written = read_counter_file(adapter)
+    as_version_1(adapter)
+    assert "multiple" in json.loads((adapter / COUNTER).read_text())
+    read = read_counter_file(adapter)
+    assert read.format_version == 1
+    assert read.size_divisor == written.size_divisor == 16
+    assert read.geometry == written.geometry
+
+
+def test_the_demo_is_read_as_version_0_1_wrote_it():
+    demo = read_counter_file(bundled("adapters") / "demo")
+    assert (demo.format_version, demo.written_by) == (1, "0.1.0")
+    assert (demo.stride, demo.size_divisor, demo.geometry.tile) == (8, 16, 448)
+
+
+@pytest.mark.parametrize("version", [FORMAT_VERSION + 1, 0, None, "2"])
+def test_an_adapter_of_a_version_that_is_not_known_is_refused(adapter, version):
+    change_counter_file(adapter, lambda table: table.update(format_version=version))
+    with pytest.raises(UsageError, match=r"reads 1 and 2\. Upgrade sam-mprompt"):
+        read_counter_file(adapter)
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [({"stride": 0}, "stride"), ({"geometry": {"tile": 0}}, "geometry"), ({"mean": [1, 2]}, "mean"), ({"x": 1}, "x")],
+)
+def test_a_faulty_value_is_named(adapter, change, key):
+    change_counter_file(adapter, lambda table: table.update(change))
+    with pytest.raises(UsageError, match=f"damaged, faulty keys: {key}"):
+        read_counter_file(adapter)
+
+
+def test_a_folder_that_is_no_adapter_and_a_file_that_is_no_object_are_told_apart(adapter, tmp_path):
+    with pytest.raises(UsageError, match="no adapter of sam-mprompt"):
+        read_counter_file(tmp_path)
+    for content, said in (("[1]", "got list"), ("{", "cannot be read as JSON")):
+        (adapter / COUNTER).write_text(content)
+        with pytest.raises(UsageError, match=said):
+            read_counter_file(adapter)

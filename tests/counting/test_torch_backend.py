@@ -1,0 +1,106 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from pooling_backend import AS_IS, MEAN, STD, PoolingBackend, known_density, noise
+from torch import nn
+from torch.nn import functional as F
+
+from sam_mprompt.counting.predict import predict_density, predict_with_mask
+from sam_mprompt.counting.torch_backend import TorchBackend, choose_device
+from sam_mprompt.errors import RunError, UsageError
+from sam_mprompt.geometry import Geometry
+
+
+class PoolingModel(nn.Module):
+    """The torch model whose density is `PoolingBackend`'s."""
+
+    def __init__(self, *, masks=False):
+        super().__init__()
+        self.stride, self.size_divisor, self.masks = 4, 16, masks
+        self.encoder = SimpleNamespace(mean=list(MEAN), std=list(STD))
+        self.norm = nn.BatchNorm2d(1)
+
+    def forward(self, images):
+        density = F.avg_pool2d(images.double().abs().mean(1, keepdim=True) / 100, self.stride) * self.stride**2
+        return SimpleNamespace(density=density, mask_logits=density - 1 if self.masks else None)
+
+
+TILES = np.random.default_rng(0).normal(size=(2, 3, 32, 48)).astype(np.float32)
+
+
+def test_a_model_in_torch_counts_as_the_same_one_in_numpy():
+    backend, other = TorchBackend(PoolingModel(), "cpu"), PoolingBackend()
+    assert (backend.stride, backend.size_divisor) == (4, 16)
+    assert (backend.mean, backend.std) == (MEAN, STD)
+    density = backend.density(TILES)
+    assert density.dtype == np.float32
+    np.testing.assert_allclose(density, other.density(TILES), rtol=1e-6)
+    image, geometry = noise(150, 90), Geometry(**AS_IS, tile=64, overlap=16)
+    np.testing.assert_allclose(predict_density(backend, image, geometry).density, known_density(image, 4), rtol=1e-5)
+
+
+def test_density_and_mask_come_together_where_there_is_a_segmenter():
+    backend = TorchBackend(PoolingModel(masks=True), "cpu")
+    maps = backend.density_and_mask(TILES)
+    assert maps.shape == (2, 2, 8, 12)
+    np.testing.assert_allclose(maps[:, 1], maps[:, 0] - 1, rtol=1e-6)
+    with pytest.raises(UsageError, match="segmenter"):
+        predict_with_mask(TorchBackend(PoolingModel(), "cpu"), noise(16, 16), Geometry(**AS_IS))
+
+
+def test_the_model_is_evaluated_and_gets_its_own_modes_back():
+    class Watching(PoolingModel):
+        def forward(self, images):
+            self.seen = [module.training for module in self.modules()]
+            return super().forward(images)
+
+    model = Watching()
+    model.train()
+    model.norm.eval()
+    TorchBackend(model, "cpu").density(TILES)
+    assert not any(model.seen)
+    assert model.training
+    assert not model.norm.training
+
+
+def test_no_graph_is_kept():
+    class Learning(PoolingModel):
+        def forward(self, images):
+            self.inference = torch.is_inference_mode_enabled()
+            return super().forward(images)
+
+    model = Learning()
+    TorchBackend(model, "cpu").density(TILES)
+    assert model.inference
+
+
+def test_mixed_precision_is_ignored_on_the_cpu():
+    class Multiplying(PoolingModel):
+        def forward(self, images):
+            self.dtype = (torch.ones(2, 2) @ torch.ones(2, 2)).dtype
+            return super().forward(images)
+
+    model = Multiplying()
+    TorchBackend(model, "cpu", precision="bf16").density(TILES)
+    assert model.dtype == torch.float32
+
+
+def test_exhausted_memory_says_what_to_lower():
+    class Greedy(PoolingModel):
+        def forward(self, images):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    backend, geometry = TorchBackend(Greedy(), "cpu"), Geometry(**AS_IS, tile=64, overlap=16)
+    with pytest.raises(RunError, match=r"2 tile\(s\) of 64x64: lower batch_size or tile"):
+        predict_density(backend, noise(64, 100), geometry, batch_size=2)
+
+
+def test_a_device_that_is_not_there_is_said_plainly():
+    assert choose_device("cpu") == torch.device("cpu")
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    assert choose_device(None) == torch.device("cpu")
+    with pytest.raises(UsageError, match="torch sees no GPU"):
+        choose_device("cuda")
