@@ -39,7 +39,7 @@ def upgraded_record(values: dict[str, Any]) -> dict[str, Any]:
     given = list(pairwise(words))
     recipe = next((value for option, value in given if option == "--recipe"), None)
     if recipe is None:
-        raise ValueError(f"expected a command with --recipe, got '{values['command']}'")
+        raise ValueError(f"expected a training's command, got '{values['command']}'")
     settings = [_renamed(value) for option, value in given if option == "--set"]
     kept = {name: value for name, value in values.items() if name != "command"}
     return {**kept, "recipe": _RECIPES.get(recipe, recipe), "settings": settings}

@@ -49,8 +49,9 @@ def adapted(tmp_path, tiny_recipe, deep_base):
     """Return a recipe whose later blocks are adapted, with further overrides."""
 
     def load(*overrides):
-        own = [f"model.base={deep_base}", "tuning.blocks=[3, 2]", f"data.cache_root={tmp_path / 'features'}"]
-        return load_recipe(tiny_recipe, [*CACHED, *own, *overrides])
+        own = [f"model.base={deep_base}", f"data.cache_root={tmp_path / 'features'}"]
+        blocks = [] if "tuning.method=side" in overrides else ["tuning.blocks=[3, 2]"]
+        return load_recipe(tiny_recipe, [*CACHED, *own, *blocks, *overrides])
 
     return load
 
