@@ -67,9 +67,6 @@ class Record(BaseModel):
         return upgraded_record(values) if isinstance(values, dict) else values
 
 
-_TOLD_APART = {"model": ("encoder", "sam"), "tuning": ("method", "prompt")}
-
-
 def run_fingerprint(recipe: Recipe, train: Source, val: Source) -> str:
     """Return 16 hex digits of what a run is trained on: its settings, and its images' names, annotation and masks.
 
@@ -80,11 +77,8 @@ def run_fingerprint(recipe: Recipe, train: Source, val: Source) -> str:
     Raises:
         UsageError: a pseudo mask is missing.
     """
-    settings = recipe.model_dump(mode="json", exclude_defaults=True, exclude=_INDIFFERENT)
-    for table, (key, default) in _TOLD_APART.items():  # what tells a union's members apart is never left out
-        if (value := getattr(getattr(recipe, table), key)) != default:
-            settings.setdefault(table, {})[key] = value
-    digest = hashlib.sha256(json.dumps(settings_as_before(settings), sort_keys=True).encode())
+    settings = settings_as_before(recipe, without=_INDIFFERENT)
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for source in (train, val):
         digest.update(f"\n{len(source)} images".encode())
         if not isinstance(source, DiskSource):

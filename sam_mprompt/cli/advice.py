@@ -19,7 +19,6 @@ ADVICE: dict[str, str] = {
     "stopped": "Go on with --resume --out {run}",
     "stopped between saves": "Go on from the last saved state with --resume --out {run}",
     "other masks": "Choose another --out.",
-    "no annotated image": "See 'sam-mprompt data check {data}'.",
     "no boxes for masks": "Use --source points, segmenter or sam.",
     "other training": "Give another folder with --out.",
     "trained without test": (

@@ -136,7 +136,7 @@ def make_masks(
     read = (read_split(data, split, format=found) for split in splits)
     samples = [sample for split in read for sample in split.samples if sample.points is not None]
     if not samples:
-        raise UsageError(f"No annotated image in '{data}'.", about="no annotated image", data=data)
+        raise UsageError(f"No annotated image in '{data}'.", about="data", root=data)
     _claim(out, source.settings)
     made = 0
     for done, sample in enumerate(samples, start=1):

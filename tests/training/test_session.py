@@ -29,7 +29,6 @@ from sam_mprompt.training.ema import MovingAverage, trained_tensors
 from sam_mprompt.training.finetune import SegmenterResult, finetune
 from sam_mprompt.training.observer import SILENT, Observer
 from sam_mprompt.training.run import RunFolder
-from sam_mprompt.training.schedule import learning_rate
 from sam_mprompt.training.session import TrainingSession
 from sam_mprompt.training.splits import TrainingData
 from sam_mprompt.tuning.selection import base_tensors
@@ -370,19 +369,6 @@ def test_the_average_follows_the_weights_and_gives_them_back(tmp_path, tiny_reci
     assert torch.allclose(counter.regressor.output.bias, start_bias + 1.0)
     assert "regressor.last.1.running_mean" in trained_tensors(counter)
     assert not any(name.startswith("encoder.base_model.model.pos_embed") for name in trained_tensors(counter))
-
-
-def test_schedules_follow_the_recipe(tiny_recipe):
-    step = load_recipe(tiny_recipe, ["train.epochs=700", "train.lr=1e-4", "train.step_factor=0.4"])
-    assert [learning_rate(step.train, epoch) for epoch in (0, 299.9, 300, 650)] == pytest.approx(
-        [1e-4, 1e-4, 4e-5, 1.6e-5]
-    )
-    cosine = load_recipe(
-        tiny_recipe, ["train.epochs=10", "train.lr=1.0", "train.schedule=cosine", "train.warmup_epochs=2.0"]
-    )
-    assert learning_rate(cosine.train, 0) < 0.01
-    assert learning_rate(cosine.train, 1) == pytest.approx(0.5, abs=0.01)
-    assert [learning_rate(cosine.train, epoch) for epoch in (2, 6, 10)] == pytest.approx([1, 0.5, 0], abs=1e-6)
 
 
 def test_muon_trains_resumes_and_keeps_its_momentum(tmp_path, tiny_recipe, crowd_folder):
