@@ -14,10 +14,12 @@ import tomllib
 from pathlib import Path
 
 from pydantic import Field
-from rich.console import Console
 
 from benchmarks.accuracy_table import write_table
-from sam_mprompt.ablation.perform import Ablation, Run, Variant, load_ablation, perform, plan
+from sam_mprompt.ablation.perform import perform
+from sam_mprompt.ablation.variants import Ablation, Run, Variant, load_ablation, plan
+from sam_mprompt.cli.training_display import TrainingDisplay
+from sam_mprompt.cli.ui import messages
 from sam_mprompt.errors import RunError, UsageError
 from sam_mprompt.recipe.schema import Section
 
@@ -102,7 +104,7 @@ def main() -> None:
                 experiment.records,
                 data=place,
                 test=experiment.test,
-                console=Console(stderr=True),
+                observer=TrainingDisplay(messages()),
                 minutes=options.minutes,
             ):
                 figures = ("val_mae", record.val_mae), ("test_mae", record.test_mae)

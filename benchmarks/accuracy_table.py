@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.accuracy_pairs import pair_table
-from sam_mprompt.ablation.perform import dataset_of
 from sam_mprompt.ablation.records import read_records
 from sam_mprompt.ablation.report import markdown, plot
+from sam_mprompt.ablation.variants import dataset_of
 from sam_mprompt.data.formats.read import read_split
 from sam_mprompt.evaluation.metrics import metrics
 

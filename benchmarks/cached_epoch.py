@@ -9,23 +9,37 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from rich.console import Console
-
 from benchmarks.pairs import Result, Spread, alternate, write_row
 from sam_mprompt.data.scenes.crowd import write_dataset
 from sam_mprompt.recipe.schema import load_recipe
-from sam_mprompt.training.session import Trainer
+from sam_mprompt.training.loop import train_epoch
+from sam_mprompt.training.run import RunFolder
+from sam_mprompt.training.session import TrainingSession
+from sam_mprompt.training.splits import TrainingData
+from sam_mprompt.training.state import TrainingProgress
 
 _IMAGES = 8
 _SHARED = ("model.base=random:vit_b", "data.format=points", "data.crop=448", "data.jitter=0", "train.batch_size=2")
 
 
-def epoch(trainer: Trainer) -> None:
+def opened(root: Path, run: Path, settings: tuple[str, ...]) -> TrainingSession:
+    """Return a training of the data in a folder."""
+    recipe = load_recipe("shb", [*_SHARED, "train.workers=0", *settings])
+    return TrainingSession.open(recipe, TrainingData.open(recipe, root), RunFolder(run))
+
+
+def epoch(session: TrainingSession) -> None:
     """Step through every training image once, as `finetune` does, without validation."""
-    trainer.batches.start(0, 0)
-    trainer.model.train()
-    for number, batch in enumerate(trainer.loader):
-        trainer._batch(batch, 0, number)
+    session.batches.start(0, 0)
+    train_epoch(
+        session.parts,
+        session.loader,
+        session.steps,
+        session.recipe.train,
+        TrainingProgress(),
+        name_of=session.data.train.source.name,
+        after_batch=lambda _values, _stepped: None,
+    )
 
 
 def main() -> None:
@@ -42,17 +56,8 @@ def main() -> None:
                 f"data.cache_root={root / 'cache'}",
             ),
         }
-        trainers = {
-            name: Trainer(
-                load_recipe("shb", [*_SHARED, "train.workers=0", *own]),
-                root / "data",
-                root / name,
-                resume=False,
-                console=Console(quiet=True),
-            )
-            for name, own in settings.items()
-        }
-        seconds = alternate({name: partial(epoch, trainer) for name, trainer in trainers.items()}, rounds=3)
+        sessions = {name: opened(root / "data", root / name, own) for name, own in settings.items()}
+        seconds = alternate({name: partial(epoch, session) for name, session in sessions.items()}, rounds=3)
     write_row(
         "cached_epoch",
         [

@@ -20,7 +20,8 @@ from torch.utils.data import DataLoader
 from sam_mprompt.data.dataset import CropDataset, EpochBatches, collate
 from sam_mprompt.data.sources import data_root, open_split
 from sam_mprompt.losses import MutualPromptLoss
-from sam_mprompt.training.trained_run import TrainedRun, load_run
+from sam_mprompt.training.run import RunFolder
+from sam_mprompt.training.trained import TrainedRun, load_run
 
 _BATCHES = 12
 _HEADS = ("regressor.", "segmenter.")
@@ -61,7 +62,7 @@ def main() -> None:
     options = parser.parse_args()
     print("| run | segmentation / density | cosine | context / density | cosine |\n|---|---|---|---|---|")
     for run in options.runs:
-        found = gradients(load_run(run, device=torch.device("cpu")), options.data)
+        found = gradients(load_run(RunFolder(run), device=torch.device("cpu")), options.data)
         pairs = [found.get(name, (0.0, 0.0)) for name in ("segmentation", "context")]
         cells = [f"{value:.2f}" for pair in pairs for value in pair]
         print(f"| {run.name} | " + " | ".join(cells) + " |", flush=True)

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from rich.console import Console
 from safetensors.torch import save_file
 
 from sam_mprompt.cli.app import main
 from sam_mprompt.models.sam_encoder import SamConfig, SamEncoder
 from sam_mprompt.recipe.schema import load_recipe
 from sam_mprompt.training.finetune import finetune
+from sam_mprompt.training.run import RunFolder
 
 # Small tensors: more threads only wait for each other, and on a busy machine for long.
 torch.set_num_threads(1)
@@ -36,11 +36,10 @@ def cpp_compiler() -> str:
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Folder of real crowd images in official layouts; it never ships, so tests that use it skip elsewhere."""
-    default = Path(__file__).resolve().parents[2] / "shared" / "data"
-    folder = Path(os.environ.get(REAL_DATA_VARIABLE, default))
-    if not (folder / "shanghaitech").is_dir():
+    folder = os.environ.get(REAL_DATA_VARIABLE)
+    if not folder or not (Path(folder) / "shanghaitech").is_dir():
         pytest.skip(f"no real images: set ${REAL_DATA_VARIABLE} to a folder with shanghaitech/ in its official layout")
-    return folder
+    return Path(folder)
 
 
 @pytest.fixture(autouse=True)
@@ -146,5 +145,5 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory, tiny_recipe: Path, cro
     """A finished run of `tiny_recipe`; tests only read it."""
     run = tmp_path_factory.mktemp("runs") / "tiny"
     recipe = load_recipe(tiny_recipe)
-    finetune(recipe, data=crowd_folder, run=run, resume=False, console=Console(quiet=True))
+    finetune(recipe, data=crowd_folder, run=RunFolder(run))
     return run

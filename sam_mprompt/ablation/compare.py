@@ -13,7 +13,8 @@ from ..counting.result import Prediction
 from ..counting.torch_backend import choose_device
 from ..data.image import read_image
 from ..render import density_panels, fit_within, mask_difference, side_by_side
-from ..training.trained_run import TrainedRun, load_run
+from ..training.run import RunFolder
+from ..training.trained import TrainedRun, load_run
 
 _SIDE = 640
 
@@ -67,8 +68,8 @@ def compare(
 
 def run_of(name: str, device: str | None) -> TrainedRun | None:
     """Return the run that an adapter (by path or name) stands in, or None without one or without a segmenter."""
-    run = find_adapter(name).parent
-    if not (run / "state").is_dir():
+    run = RunFolder(find_adapter(name).parent)
+    if not run.has_state:
         return None
     trained = load_run(run, device=choose_device(device))
     return trained if trained.has_masks else None

@@ -3,16 +3,19 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from ..data.masks import read_mask
 from ..data.sources import DiskSource, Source
 from ..errors import UsageError
 from ..files import write_text
 from ..recipe.schema import Recipe
+from .legacy import settings_as_before, upgraded_record
 
-_INDIFFERENT = {
+_INDIFFERENT: dict[str, Any] = {
+    "dataset": True,
     "data": {"root", "cache_root", "cache_gb"},
     "train": {"preview_every", "save_minutes", "workers", "tensorboard"},
 }
@@ -23,7 +26,7 @@ class Record(BaseModel):
 
     Attributes:
         row, seed: which run.
-        command: the training, with DIR for the folder of the dataset.
+        recipe, settings: what was trained: a recipe's name or file, and every `KEY=VALUE` set on top of it, in order.
         machine: kind of machine and number of threads.
         epochs, seconds: length of the training.
         best_epoch, val_mae, val_rmse: chosen on validation.
@@ -40,7 +43,8 @@ class Record(BaseModel):
 
     row: str
     seed: int
-    command: str
+    recipe: str
+    settings: tuple[str, ...]
     machine: str
     epochs: int
     seconds: float
@@ -57,19 +61,30 @@ class Record(BaseModel):
     version: str | None = None
     fingerprint: str | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_0_1(cls, values: Any) -> Any:
+        return upgraded_record(values) if isinstance(values, dict) else values
+
+
+_TOLD_APART = {"model": ("encoder", "sam"), "tuning": ("method", "prompt")}
+
 
 def run_fingerprint(recipe: Recipe, train: Source, val: Source) -> str:
     """Return 16 hex digits of what a run is trained on: its settings, and its images' names, annotation and masks.
 
-    The command names recipe and data only, and what they name can change. Not in it are the images' pixels, the files
+    A record names recipe and data only, and what they name can change. Not in it are the images' pixels, the files
     that `model.base` and `train.init_from` name, and settings that do not change the outcome. Defaults are left out, so
-    that a key which a later version adds changes nothing.
+    that a key which a later version adds changes nothing; names are those of version 0.1, whose records stay valid.
 
     Raises:
         UsageError: a pseudo mask is missing.
     """
     settings = recipe.model_dump(mode="json", exclude_defaults=True, exclude=_INDIFFERENT)
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for table, (key, default) in _TOLD_APART.items():  # what tells a union's members apart is never left out
+        if (value := getattr(getattr(recipe, table), key)) != default:
+            settings.setdefault(table, {})[key] = value
+    digest = hashlib.sha256(json.dumps(settings_as_before(settings), sort_keys=True).encode())
     for source in (train, val):
         digest.update(f"\n{len(source)} images".encode())
         if not isinstance(source, DiskSource):
@@ -89,7 +104,7 @@ def read_records(path: Path) -> list[Record]:
     try:
         return [Record.model_validate_json(line) for line in _whole_lines(path)]
     except ValidationError as error:
-        raise UsageError(f"'{path}' is not what 'ablate' wrote: {error.errors()[0]['msg']}.") from error
+        raise UsageError(f"'{path}' does not hold records of an ablation: {error.errors()[0]['msg']}.") from error
 
 
 def append_record(path: Path, record: Record) -> None:

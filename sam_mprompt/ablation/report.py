@@ -7,8 +7,8 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from ..files import write_text, write_with
-from .perform import Ablation, Variant, dataset_of
 from .records import Record
+from .variants import Ablation, Variant, dataset_of
 
 _COLUMNS = (
     *("row", "seed", "epochs", "seconds", "best_epoch"),

@@ -1,21 +1,23 @@
-"""Finding adapters by path or name, and the folder of a new run."""
+"""Finding adapters by path or name."""
 
 from pathlib import Path
 
 from ..errors import UsageError, did_you_mean
-from ..files import recover
 from ..recipe.find import find_recipe, recipe_files
 from ..resources import bundled
 from .counter_file import COUNTER
+
+ADAPTER = "adapter"
+"""The folder in a run's folder that holds its adapter."""
 
 
 def known_adapters() -> dict[str, Path]:
     """Return adapter folders by name: runs' own (./runs/NAME/adapter), then ./adapters, then the bundled ones."""
     found: dict[str, Path] = {}
-    for pattern, folder in (("*/adapter", Path("runs")), ("*", Path("adapters")), ("*", bundled("adapters"))):
+    for pattern, folder in ((f"*/{ADAPTER}", Path("runs")), ("*", Path("adapters")), ("*", bundled("adapters"))):
         for path in sorted(folder.glob(pattern)):
             if (path / COUNTER).is_file():
-                found.setdefault(path.parent.name if pattern.endswith("adapter") else path.name, path)
+                found.setdefault(path.parent.name if pattern.endswith(ADAPTER) else path.name, path)
     return found
 
 
@@ -26,12 +28,12 @@ def find_adapter(path_or_name: str | Path) -> Path:
         UsageError: nothing of that name; suggests the nearest.
     """
     path = Path(path_or_name)
-    for candidate in (path, path / "adapter", bundled("adapters").parent / path):
+    for candidate in (path, path / ADAPTER, bundled("adapters").parent / path):
         if (candidate / COUNTER).is_file():
             return candidate
     if path.is_dir():
         raise UsageError(
-            f"'{path}' is neither an adapter nor a run with one: no {COUNTER} in it or in its adapter folder."
+            f"'{path}' is neither an adapter nor a run with one: no {COUNTER} in it or in its {ADAPTER} folder."
         )
     known = known_adapters()
     if str(path_or_name) in known:
@@ -55,27 +57,3 @@ def recipe_behind(name: str) -> Path:
         raise UsageError(
             f"No recipe or adapter '{name}'.{did_you_mean(name, known)} Known: {', '.join(known)}."
         ) from None
-
-
-def run_folder(name: str, out: Path | None, *, resume: bool) -> Path:
-    """Return the folder of a new run (the next free number of its name), or of the one to resume (the latest).
-
-    Raises:
-        UsageError: `out` is in use, or there is nothing to resume.
-    """
-    if out is None:
-        base = Path("runs") / name
-        numbered = (base if number == 1 else base.with_name(f"{name}-{number}") for number in range(1, 100_000))
-        out, latest = base, base
-        for out in numbered:
-            if not out.exists():
-                break
-            latest = out
-        out = latest if resume else out
-    for part in ("state", "adapter") if resume else ():
-        recover(out / part)
-    if resume and not (out / "state").is_dir():
-        raise UsageError(f"Nothing to resume in '{out}': it has no saved state. Leave --resume out to start a run.")
-    if not resume and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"'{out}' is not empty: give another --out, or --resume to go on with it.")
-    return out

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ..errors import Interrupted
-from .ui import DataOfRecipe, Overrides, messages, print_json, say
+from .ui import DataOfRecipe, Format, Overrides, format_override, messages, print_json, say
 
 EXAMPLE = "Example: `sam-mprompt ablate --rows table2 --recipe sha --data data/part_A --seeds 3 --test`"
 
@@ -18,6 +18,7 @@ def ablate(
         str, typer.Option(metavar="NAME|FILE", help="table2, table3, table4 or figure8 of the paper, or a TOML file.")
     ] = "table2",
     data: DataOfRecipe = None,
+    data_format: Format = None,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each row, with seeds 0, 1, ...")] = 1,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder; by default runs/ablate/ROWS-RECIPE.")] = None,
     overrides: Overrides = None,
@@ -29,14 +30,19 @@ def ablate(
 
     What is done is not done again: the same command goes on where it was stopped, also within a run.
     """
-    from ..ablation.perform import load_ablation, perform, plan
+    from ..ablation.perform import perform
     from ..ablation.records import read_records
     from ..ablation.report import plot, write_tables
+    from ..ablation.variants import load_ablation, plan
+    from ..recipe.schema import load_recipe
+    from .training_display import TrainingDisplay
 
     ablation = load_ablation(rows)
     folder = out or Path("runs") / "ablate" / f"{ablation.name}-{Path(recipe).stem}"
     per_row = {row.label: seeds for row in ablation.rows}
-    runs = plan(ablation, recipe, seeds=per_row, settings=overrides or (), out=folder)
+    settings = list(overrides or ())
+    settings += format_override(load_recipe(recipe, settings), settings, data, data_format)
+    runs = plan(ablation, recipe, seeds=per_row, settings=settings, out=folder)
     keys, console, records = {run.key for run in runs}, messages(), folder / "records.jsonl"
 
     def done() -> str:
@@ -45,8 +51,9 @@ def ablate(
         return f"{len(found)} of {len(runs)} runs are done"
 
     try:
-        for _ in perform(runs, records, data=data, test=test, console=console, minutes=minutes):
-            write_tables(folder, ablation, read_records(records), recipe)
+        with TrainingDisplay(console) as display:
+            for _ in perform(runs, records, data=data, test=test, observer=display, minutes=minutes):
+                write_tables(folder, ablation, read_records(records), recipe)
     except KeyboardInterrupt as error:
         raise Interrupted(f"stopped; {done()}, the same command goes on.") from error
     found = read_records(records)

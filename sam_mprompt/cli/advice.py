@@ -3,11 +3,32 @@
 from ..errors import SamMpromptError
 
 ADVICE: dict[str, str] = {
-    "recipe": "See 'sam-mprompt recipes list'.",
     "adapter": "See 'sam-mprompt adapters list'.",
     "another base": "Give the right one with --base.",
     "empty split": "Look at the dataset with 'sam-mprompt data check DIR'.",
     "export folder": "Give another one with --to.",
+    "data": "See 'sam-mprompt data check {root}'.",
+    "data folder": "Or name it with --data DIR.",
+    "masks folder": "Make it with 'sam-mprompt masks --out {folder}'.",
+    "no boxes": "Use --set targets.pseudo_mask=points.",
+    "override": "Give it as --set KEY=VALUE.",
+    "procedural data": "Choose one with --recipe, or leave out --data.",
+    "pseudo mask": "Make it with 'sam-mprompt masks'.",
+    "recipe": "See 'sam-mprompt recipes list'.",
+    "run in use": "Give another --out, or --resume to go on with it.",
+    "nothing to resume": "Leave --resume out to start a run.",
+    "damaged state": "Start without --resume.",
+    "diverged": "Then go on with --resume.",
+    "stopped": "Go on with --resume --out {run}",
+    "stopped between saves": "Go on from the last saved state with --resume --out {run}",
+    "other masks": "Choose another --out.",
+    "no annotated image": "See 'sam-mprompt data check {data}'.",
+    "no boxes for masks": "Use --source points, segmenter or sam.",
+    "other training": "Give another folder with --out.",
+    "trained without test": (
+        "Leave --test out and count '{run}' with 'sam-mprompt evaluate', or give another folder with --out."
+    ),
+    "no test split": "Leave out --test.",
 }
 """By `SamMpromptError.about`; `{name}` stands for a fact of the error."""
 

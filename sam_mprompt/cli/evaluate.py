@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..counting.result import CountResult
     from ..data.sample import Sample
     from ..recipe.schema import Recipe
-    from ..training.trained_run import TrainedRun
+    from ..training.trained import TrainedRun
 
 EXAMPLE = "Example: `sam-mprompt evaluate runs/shb --data data/part_B --json shb.json --worst worst/`"
 

@@ -17,12 +17,15 @@ def pretrain(
     resume: Resume = False,
 ) -> None:
     """Train a small base from scratch on procedural scenes without people: class-agnostic promptable segmentation."""
-    from ..adapter.find import run_folder
     from ..pretraining.pretrain import pretrain as train
     from ..pretraining.recipe import load_pretrain_recipe
+    from ..training.run import RunFolder
+    from .training_display import TrainingDisplay
 
     resolved = load_pretrain_recipe(recipe, overrides or ())
-    run = run_folder(resolved.name, out, resume=resume)
+    run = RunFolder.choose(resolved.name, out, resume=resume)
     if resume:
-        resolved = load_pretrain_recipe(str(run / "recipe.toml"), overrides or ())
-    typer.echo(str(train(resolved, out=run, resume=resume, console=messages())))
+        resolved = load_pretrain_recipe(run.recipe, overrides or ())
+    with TrainingDisplay(messages()) as display:
+        checkpoint = train(resolved, run, resume=resume, observer=display)
+    typer.echo(str(checkpoint))

@@ -20,7 +20,8 @@ from ..errors import UsageError
 from ..files import write_text
 from ..render import fit_within, mask_overlay, save_image
 from ..targets import box_mask, point_mask
-from ..training.trained_run import load_run
+from ..training.run import RunFolder
+from ..training.trained import load_run
 
 _RECORD, _SHEET = "masks.json", "preview.jpg"
 _PREVIEWS, _PREVIEW_SIDE = 12, 480
@@ -45,7 +46,7 @@ class BoxMasks:
     def __call__(self, image: ByteImage, sample: Sample) -> Mask:
         """Every pixel in a box. Raises UsageError where the image has none."""
         if sample.boxes is None:
-            raise UsageError(f"'{sample.image}' has no head boxes. Use --source points, segmenter or sam.")
+            raise UsageError(f"'{sample.image}' has no head boxes.", about="no boxes for masks")
         return box_mask(sample.boxes, image.shape[:2])
 
 
@@ -76,7 +77,7 @@ class SegmenterMasks:
     """
 
     def __init__(self, run: Path, overrides: Sequence[str] = (), *, device: torch.device) -> None:
-        self.run = load_run(run, overrides, device=device)
+        self.run = load_run(RunFolder(run), overrides, device=device)
         if not self.run.has_masks:
             raise UsageError(f"The run '{run}' trained no segmenter (loss.segmentation = 0).")
         self.settings: dict[str, Any] = {
@@ -135,7 +136,7 @@ def make_masks(
     read = (read_split(data, split, format=found) for split in splits)
     samples = [sample for split in read for sample in split.samples if sample.points is not None]
     if not samples:
-        raise UsageError(f"No annotated image in '{data}': see 'sam-mprompt data check {data}'.")
+        raise UsageError(f"No annotated image in '{data}'.", about="no annotated image", data=data)
     _claim(out, source.settings)
     made = 0
     for done, sample in enumerate(samples, start=1):
@@ -155,9 +156,9 @@ def _claim(out: Path, settings: dict[str, Any]) -> None:
     if record.is_file():
         found = json.loads(record.read_text(encoding="utf-8"))
         if found != settings:
-            raise UsageError(f"'{out}' holds masks of {found}, not of {settings}: choose another --out.")
+            raise UsageError(f"'{out}' holds masks of {found}, not of {settings}.", about="other masks")
     elif out.is_dir() and any(out.iterdir()):
-        raise UsageError(f"'{out}' holds other files: expected a new folder, or one that 'masks' wrote.")
+        raise UsageError(f"'{out}' holds other files: expected a new folder, or one of masks.", about="other masks")
     else:
         write_text(record, json.dumps(settings) + "\n")
 

@@ -43,13 +43,13 @@ class FeatureCache:
         files: one per image, float16 (2, h, w, C): the image and its mirror, all levels side by side.
         channels: of each level.
         stride: pixels per feature cell.
-        until: the encoder's block that takes them; None when they are its output.
+        stop_before: the encoder's block that takes them; None when they are its output.
     """
 
     files: tuple[Path, ...]
     channels: tuple[int, ...]
     stride: int
-    until: int | None
+    stop_before: int | None
 
     def read(self, index: int) -> NDArray[np.float16]:
         """Return one image's features (2, h, w, C), mapped from disk. Raises RunError when they are damaged."""
@@ -89,30 +89,30 @@ def build_cache(
     encoder = cast(Any, counter.encoder)
     stride = int(encoder.stride)
     _check_crop(source, recipe, stride, counter.size_divisor)
-    until = recipe.tuning.first_block
-    if until is not None:
-        _check_frozen(encoder, until)
-    used = _channels(counter, until)
+    stop_before = recipe.tuning.first_block
+    if stop_before is not None:
+        _check_frozen(encoder, stop_before)
+    used = _channels(counter, stop_before)
     described: dict[str, Any] = {
         "encoder": fingerprint,
         "levels": used,
         "geometry": {key: getattr(source.geometry, key) for key in ("max_side", "min_side", "scale")},
-        "positions": recipe.model.positions,
+        "positions": recipe.model.positions if recipe.model.encoder == "sam" else "resample",
         "pad": ["zeros", counter.size_divisor],
     }
-    if until is not None:
-        described["block"] = until
+    if stop_before is not None:
+        described["block"] = stop_before
     name = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
     folder = Path(recipe.data.cache_root) / name
     files = tuple(folder / f"{sha256_of(sample.image)[:24]}.npy" for sample in source.samples)
-    cache = FeatureCache(files, tuple(used), stride, until)
+    cache = FeatureCache(files, tuple(used), stride, stop_before)
     todo = [index for index, file in enumerate(files) if not file.is_file()]
     _check_size(source, recipe, todo, sum(used), stride, counter.size_divisor, say)
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "cache.json", json.dumps(described, indent=2, sort_keys=True) + "\n")
     for done, index in enumerate(todo, start=1):
         image = source.frame(0, index).image
-        views = [_encoded(counter, view, until, device) for view in (image, image[:, ::-1])]
+        views = [_encoded(counter, view, stop_before, device) for view in (image, image[:, ::-1])]
         _write(files[index], np.stack(views))
         if progress is not None:
             progress(done, len(todo))
@@ -159,32 +159,32 @@ def _cut(frame: AnnotatedImage, top: int, left: int, side: int) -> AnnotatedImag
 def _encoded(
     counter: CrowdCounter,
     image: NDArray[np.uint8],
-    until: int | None,
+    stop_before: int | None,
     device: torch.device,
 ) -> NDArray[np.float16]:
     """Return all levels of one image (H, W, 3) as (h, w, C)."""
     height, width = (round_up(length, counter.size_divisor) for length in image.shape[:2])
     encoder = cast(Any, counter.encoder)
+    pixels = network_input([image], (height, width), tuple(encoder.mean), tuple(encoder.std))
     with torch.inference_mode():
-        pixels = network_input([image], (height, width), tuple(encoder.mean), tuple(encoder.std))
-        levels = counter.encode(torch.from_numpy(pixels).to(device), until)
+        levels = counter.encode(torch.from_numpy(pixels).to(device), stop_before)
     return np.concatenate([level[0].permute(1, 2, 0).half().cpu().numpy() for level in levels], axis=2)
 
 
-def _channels(counter: CrowdCounter, until: int | None) -> list[int]:
+def _channels(counter: CrowdCounter, stop_before: int | None) -> list[int]:
     encoder, levels = cast(Any, counter.encoder), counter.fusion is not None
-    if until is not None:
-        return list(encoder.channels_until(until, levels=levels))
+    if stop_before is not None:
+        return list(encoder.channels_until(stop_before, levels=levels))
     return [*encoder.level_channels] if levels else [int(encoder.out_channels)]
 
 
-def _check_frozen(encoder: Any, until: int) -> None:
+def _check_frozen(encoder: Any, stop_before: int) -> None:
     """Refuse what trains before the first adapted block, as tuning.options.modules_to_save can."""
     parts = {"pos_embed": [encoder.pos_embed], "patch_embed": encoder.patch_embed.parameters()}
-    parts |= {f"blocks.{index}": encoder.blocks[index].parameters() for index in range(until)}
+    parts |= {f"blocks.{index}": encoder.blocks[index].parameters() for index in range(stop_before)}
     if trained := [name for name, own in parts.items() if any(parameter.requires_grad for parameter in own)]:
         raise UsageError(
-            f"data.cache = 'features' keeps what comes before block {until}, the first in tuning.blocks, but "
+            f"data.cache = 'features' keeps what comes before block {stop_before}, the first in tuning.blocks, but "
             f"{listed(trained)} would train. Leave them out of tuning.options, or train without data.cache."
         )
 

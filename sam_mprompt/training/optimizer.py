@@ -1,11 +1,14 @@
-"""The optimizer of a training, and its learning rate over the epochs."""
+"""The optimizer of a training: what it steps, one step of it, and the loss that it must not step along."""
 
 import math
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from ..recipe.schema import Recipe, TrainRecipe
+from ..errors import RunError
+from ..recipe.schema import TrainRecipe
 from .muon import Muon
 
 
@@ -26,14 +29,48 @@ def build_optimizer(recipe: TrainRecipe, model: nn.Module) -> torch.optim.Optimi
     return kind(trained.values(), lr=recipe.lr, weight_decay=recipe.weight_decay)
 
 
-def learning_rate(recipe: Recipe, epoch: float) -> float:
-    """Return the learning rate at a fractional epoch (0 to train.epochs): warm-up, then step, cosine or constant."""
-    train = recipe.train
-    if epoch < train.warmup_epochs:
-        return train.lr * (epoch + 1e-3) / (train.warmup_epochs + 1e-3)
-    if train.schedule == "step":
-        return train.lr * train.step_factor ** (epoch // train.step_epochs)
-    if train.schedule == "cosine":
-        done = (epoch - train.warmup_epochs) / max(train.epochs - train.warmup_epochs, 1e-9)
-        return train.lr * 0.5 * (1 + math.cos(min(done, 1.0) * math.pi))
-    return train.lr
+def take_step(
+    optimizer: torch.optim.Optimizer,
+    model: nn.Module,
+    *,
+    lr: float,
+    max_grad_norm: float,
+    clip: Callable[..., Any] = nn.utils.clip_grad_norm_,
+) -> None:
+    """Step along the gradients that a model holds, and clear them.
+
+    Args:
+        optimizer: its groups learn at `lr`, or at their own `share` of it.
+        model: whose gradients are clipped.
+        lr: learning rate.
+        max_grad_norm: largest gradient norm; 0 for no clipping.
+        clip: called with parameters and norm.
+    """
+    if max_grad_norm > 0:
+        clip(model.parameters(), max_grad_norm)
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group.get("share", 1.0)
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+def finite_values(terms: Mapping[str, Tensor], where: str, about: Callable[[], str] = str) -> dict[str, float]:
+    """Return loss terms as numbers, "loss" among them.
+
+    Args:
+        terms: scalars by name.
+        where: for the message: "step 3".
+        about: what else the message says of the place, asked for only then.
+
+    Raises:
+        RunError: the loss is NaN or infinite.
+    """
+    values = {name: float(term.detach()) for name, term in terms.items()}
+    if math.isfinite(values["loss"]):
+        return values
+    shown = ", ".join(f"{name} {value:g}" for name, value in values.items())
+    raise RunError(
+        f"The loss is not finite in {where}: {shown}.{about()} The last saved state is kept; lower train.lr or set "
+        "train.max_grad_norm.",
+        about="diverged",
+    )

@@ -1,17 +1,20 @@
 """The resumable state of a training: everything that decides the next step, in one folder, replaced atomically."""
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ..adapter.folder import METRICS
 from ..errors import RunError, UsageError
+from ..evaluation.metrics import Metrics
 from ..files import replacing
 from ..tensor_files import read_tensors, write_tensors
 from .ema import MovingAverage, trained_tensors
+from .run import RunFolder
 
 _TENSORS, _PROGRESS = "state.safetensors", "progress.json"
 
@@ -24,8 +27,9 @@ class TrainingProgress:
         epoch: 0-based epoch that is running or comes next.
         batch: batches of this epoch that are done.
         step: optimizer steps done in all.
-        best_mae: lowest validation MAE so far, in heads, or None before the first validation.
-        best_epoch: 1-based epoch it was reached after.
+        best: the figures with the lowest validation MAE so far, or None before the first validation.
+        best_epoch: 1-based epoch they were reached after.
+        val_iou: of a segmenter alone, after its last validation.
         log_lines: lines of metrics.jsonl that belong to this state; later ones are dropped on resuming.
         seconds: time spent training so far.
     """
@@ -33,14 +37,15 @@ class TrainingProgress:
     epoch: int = 0
     batch: int = 0
     step: int = 0
-    best_mae: float | None = None
+    best: Metrics | None = None
     best_epoch: int | None = None
+    val_iou: float | None = None
     log_lines: int = 0
     seconds: float = 0.0
 
 
 def save_state(
-    folder: Path,
+    run: RunFolder,
     progress: TrainingProgress,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -68,7 +73,8 @@ def save_state(
     if broken:
         raise RunError(
             f"Step {progress.step} left NaN or infinity in {broken[0]} ({len(broken)} tensors): the state before it is "
-            "kept. Lower train.lr or set train.max_grad_norm, then --resume."
+            "kept. Lower train.lr or set train.max_grad_norm.",
+            about="diverged",
         )
     tensors["rng.cpu"] = torch.get_rng_state()
     if torch.cuda.is_available():
@@ -79,14 +85,14 @@ def save_state(
         "average_updates": average.updates if average is not None else 0,
         "scaler": scaler.state_dict() if scaler is not None else {},
     }
-    with replacing(folder) as temporary:
+    with replacing(run.state) as temporary:
         temporary.mkdir(parents=True)
         write_tensors(temporary / _TENSORS, {name: tensor.detach().cpu() for name, tensor in tensors.items()})
         (temporary / _PROGRESS).write_text(json.dumps(record, indent=1), encoding="utf-8")
 
 
 def load_state(
-    folder: Path,
+    run: RunFolder,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     *,
@@ -94,13 +100,12 @@ def load_state(
     scaler: torch.amp.GradScaler | None,
 ) -> TrainingProgress:
     """Put a saved state back. Raises UsageError when it is damaged or belongs to another recipe."""
+    folder = run.state
     try:
         record = json.loads((folder / _PROGRESS).read_text(encoding="utf-8"))
-        progress = TrainingProgress(
-            **{field.name: record["progress"][field.name] for field in fields(TrainingProgress)}
-        )
-    except (OSError, ValueError, KeyError) as error:
-        raise UsageError(f"'{folder}' holds no readable training state ({error}). Start without --resume.") from error
+        progress = _progress(record["progress"], run)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"'{folder}' holds no readable training state ({error}).", about="damaged state") from error
     tensors = read_tensors(folder / _TENSORS)
     _restore(_changing(model), tensors, "model", folder)
     if average is not None:
@@ -126,16 +131,29 @@ def load_state(
     return progress
 
 
-def load_weights(folder: Path, model: nn.Module) -> None:
+def load_weights(run: RunFolder, model: nn.Module) -> None:
     """Put a state's weights into a model, the averaged ones where it holds them: what validation saw last.
 
     Raises:
         UsageError: the state is damaged or belongs to another recipe.
     """
+    folder = run.state
     tensors = read_tensors(folder / _TENSORS)
     _restore(_changing(model), tensors, "model", folder)
     if any(name.startswith("average.") for name in tensors):
         _restore(trained_tensors(model), tensors, "average", folder)
+
+
+def _progress(values: dict[str, Any], run: RunFolder) -> TrainingProgress:
+    """Read what `asdict` wrote. Version 0.1 kept the best MAE alone; its adapter holds the other figures beside it."""
+    if "best_mae" not in values:
+        best = values["best"]
+        return TrainingProgress(**{**values, "best": best and Metrics(**best)})
+    values = dict(values)
+    best = None
+    if values.pop("best_mae") is not None:
+        best = json.loads((run.adapter / METRICS).read_text(encoding="utf-8"))["val"]
+    return TrainingProgress(**values, best=best and Metrics(**best))
 
 
 def _changing(model: nn.Module) -> dict[str, Tensor]:
@@ -152,7 +170,7 @@ def _restore(target: dict[str, Tensor], tensors: dict[str, Tensor], part: str, f
     if faults:
         raise UsageError(
             f"The state in '{folder}' does not fit the recipe: {faults[0]} and {len(faults) - 1} more tensors differ. "
-            "Resume with the run's own recipe.toml."
+            "Go on with the run's own recipe.toml."
         )
     with torch.no_grad():
         for name, tensor in target.items():

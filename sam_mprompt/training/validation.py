@@ -9,48 +9,70 @@ from accelerate import Accelerator
 
 from ..arrays import ByteImage
 from ..counting.predict import predict_density, predict_with_mask
-from ..counting.torch_backend import TorchBackend
+from ..counting.torch_backend import Precision, TorchBackend
 from ..data.dataset import frame_targets
 from ..data.sources import Source
 from ..evaluation.metrics import Metrics, mask_iou, metrics
 from ..geometry import Geometry
 from ..losses import offline_prompt
 from ..models.counter import CrowdCounter
-from ..recipe.schema import Recipe
+from ..recipe.schema import TargetRecipe
 from ..render import preview
 
 _Result = TypeVar("_Result", bound=tuple[int, *tuple[float, ...]])
 
 
 def count_all(
-    counter: CrowdCounter, source: Source, recipe: Recipe, geometry: Geometry, accelerator: Accelerator
+    counter: CrowdCounter,
+    source: Source,
+    geometry: Geometry,
+    accelerator: Accelerator,
+    *,
+    batch_size: int,
+    precision: Precision,
 ) -> list[tuple[float, int]]:
-    """Return (predicted, actual) heads of every image of a source; processes share the work and all get the result."""
-    backend = TorchBackend(counter, accelerator.device, precision=recipe.train.precision)
+    """Return (predicted, actual) heads of every image of a source; processes share the work and all get the result.
+
+    Args:
+        counter: counts in evaluation mode, and keeps its own mode.
+        source: annotated images.
+        geometry: sizes at which they are counted.
+        accelerator: which share of them is this process's.
+        batch_size: tiles per forward pass.
+        precision: mixed precision on a GPU.
+    """
+    backend = TorchBackend(counter, accelerator.device, precision=precision)
     own: list[tuple[int, float, int]] = []
     for index in range(accelerator.process_index, len(source), accelerator.num_processes):
         image, points = source.original(index)
-        prediction = predict_density(backend, image, geometry, batch_size=recipe.infer.batch_size)
+        prediction = predict_density(backend, image, geometry, batch_size=batch_size)
         own.append((index, prediction.count, len(points)))
     return [(predicted, actual) for _, predicted, actual in _gathered(own, accelerator)]
 
 
 def validate(
-    counter: CrowdCounter, source: Source, recipe: Recipe, geometry: Geometry, accelerator: Accelerator
+    counter: CrowdCounter,
+    source: Source,
+    geometry: Geometry,
+    accelerator: Accelerator,
+    *,
+    batch_size: int,
+    precision: Precision,
 ) -> Metrics:
-    """Return MAE, RMSE and NAE, in heads, over a source."""
-    predicted, actual = zip(*count_all(counter, source, recipe, geometry, accelerator), strict=True)
+    """Return MAE, RMSE and NAE, in heads, over a source. Arguments as `count_all`."""
+    counts = count_all(counter, source, geometry, accelerator, batch_size=batch_size, precision=precision)
+    predicted, actual = zip(*counts, strict=True)
     return metrics(predicted, actual)
 
 
 def validate_masks(
-    counter: CrowdCounter, source: Source, recipe: Recipe, geometry: Geometry, accelerator: Accelerator
+    counter: CrowdCounter, source: Source, geometry: Geometry, accelerator: Accelerator, *, targets: TargetRecipe
 ) -> float:
     """Return the mean IoU, in [0, 1], of the predicted masks (logits above 0) and the pseudo masks of a source."""
     backend = TorchBackend(counter, accelerator.device)
     own: list[tuple[int, float]] = []
     for index in range(accelerator.process_index, len(source), accelerator.num_processes):
-        target = frame_targets(source.frame(0, index), recipe.targets, stride=counter.stride).pseudo_mask
+        target = frame_targets(source.frame(0, index), targets, stride=counter.stride).pseudo_mask
         prediction = predict_with_mask(backend, source.original(index)[0], geometry)
         assert prediction.mask_logits is not None
         own.append((index, mask_iou(prediction.mask_logits > 0, target)))
@@ -66,19 +88,26 @@ def _gathered(own: Sequence[_Result], accelerator: Accelerator) -> list[_Result]
 
 
 def preview_image(
-    counter: CrowdCounter, source: Source, index: int, *, recipe: Recipe, geometry: Geometry, device: torch.device
+    counter: CrowdCounter,
+    source: Source,
+    index: int,
+    *,
+    targets: TargetRecipe,
+    offline: bool,
+    geometry: Geometry,
+    device: torch.device,
 ) -> ByteImage:
     """Return the panels image, target and predicted density, target and predicted mask of one image.
 
-    The target mask is that of the offline prompt (Eq. 1), which does not depend on the prediction.
+    With `offline` the target mask is that of the offline prompt (Eq. 1), which does not depend on the prediction.
     """
     frame = source.frame(0, index)
-    targets = frame_targets(frame, recipe.targets, stride=counter.stride)
+    made = frame_targets(frame, targets, stride=counter.stride)
     predict = predict_with_mask if counter.predicts_masks else predict_density
     prediction = predict(TorchBackend(counter, device), source.original(index)[0], geometry)
     mask, predicted_mask = None, None
     if prediction.mask_logits is not None:
-        pseudo, density = torch.from_numpy(targets.pseudo_mask), torch.from_numpy(targets.density)
-        mask = (offline_prompt(pseudo, density) if recipe.loss.offline else pseudo).numpy()
+        pseudo, density = torch.from_numpy(made.pseudo_mask), torch.from_numpy(made.density)
+        mask = (offline_prompt(pseudo, density) if offline else pseudo).numpy()
         predicted_mask = np.asarray(prediction.mask_logits > 0)
-    return preview(frame.image, targets.density, prediction.density, mask, predicted_mask)
+    return preview(frame.image, made.density, prediction.density, mask, predicted_mask)

@@ -5,12 +5,11 @@ import shutil
 
 import numpy as np
 import pytest
-from rich.console import Console
 
-from sam_mprompt.ablation import perform as module
-from sam_mprompt.ablation.perform import Ablation, dataset_of, load_ablation, perform, plan
+from sam_mprompt.ablation.perform import perform, train_run
 from sam_mprompt.ablation.records import Record, append_record, read_records, run_fingerprint
 from sam_mprompt.ablation.report import csv_text, markdown, plot
+from sam_mprompt.ablation.variants import Ablation, dataset_of, load_ablation, plan
 from sam_mprompt.data.masks import write_mask
 from sam_mprompt.data.sources import open_split
 from sam_mprompt.errors import RunError, UsageError
@@ -19,7 +18,6 @@ from sam_mprompt.recipe.find import recipe_files
 from sam_mprompt.recipe.schema import load_recipe
 from sam_mprompt.resources import bundled
 
-QUIET = Console(quiet=True)
 ROWS = """
 title = "Two rows"
 [[rows]]
@@ -39,7 +37,7 @@ def two_rows(tmp_path):
 
 
 def record(row, seed, mae, test=None):
-    fixed = {"command": "sam-mprompt finetune", "machine": "m", "epochs": 9, "seconds": 120.0, "best_epoch": 8}
+    fixed = {"recipe": "demo", "settings": (), "machine": "m", "epochs": 9, "seconds": 120.0, "best_epoch": 8}
     figures = {"val_mae": mae, "val_rmse": mae + 1, "val_mean_mae": 91.5, "trainable": 1, "total": 2}
     tested = {} if test is None else {"test_mae": test, "test_rmse": test + 1}
     return Record(row=row, seed=seed, **fixed, **figures, **tested)
@@ -50,8 +48,8 @@ def record(row, seed, mae, test=None):
 def test_every_row_of_the_papers_tables_is_a_valid_recipe(tmp_path, name, recipe):
     ablation = load_ablation(name)
     runs = plan(ablation, recipe, seeds={row.label: 1 for row in ablation.rows}, settings=(), out=tmp_path)
-    assert len({run.folder for run in runs}) == len(ablation.rows)
-    assert not any("{" in text for run in runs for text in run.overrides)
+    assert len({run.folder.path for run in runs}) == len(ablation.rows)
+    assert not any("{" in text for run in runs for text in run.settings)
 
 
 def test_the_papers_table_2_is_there_with_its_figures():
@@ -133,8 +131,8 @@ def test_a_misspelt_table_is_suggested():
         load_ablation("tabel2")
 
 
-def test_the_dataset_is_the_first_part_of_a_recipes_name():
-    assert [dataset_of(name) for name in ("sha", "shb-tiny-prompt", "some/nwpu-hrnet.toml")] == ["sha", "shb", "nwpu"]
+def test_the_dataset_is_a_key_of_a_recipe():
+    assert [dataset_of(name) for name in ("sha", "shb-tiny-prompt", "nwpu-hrnet", "demo")] == ["sha", "shb", "nwpu", ""]
 
 
 def test_the_command_trains_all_rows_and_writes_table_csv_and_plot(
@@ -172,17 +170,15 @@ def test_the_command_trains_all_rows_and_writes_table_csv_and_plot(
 def test_an_interrupted_ablation_says_how_far_it_came_and_that_the_same_command_goes_on(
     tmp_path, tiny_recipe, crowd_folder, two_rows, run_cli, monkeypatch
 ):
-    train = module._train
-
     def interrupted(run, *arguments, **options):
         if run.row.label == "all":
             raise KeyboardInterrupt
-        return train(run, *arguments, **options)
+        return train_run(run, *arguments, **options)
 
     arguments = ["ablate", "--recipe", tiny_recipe, "--rows", two_rows, "--data", crowd_folder]
     arguments += ["--out", tmp_path / "out", "--set", "train.epochs=1"]
     with monkeypatch.context() as patched:
-        patched.setattr(module, "_train", interrupted)
+        patched.setattr("sam_mprompt.ablation.perform.train_run", interrupted)
         stopped = run_cli(*arguments)
     assert stopped.code == 130
     assert "1 of 2 runs are done, the same command goes on" in stopped.err
@@ -192,21 +188,21 @@ def test_an_interrupted_ablation_says_how_far_it_came_and_that_the_same_command_
 def test_a_run_that_was_killed_before_it_saved_anything_starts_again(tmp_path, tiny_recipe, crowd_folder, two_rows):
     seeds = {"all": 1, "regressor only": 0}
     (run,) = plan(load_ablation(two_rows), str(tiny_recipe), seeds=seeds, settings=["train.epochs=1"], out=tmp_path)
-    run.folder.mkdir(parents=True)
-    (run.folder / "recipe.toml").write_text("")
-    (run.folder / "metrics.jsonl").write_text('{"epoch": 7}')
-    (record,) = perform([run], tmp_path / "records.jsonl", data=crowd_folder, test=False, console=QUIET)
+    run.folder.path.mkdir(parents=True)
+    run.folder.recipe.write_text("")
+    run.folder.metrics.write_text('{"epoch": 7}')
+    (record,) = perform([run], tmp_path / "records.jsonl", data=crowd_folder, test=False)
     assert record.epochs == 1
 
 
 def test_records_without_test_figures_are_not_taken_for_tested_ones(tmp_path, tiny_recipe, crowd_folder, two_rows):
     seeds = {"all": 1, "regressor only": 0}
     (run,) = plan(load_ablation(two_rows), str(tiny_recipe), seeds=seeds, settings=(), out=tmp_path)
-    known = record("all", 0, 5.0).model_copy(update={"command": run.command})
+    known = record("all", 0, 5.0).model_copy(update={"recipe": run.recipe, "settings": run.settings})
     (tmp_path / "records.jsonl").write_text(known.model_dump_json() + "\n")
-    assert not list(perform([run], tmp_path / "records.jsonl", data=crowd_folder, test=False, console=QUIET))
-    with pytest.raises(UsageError, match="trained without --test"):
-        list(perform([run], tmp_path / "records.jsonl", data=crowd_folder, test=True, console=QUIET))
+    assert not list(perform([run], tmp_path / "records.jsonl", data=crowd_folder, test=False))
+    with pytest.raises(UsageError, match="without figures of the test split"):
+        list(perform([run], tmp_path / "records.jsonl", data=crowd_folder, test=True))
 
 
 def test_an_edited_recipe_or_other_data_is_not_taken_for_what_was_trained(
@@ -219,7 +215,7 @@ def test_an_edited_recipe_or_other_data_is_not_taken_for_what_was_trained(
     runs = plan(load_ablation(two_rows), str(mine), seeds=seeds, settings=["train.epochs=1"], out=tmp_path / "runs")
 
     def trained():
-        return len(list(perform(runs, records, data=data, test=False, console=QUIET)))
+        return len(list(perform(runs, records, data=data, test=False)))
 
     assert [trained(), trained()] == [1, 0]
     mine.write_text(mine.read_text().replace("lr = 1e-3", "lr = 2e-3"))
@@ -274,17 +270,17 @@ def test_a_run_that_was_cut_is_not_resumed_for_another_recipe(
     runs = plan(load_ablation(two_rows), str(mine), seeds=seeds, settings=["train.epochs=1"], out=tmp_path / "runs")
 
     def trained():
-        return list(perform(runs, records, data=crowd_folder, test=False, console=QUIET))
+        return list(perform(runs, records, data=crowd_folder, test=False))
 
     def unrecorded(*_):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(module, "append_record", unrecorded)
+        patched.setattr("sam_mprompt.ablation.perform.append_record", unrecorded)
         with pytest.raises(KeyboardInterrupt):
             trained()
     mine.write_text(mine.read_text().replace("lr = 1e-3", "lr = 2e-3"))
-    with pytest.raises(UsageError, match="was begun by the same command"):
+    with pytest.raises(UsageError, match="was begun by the same settings"):
         trained()
     shutil.copy(tiny_recipe, mine)
     assert [record.fingerprint is not None for record in trained()] == [True]
@@ -336,18 +332,16 @@ def test_records_of_other_settings_are_not_mixed_in(tmp_path, tiny_recipe, two_r
     (run,) = plan(ablation, str(tiny_recipe), seeds={"regressor only": 0, "all": 1}, settings=(), out=tmp_path)
     (tmp_path / "records.jsonl").write_text(record("all", 0, 5.0).model_dump_json() + "\n")
     with pytest.raises(UsageError, match="of another training"):
-        list(perform([run], tmp_path / "records.jsonl", data=None, test=False, console=QUIET))
+        list(perform([run], tmp_path / "records.jsonl", data=None, test=False))
 
 
 def test_a_run_that_fails_does_not_stop_the_others(tmp_path, tiny_recipe, crowd_folder, two_rows, monkeypatch):
-    train = module._train
-
     def failing(run, *arguments, **options):
         if run.row.label == "regressor only":
             raise RunError("the loss became NaN")
-        return train(run, *arguments, **options)
+        return train_run(run, *arguments, **options)
 
-    monkeypatch.setattr(module, "_train", failing)
+    monkeypatch.setattr("sam_mprompt.ablation.perform.train_run", failing)
     runs = plan(
         load_ablation(two_rows),
         str(tiny_recipe),
@@ -355,7 +349,7 @@ def test_a_run_that_fails_does_not_stop_the_others(tmp_path, tiny_recipe, crowd_
         settings=["train.epochs=1"],
         out=tmp_path,
     )
-    found = perform(runs, tmp_path / "records.jsonl", data=crowd_folder, test=False, console=QUIET)
+    found = perform(runs, tmp_path / "records.jsonl", data=crowd_folder, test=False)
     assert next(found).row == "all"
     with pytest.raises(RunError, match="1 of 2 runs failed"):
         next(found)
@@ -367,12 +361,12 @@ def test_no_run_starts_after_the_time_is_over(tmp_path, tiny_recipe, crowd_folde
         load_ablation(two_rows), str(tiny_recipe), seeds={"regressor only": 1, "all": 1}, settings=(), out=tmp_path
     )
     records = tmp_path / "records.jsonl"
-    assert not list(perform(runs, records, data=crowd_folder, test=False, console=QUIET, minutes=0))
+    assert not list(perform(runs, records, data=crowd_folder, test=False, minutes=0))
 
 
 def test_a_damaged_record_is_refused(tmp_path):
     (tmp_path / "records.jsonl").write_text('{"row": "all"}\n')
-    with pytest.raises(UsageError, match="not what 'ablate' wrote"):
+    with pytest.raises(UsageError, match="does not hold records of an ablation"):
         read_records(tmp_path / "records.jsonl")
 
 

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from rich.console import Console
 
 import sam_mprompt
 from sam_mprompt.errors import UsageError
 from sam_mprompt.recipe.schema import load_recipe
-from sam_mprompt.training.session import Trainer
+from sam_mprompt.training.run import RunFolder
+from sam_mprompt.training.session import TrainingSession
+from sam_mprompt.training.splits import TrainingData
 from sam_mprompt.tuning.attach import disable
 
 
@@ -20,7 +21,7 @@ def other_run(tmp_path_factory, tiny_recipe, crowd_folder):
     """A second adapter on the same base, with other prompt modules and another head."""
     run = tmp_path_factory.mktemp("other") / "run"
     recipe = load_recipe(tiny_recipe, ["train.seed=7", "tuning.bottleneck=4", "model.stem_channels=4"])
-    Trainer(recipe, crowd_folder, run, resume=False, console=Console(quiet=True)).train()
+    TrainingSession.open(recipe, TrainingData.open(recipe, crowd_folder), RunFolder(run)).fit()
     return run
 
 

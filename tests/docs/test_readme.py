@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from sam_mprompt.ablation.perform import load_ablation
+from sam_mprompt.ablation.variants import load_ablation
 from sam_mprompt.cli.app import app
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from rich.console import Console
 
 from sam_mprompt.data.augment import AnnotatedImage, horizontal_flip, random_crop
 from sam_mprompt.data.dataset import frame_targets
@@ -16,6 +15,7 @@ from sam_mprompt.masks.make import BoxMasks, PointMasks, SegmenterMasks, make_ma
 from sam_mprompt.recipe.schema import load_recipe, parse_recipe
 from sam_mprompt.targets import box_mask, point_mask
 from sam_mprompt.training.finetune import finetune
+from sam_mprompt.training.run import RunFolder
 
 
 def files_recipe(folder, **data):
@@ -132,7 +132,7 @@ def test_a_run_without_a_segmenter_and_no_run_at_all_are_refused(tmp_path, tiny_
     with pytest.raises(UsageError, match="no run folder"):
         SegmenterMasks(tmp_path, device=torch.device("cpu"))
     recipe = load_recipe(tiny_recipe, ["loss.segmentation=0.0", "loss.context=0.0", "train.epochs=1"])
-    finetune(recipe, data=crowd_folder, run=tmp_path / "run", resume=False, console=Console(quiet=True))
+    finetune(recipe, data=crowd_folder, run=RunFolder(tmp_path / "run"))
     with pytest.raises(UsageError, match="no segmenter"):
         SegmenterMasks(tmp_path / "run", device=torch.device("cpu"))
 

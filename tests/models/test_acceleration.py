@@ -3,7 +3,6 @@ import copy
 import numpy as np
 import pytest
 import torch
-from rich.console import Console
 
 import sam_mprompt
 from sam_mprompt.data.dataset import Batch
@@ -21,7 +20,9 @@ from sam_mprompt.models.sam_config import SamConfig
 from sam_mprompt.models.sam_encoder import SamEncoder
 from sam_mprompt.models.timm_encoder import TimmEncoder
 from sam_mprompt.recipe.schema import ModelRecipe, load_recipe
-from sam_mprompt.training.session import Trainer
+from sam_mprompt.training.run import RunFolder
+from sam_mprompt.training.session import TrainingSession
+from sam_mprompt.training.splits import TrainingData
 from sam_mprompt.tuning.attach import attach
 
 SMALL = SamConfig(embed_dim=32, depth=2, num_heads=2, global_attn_indexes=(1,), out_channels=16, grid=20)
@@ -150,7 +151,7 @@ def test_a_batch_is_pinned_whole(monkeypatch):
 def test_a_recipe_switches_each_on(tmp_path, tiny_recipe, crowd_folder, on):
     keys = ("gradient_checkpointing", "compile", "flex_attention")
     recipe = load_recipe(tiny_recipe, [f"train.{key}={str(on).lower()}" for key in keys])
-    trainer = Trainer(recipe, crowd_folder, tmp_path / "run", resume=False, console=Console(quiet=True))
+    trainer = TrainingSession.open(recipe, TrainingData.open(recipe, crowd_folder), RunFolder(tmp_path / "run"))
     (encoder,) = (m for m in trainer.counter.modules() if isinstance(m, SamEncoder))
     assert encoder.gradient_checkpointing is on
     assert {block.attn.flex for block in encoder.blocks} == {on}

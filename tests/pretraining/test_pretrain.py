@@ -2,19 +2,21 @@ import json
 
 import pytest
 import torch
-from rich.console import Console
 from safetensors.torch import load_file
 
 from sam_mprompt.errors import Interrupted, RunError, UsageError
 from sam_mprompt.models.sam_config import CONFIGS, SamConfig
 from sam_mprompt.models.sam_encoder import SamEncoder
-from sam_mprompt.pretraining.pretrain import Pretrainer, build, pretrain
+from sam_mprompt.pretraining.initialisation import build
+from sam_mprompt.pretraining.objective import objective
+from sam_mprompt.pretraining.optimizer import learning_rate
+from sam_mprompt.pretraining.pretrain import PretrainingSession, pretrain
 from sam_mprompt.pretraining.recipe import load_pretrain_recipe
 from sam_mprompt.pretraining.scenes import PromptedScenes
 from sam_mprompt.recipe.find import recipe_files
 from sam_mprompt.tensor_files import read_tensors
+from sam_mprompt.training.run import RunFolder
 
-QUIET = Console(quiet=True)
 SMALL = """
 [encoder]
 embed_dim = 16
@@ -51,7 +53,7 @@ def recipe_file(tmp_path):
 
 
 def run(recipe_file, out, *overrides, resume=False):
-    return pretrain(load_pretrain_recipe(recipe_file, overrides), out=out, resume=resume, console=QUIET)
+    return pretrain(load_pretrain_recipe(recipe_file, overrides), RunFolder(out), resume=resume)
 
 
 def metrics_of(out):
@@ -76,12 +78,12 @@ def test_a_run_leaves_a_checkpoint_that_loads_as_a_sam_encoder(tmp_path, recipe_
 
 
 def test_the_checkpoint_holds_the_averaged_encoder_and_no_decoder(tmp_path, recipe_file):
-    trainer = Pretrainer(load_pretrain_recipe(recipe_file), tmp_path / "run", resume=False, console=QUIET)
-    saved = load_file(trainer.train())
-    averaged = {name: value for name, value in trainer.average.values.items() if name.startswith("encoder.")}
+    session = PretrainingSession.open(load_pretrain_recipe(recipe_file), RunFolder(tmp_path / "run"))
+    saved = load_file(session.fit())
+    averaged = {name: value for name, value in session.average.values.items() if name.startswith("encoder.")}
     assert saved.keys() == {name.removeprefix("encoder.") for name in averaged}
     assert all(torch.equal(saved[name.removeprefix("encoder.")], value.half()) for name, value in averaged.items())
-    trained = trainer.encoder.state_dict()
+    trained = session.encoder.state_dict()
     assert any(not torch.equal(saved[name], trained[name].half()) for name in saved)
 
 
@@ -114,8 +116,9 @@ def test_a_resumed_run_reaches_the_weights_of_an_uninterrupted_one(tmp_path, rec
 
     with monkeypatch.context() as patch:
         patch.setattr(PromptedScenes, "__getitem__", interrupted)
-        with pytest.raises(Interrupted, match=r"--resume --out .*cut"):
+        with pytest.raises(Interrupted, match="stopped") as told:
             run(recipe_file, tmp_path / "cut")
+    assert told.value.facts == {"run": tmp_path / "cut"}
     assert [record["step"] for record in metrics_of(tmp_path / "cut")] == [2, 4]
     resumed = load_file(run(recipe_file, tmp_path / "cut", resume=True))
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
@@ -139,40 +142,36 @@ def test_a_time_limit_ends_the_schedule_early(tmp_path, recipe_file):
     assert "val_iou" in records[0]
 
 
-def test_the_learning_rate_warms_up_and_falls_to_zero(tmp_path, recipe_file):
+def test_the_learning_rate_warms_up_and_falls_to_zero(recipe_file):
     recipe = load_pretrain_recipe(recipe_file, ["train.steps=100", "train.warmup=0.1", "train.lr=1.0"])
-    trainer = Pretrainer(recipe, tmp_path / "run", resume=False, console=QUIET)
-    rates = []
-    for trainer.progress.step in (0, 5, 10, 55, 100):
-        rates.append(trainer._lr())
+    rates = [learning_rate(recipe.train, done) for done in (0, 0.05, 0.1, 0.55, 1)]
     assert rates == pytest.approx([0, 0.5, 1, 0.5, 0], abs=2e-3)
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_state(tmp_path, recipe_file, monkeypatch):
-    trainer = Pretrainer(load_pretrain_recipe(recipe_file), tmp_path / "run", resume=False, console=QUIET)
-    original = trainer._losses
+    session = PretrainingSession.open(load_pretrain_recipe(recipe_file), RunFolder(tmp_path / "run"))
 
-    def poisoned(batch):
+    def poisoned(*given):
         return {
-            name: term * (float("nan") if trainer.progress.step == 3 else 1) for name, term in original(batch).items()
+            name: term * (float("nan") if session.progress.step == 3 else 1) for name, term in objective(*given).items()
         }
 
-    monkeypatch.setattr(trainer, "_losses", poisoned)
+    monkeypatch.setattr("sam_mprompt.pretraining.pretrain.objective", poisoned)
     with pytest.raises(RunError, match=r"not finite in step 4: loss nan"):
-        trainer.train()
+        session.fit()
     assert json.loads((tmp_path / "run" / "state" / "progress.json").read_text())["progress"]["step"] == 2
     assert all(
         tensor.isfinite().all() for tensor in read_tensors(tmp_path / "run" / "state" / "state.safetensors").values()
     )
 
 
-def test_a_crop_without_things_does_not_break_a_step(tmp_path, recipe_file, monkeypatch):
+def test_a_crop_without_things_does_not_break_a_step(tmp_path, recipe_file):
     recipe = load_pretrain_recipe(recipe_file, ["scenes.whole_every=1"])
-    trainer = Pretrainer(recipe, tmp_path / "run", resume=False, console=QUIET)
+    session = PretrainingSession.open(recipe, RunFolder(tmp_path / "run"))
     batch = PromptedScenes(recipe.scenes, scenes=1, prompts=6, seed=0)[0]
     batch.labels.zero_()
     batch.valid.fill_(False)
-    values = trainer._step(batch)
+    values = session.train_batch(batch)
     assert values["masks"] == 0
     assert values["maps"] > 0
 

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from rich.console import Console
 from safetensors.torch import save_file
 from small_encoders import fill_adapter
 
@@ -20,7 +19,9 @@ from sam_mprompt.models.sam_encoder import SamConfig, SamEncoder
 from sam_mprompt.recipe.schema import load_recipe
 from sam_mprompt.training.feature_cache import CachedCrops, build_cache
 from sam_mprompt.training.finetune import finetune
-from sam_mprompt.training.session import Trainer
+from sam_mprompt.training.run import RunFolder
+from sam_mprompt.training.session import TrainingSession
+from sam_mprompt.training.splits import TrainingData
 from sam_mprompt.tuning.selection import base_tensors
 
 CACHED = ["data.cache=features", "data.jitter=0", "loss.kappa=1", "train.epochs=2"]
@@ -181,7 +182,7 @@ def test_another_base_geometry_or_image_makes_a_cache_stale(recipe, crowd_folder
 
 def test_a_cache_made_for_another_first_block_is_not_read_and_one_for_another_method_is(adapted, crowd_folder):
     *_, cache, computed = cached(adapted(), crowd_folder)
-    assert (computed, cache.until) == (6, 2)
+    assert (computed, cache.stop_before) == (6, 2)
     assert cached(adapted("tuning.blocks=[3]"), crowd_folder)[3] == 6
     assert cached(adapted("tuning.method=side"), crowd_folder)[3] == 6
     for same in ("tuning.blocks=[2]", "tuning.method=lora", "tuning.bottleneck=4"):
@@ -211,7 +212,7 @@ def test_training_on_the_cache_gives_the_loss_and_gradients_of_training_on_pixel
     losses, gradients = [], []
     for crops in (on_pixels, on_cache):
         batch = collate([crops[0, 0], crops[0, 1]])
-        encoded = () if batch.features is None else (cache.split(batch.features), cache.until)
+        encoded = () if batch.features is None else (cache.split(batch.features), cache.stop_before)
         counter.train().zero_grad()
         output = counter(counter.normalise(batch.images, batch.sizes), *encoded)
         terms = loss(output.density, output.mask_logits, batch.targets, epoch=0)
@@ -266,7 +267,7 @@ def test_what_cannot_be_cached_is_refused_by_the_recipe(tiny_recipe, change, mes
 def test_a_side_network_trains_on_the_cache_and_its_adapter_counts(recipe, crowd_folder, tmp_path, stem):
     recipe = recipe.model_copy(update={"model": recipe.model.model_copy(update={"stem_channels": stem})})
     recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update={"workers": 1})})
-    result = finetune(recipe, data=crowd_folder, run=tmp_path / "run", resume=False, console=Console(quiet=True))
+    result = finetune(recipe, data=crowd_folder, run=RunFolder(tmp_path / "run"))
     adapter = AdapterFolder.read(result.adapter)
     assert adapter.config is None
     assert any(name.startswith("counter.fusion.") for name in adapter.tensors)
@@ -279,18 +280,18 @@ def test_a_side_network_trains_on_the_cache_and_its_adapter_counts(recipe, crowd
 
 def test_training_on_the_cache_runs_nothing_before_the_first_adapted_block(adapted, crowd_folder, tmp_path):
     recipe = adapted("model.fuse_levels=true")
-    trainer = Trainer(recipe, crowd_folder, tmp_path / "run", resume=False, console=Console(quiet=True))
+    session = TrainingSession.open(recipe, TrainingData.open(recipe, crowd_folder), RunFolder(tmp_path / "run"))
     runs = {True: set(), False: set()}
-    encoder = trainer.counter.encoder
+    encoder = session.counter.encoder
     for name, part in [("patch", encoder.patch_embed), *enumerate(encoder.blocks)]:
-        part.register_forward_hook(lambda *_, name=name: runs[trainer.counter.training].add(name))
-    trainer.train()
+        part.register_forward_hook(lambda *_, name=name: runs[session.counter.training].add(name))
+    session.fit()
     assert runs == {True: {2, 3}, False: {"patch", 0, 1, 2, 3}}
 
 
 def test_an_adapter_trained_on_the_cache_counts(adapted, crowd_folder, tmp_path):
     run = tmp_path / "run"
-    result = finetune(adapted(), data=crowd_folder, run=run, resume=False, console=Console(quiet=True))
+    result = finetune(adapted(), data=crowd_folder, run=RunFolder(run))
     adapter = AdapterFolder.read(result.adapter)
     blocks = {match[1] for name in adapter.tensors if (match := re.search(r"blocks\.(\d+)\.", name))}
     assert {"2", "3"} <= blocks

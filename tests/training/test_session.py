@@ -5,12 +5,12 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from rich.console import Console
 from safetensors.torch import load_file
 
 from sam_mprompt.adapter.folder import AdapterFolder
@@ -18,6 +18,7 @@ from sam_mprompt.adapter.loading import load_adapter
 from sam_mprompt.counting.predict import predict_density
 from sam_mprompt.counting.torch_backend import TorchBackend
 from sam_mprompt.data.image import read_image
+from sam_mprompt.data.sources import geometry_of
 from sam_mprompt.errors import Interrupted, RunError, UsageError
 from sam_mprompt.evaluation.metrics import Metrics
 from sam_mprompt.masks.make import SegmenterMasks, make_masks
@@ -26,15 +27,18 @@ from sam_mprompt.recipe.schema import load_recipe
 from sam_mprompt.tensor_files import read_tensors
 from sam_mprompt.training.ema import MovingAverage, trained_tensors
 from sam_mprompt.training.finetune import SegmenterResult, finetune
-from sam_mprompt.training.optimizer import learning_rate
-from sam_mprompt.training.session import Trainer
+from sam_mprompt.training.observer import SILENT, Observer
+from sam_mprompt.training.run import RunFolder
+from sam_mprompt.training.schedule import learning_rate
+from sam_mprompt.training.session import TrainingSession
+from sam_mprompt.training.splits import TrainingData
 from sam_mprompt.tuning.selection import base_tensors
 
-QUIET = Console(quiet=True)
 
-
-def trainer(tiny_recipe, crowd_folder, run, *overrides, resume=False):
-    return Trainer(load_recipe(tiny_recipe, overrides), crowd_folder, run, resume=resume, console=QUIET)
+def session(tiny_recipe, crowd_folder, run, *overrides, resume=False, observer=SILENT):
+    recipe = load_recipe(tiny_recipe, overrides)
+    data = TrainingData.open(recipe, crowd_folder)
+    return TrainingSession.open(recipe, data, RunFolder(run), resume=resume, observer=observer)
 
 
 def metrics_of(run):
@@ -59,17 +63,15 @@ def test_a_run_folder_holds_state_metrics_recipe_previews_and_the_adapter(traine
 
 def test_training_lowers_the_loss_and_beats_predicting_the_mean(tmp_path, tiny_recipe, crowd_folder):
     overrides = ["train.epochs=30", "train.lr=3e-3", "train.validate_every=10", "train.preview_every=0"]
-    result = finetune(
-        load_recipe(tiny_recipe, overrides), data=crowd_folder, run=tmp_path / "run", resume=False, console=QUIET
-    )
+    result = finetune(load_recipe(tiny_recipe, overrides), data=crowd_folder, run=RunFolder(tmp_path / "run"))
     records = metrics_of(tmp_path / "run")
     assert records[-1]["loss"] < 0.6 * records[0]["loss"]
     assert result.val_mae < result.mean_mae
 
 
 def test_after_training_every_base_tensor_is_bit_identical(tmp_path, tiny_recipe, tiny_base, crowd_folder):
-    trained = trainer(tiny_recipe, crowd_folder, tmp_path / "run")
-    trained.train()
+    trained = session(tiny_recipe, crowd_folder, tmp_path / "run")
+    trained.fit()
     after = base_tensors(trained.counter.encoder)
     before = load_file(tiny_base)
     assert after.keys() == before.keys()
@@ -77,13 +79,13 @@ def test_after_training_every_base_tensor_is_bit_identical(tmp_path, tiny_recipe
 
 
 def test_the_adapter_counts_as_the_model_that_was_trained(tmp_path, tiny_recipe, crowd_folder):
-    trained = trainer(tiny_recipe, crowd_folder, tmp_path / "run", "train.epochs=1")
-    trained.train()
+    trained = session(tiny_recipe, crowd_folder, tmp_path / "run", "train.epochs=1")
+    trained.fit()
     loaded = load_adapter(AdapterFolder.read(tmp_path / "run" / "adapter")).counter
     image = read_image(crowd_folder / "9.png")
-    with trained.average.applied(trained.counter):
-        expected = predict_density(TorchBackend(trained.counter, "cpu"), image, trained.geometry).count
-    assert predict_density(TorchBackend(loaded, "cpu"), image, trained.geometry).count == pytest.approx(
+    with trained.parts.average.applied(trained.counter):
+        expected = predict_density(TorchBackend(trained.counter, "cpu"), image, geometry_of(trained.recipe)).count
+    assert predict_density(TorchBackend(loaded, "cpu"), image, geometry_of(trained.recipe)).count == pytest.approx(
         expected, rel=1e-4
     )
     assert expected > 0
@@ -102,7 +104,7 @@ def test_the_adapter_counts_as_the_model_that_was_trained(tmp_path, tiny_recipe,
     ],
 )
 def test_every_row_of_the_papers_ablation_trains(tmp_path, tiny_recipe, crowd_folder, row):
-    trainer(tiny_recipe, crowd_folder, tmp_path / "run", "train.epochs=2", *row).train()
+    session(tiny_recipe, crowd_folder, tmp_path / "run", "train.epochs=2", *row).fit()
     record = metrics_of(tmp_path / "run")[-1]
     assert ("segmentation" in record) == (row[:1] != ["loss.segmentation=0"])
     assert ("context" in record) == ("loss.context=0" not in row)
@@ -111,13 +113,13 @@ def test_every_row_of_the_papers_ablation_trains(tmp_path, tiny_recipe, crowd_fo
 @pytest.mark.parametrize("method", ["lora", "dora", "none"])
 def test_other_tuning_methods_train_and_load(tmp_path, tiny_recipe, crowd_folder, method):
     overrides = [f"tuning.method={method}", "train.epochs=1", *(["tuning.options.r=4"] if method != "none" else [])]
-    trainer(tiny_recipe, crowd_folder, tmp_path / "run", *overrides).train()
+    session(tiny_recipe, crowd_folder, tmp_path / "run", *overrides).fit()
     load_adapter(AdapterFolder.read(tmp_path / "run" / "adapter"))
 
 
 def test_a_native_recipe_trains_everything_and_its_folder_holds_the_whole_model(tmp_path, tiny_recipe, crowd_folder):
     overrides = ["tuning.method=full", "model.gate=segmenter", "train.epochs=1"]
-    trainer(tiny_recipe, crowd_folder, tmp_path / "run", *overrides).train()
+    session(tiny_recipe, crowd_folder, tmp_path / "run", *overrides).fit()
     adapter = AdapterFolder.read(tmp_path / "run" / "adapter")
     assert adapter.info.native
     assert any(name.startswith("counter.encoder.") for name in adapter.tensors)
@@ -132,7 +134,7 @@ def test_a_frozen_timm_model_without_published_weights_is_the_same_base_when_loa
     tmp_path, tiny_recipe, crowd_folder
 ):
     frozen = ["model.encoder=timm", "model.base=resnet10t", "model.pretrained=false", "tuning.method=none"]
-    trainer(tiny_recipe, crowd_folder, tmp_path / "run", *frozen, "train.epochs=1", "train.seed=5").train()
+    session(tiny_recipe, crowd_folder, tmp_path / "run", *frozen, "train.epochs=1", "train.seed=5").fit()
     torch.manual_seed(77)
     loaded = load_adapter(AdapterFolder.read(tmp_path / "run" / "adapter"))
     assert loaded.base.fingerprint == build_counter(load_recipe(tiny_recipe, frozen), segmenter=False).base.fingerprint
@@ -154,7 +156,7 @@ def test_a_segmenter_alone_learns_the_boxes_and_makes_masks(tmp_path, tiny_recip
     alone = ["loss.density=0", "loss.context=0", "loss.online=false", "loss.offline=false", "train.epochs=25"]
     recipe = load_recipe(tiny_recipe, [*alone, "train.lr=1e-2", "train.ema=0", "model.stem_channels=8"])
     run = tmp_path / "run"
-    result = finetune(recipe, data=crowd_folder, run=run, resume=False, console=Console(quiet=True))
+    result = finetune(recipe, data=crowd_folder, run=RunFolder(run))
     assert isinstance(result, SegmenterResult)
     records = metrics_of(run)
     assert result.val_iou == records[-1]["val_iou"] > 0.2
@@ -173,9 +175,9 @@ def test_a_segmenter_alone_with_prompts_is_refused(tiny_recipe):
 
 @pytest.mark.parametrize("kind", [[], ["tuning.method=full", "model.gate=segmenter"]])
 def test_training_starts_from_an_adapters_weights(tmp_path, tiny_recipe, crowd_folder, kind):
-    trainer(tiny_recipe, crowd_folder, tmp_path / "first", "train.epochs=1", *kind).train()
+    session(tiny_recipe, crowd_folder, tmp_path / "first", "train.epochs=1", *kind).fit()
     given = AdapterFolder.read(tmp_path / "first" / "adapter").tensors
-    started = trainer(tiny_recipe, crowd_folder, tmp_path / "second", f"train.init_from={tmp_path / 'first'}", *kind)
+    started = session(tiny_recipe, crowd_folder, tmp_path / "second", f"train.init_from={tmp_path / 'first'}", *kind)
     AdapterFolder.of(tmp_path / "start", started.built, started.recipe, metrics={}).write()
     written = AdapterFolder.read(tmp_path / "start").tensors
     assert written.keys() == given.keys()
@@ -195,12 +197,12 @@ def test_starting_from_an_adapter_of_another_shape_is_refused(
     tmp_path, trained_run, tiny_recipe, crowd_folder, change, message
 ):
     with pytest.raises(UsageError, match=message):
-        trainer(tiny_recipe, crowd_folder, tmp_path / "run", f"train.init_from={trained_run}", change)
+        session(tiny_recipe, crowd_folder, tmp_path / "run", f"train.init_from={trained_run}", change)
 
 
 def test_the_same_seed_gives_the_same_weights(tmp_path, tiny_recipe, crowd_folder):
     for name in ("a", "b"):
-        trainer(tiny_recipe, crowd_folder, tmp_path / name, "train.epochs=2").train()
+        session(tiny_recipe, crowd_folder, tmp_path / name, "train.epochs=2").fit()
     first, second = state_of(tmp_path / "a"), state_of(tmp_path / "b")
     assert all(torch.equal(first[name], second[name]) for name in first)
 
@@ -271,42 +273,45 @@ def test_a_signal_to_the_whole_group_leaves_the_workers_to_finish_the_step(tmp_p
     assert "the state is saved" in said
 
 
-def test_a_loss_that_is_not_finite_stops_with_the_batch_named(tmp_path, tiny_recipe, crowd_folder, monkeypatch):
-    broken = trainer(tiny_recipe, crowd_folder, tmp_path / "run")
-    original = broken.loss
+def test_a_loss_that_is_not_finite_stops_with_the_batch_named(tmp_path, tiny_recipe, crowd_folder):
+    broken = session(tiny_recipe, crowd_folder, tmp_path / "run")
 
-    def poisoned(density, *rest, **more):
-        return original(density * (float("nan") if broken.progress.step == 2 else 1.0), *rest, **more)
+    def poisoned(_counter, _inputs, output):
+        return replace(output, density=output.density * (float("nan") if broken.progress.step == 2 else 1.0))
 
-    monkeypatch.setattr(broken, "loss", poisoned)
+    broken.counter.register_forward_hook(poisoned)
     with pytest.raises(RunError, match=r"not finite in epoch 1, batch 3: .*density nan.*Images: .*\.png"):
-        broken.train()
+        broken.fit()
     assert all(tensor.isfinite().all() for tensor in state_of(tmp_path / "run").values())
 
 
 def test_the_adapter_is_that_of_the_best_epoch_on_validation(tmp_path, tiny_recipe, crowd_folder, monkeypatch):
     figures = iter([5.0, 3.0, 4.0])
-    monkeypatch.setattr("sam_mprompt.training.session.validate", lambda *_: Metrics(2, mae := next(figures), mae, None))
+
+    def counted(*_, **__):
+        return Metrics(2, mae := next(figures), mae, None)
+
+    monkeypatch.setattr("sam_mprompt.training.session.validate", counted)
     recipe = load_recipe(tiny_recipe, ["train.epochs=3", "train.validate_every=1"])
-    result = finetune(recipe, data=crowd_folder, run=tmp_path / "run", resume=False, console=Console(quiet=True))
-    assert result.epoch == 2
+    result = finetune(recipe, data=crowd_folder, run=RunFolder(tmp_path / "run"))
+    assert (result.epoch, result.val_mae, result.epochs) == (2, 3.0, 3)
     assert json.loads((tmp_path / "run" / "adapter" / "metrics.json").read_text())["epoch"] == 2
 
 
 def test_a_state_with_nan_never_replaces_a_good_one(tmp_path, tiny_recipe, crowd_folder, monkeypatch):
-    broken = trainer(tiny_recipe, crowd_folder, tmp_path / "run", "train.epochs=1")
-    broken.train()
+    broken = session(tiny_recipe, crowd_folder, tmp_path / "run", "train.epochs=1")
+    broken.fit()
     good = state_of(tmp_path / "run")
     with torch.no_grad():
         broken.counter.regressor.output.bias.fill_(float("nan"))
     with pytest.raises(RunError, match=r"regressor\.output\.bias"):
-        broken._save()
+        broken.save()
     assert all(torch.equal(good[name], tensor) for name, tensor in state_of(tmp_path / "run").items())
 
 
 def test_a_full_disk_while_saving_keeps_the_last_state(tmp_path, tiny_recipe, crowd_folder, monkeypatch):
-    running = trainer(tiny_recipe, crowd_folder, tmp_path / "run", "train.epochs=1")
-    running.train()
+    running = session(tiny_recipe, crowd_folder, tmp_path / "run", "train.epochs=1")
+    running.fit()
     good = state_of(tmp_path / "run")
 
     def full(*_):
@@ -314,7 +319,7 @@ def test_a_full_disk_while_saving_keeps_the_last_state(tmp_path, tiny_recipe, cr
 
     monkeypatch.setattr("sam_mprompt.training.state.write_tensors", full)
     with pytest.raises(RunError, match="No space left"):
-        running._save()
+        running.save()
     assert all(torch.equal(good[name], tensor) for name, tensor in state_of(tmp_path / "run").items())
 
 
@@ -334,21 +339,26 @@ def test_a_disk_that_takes_no_more_ends_the_command_with_1_and_one_line(tmp_path
 
 
 def test_a_state_of_another_recipe_is_refused(tmp_path, tiny_recipe, crowd_folder):
-    trainer(tiny_recipe, crowd_folder, tmp_path / "run", "train.epochs=1").train()
+    session(tiny_recipe, crowd_folder, tmp_path / "run", "train.epochs=1").fit()
     with pytest.raises(UsageError, match="does not fit the recipe"):
-        trainer(tiny_recipe, crowd_folder, tmp_path / "run", "tuning.bottleneck=4", resume=True)
+        session(tiny_recipe, crowd_folder, tmp_path / "run", "tuning.bottleneck=4", resume=True)
 
 
 def test_stopping_saves_the_state_at_once(tmp_path, tiny_recipe, crowd_folder):
-    stopped = trainer(tiny_recipe, crowd_folder, tmp_path / "run", "train.epochs=50")
-    stopped.stop_signal = signal.SIGINT
-    with pytest.raises(Interrupted, match="--resume"):
-        stopped.train()
+    class Impatient(Observer):
+        def batch(self, done, total, values):
+            if done == 1:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    stopped = session(tiny_recipe, crowd_folder, tmp_path / "run", "train.epochs=50", observer=Impatient())
+    with pytest.raises(Interrupted, match="the state is saved") as told:
+        stopped.fit()
+    assert told.value.facts == {"run": tmp_path / "run"}
     assert json.loads((tmp_path / "run" / "state" / "progress.json").read_text())["progress"]["step"] == 1
 
 
 def test_the_average_follows_the_weights_and_gives_them_back(tmp_path, tiny_recipe, crowd_folder):
-    counter = trainer(tiny_recipe, crowd_folder, tmp_path / "run").counter
+    counter = session(tiny_recipe, crowd_folder, tmp_path / "run").counter
     average = MovingAverage(counter, 0.5)
     start_bias = counter.regressor.output.bias.detach().clone()
     with torch.no_grad():
@@ -364,23 +374,25 @@ def test_the_average_follows_the_weights_and_gives_them_back(tmp_path, tiny_reci
 
 def test_schedules_follow_the_recipe(tiny_recipe):
     step = load_recipe(tiny_recipe, ["train.epochs=700", "train.lr=1e-4", "train.step_factor=0.4"])
-    assert [learning_rate(step, epoch) for epoch in (0, 299.9, 300, 650)] == pytest.approx([1e-4, 1e-4, 4e-5, 1.6e-5])
+    assert [learning_rate(step.train, epoch) for epoch in (0, 299.9, 300, 650)] == pytest.approx(
+        [1e-4, 1e-4, 4e-5, 1.6e-5]
+    )
     cosine = load_recipe(
         tiny_recipe, ["train.epochs=10", "train.lr=1.0", "train.schedule=cosine", "train.warmup_epochs=2.0"]
     )
-    assert learning_rate(cosine, 0) < 0.01
-    assert learning_rate(cosine, 1) == pytest.approx(0.5, abs=0.01)
-    assert [learning_rate(cosine, epoch) for epoch in (2, 6, 10)] == pytest.approx([1, 0.5, 0], abs=1e-6)
+    assert learning_rate(cosine.train, 0) < 0.01
+    assert learning_rate(cosine.train, 1) == pytest.approx(0.5, abs=0.01)
+    assert [learning_rate(cosine.train, epoch) for epoch in (2, 6, 10)] == pytest.approx([1, 0.5, 0], abs=1e-6)
 
 
 def test_muon_trains_resumes_and_keeps_its_momentum(tmp_path, tiny_recipe, crowd_folder):
     whole, halves = tmp_path / "whole", tmp_path / "halves"
-    trainer(tiny_recipe, crowd_folder, whole, "train.optimizer=muon", "train.schedule=constant").train()
-    trainer(
+    session(tiny_recipe, crowd_folder, whole, "train.optimizer=muon", "train.schedule=constant").fit()
+    session(
         tiny_recipe, crowd_folder, halves, "train.optimizer=muon", "train.schedule=constant", "train.epochs=2"
-    ).train()
+    ).fit()
     assert metrics_of(whole)[-1]["loss"] < metrics_of(whole)[0]["loss"]
-    trainer(tiny_recipe, crowd_folder, halves, "train.optimizer=muon", "train.schedule=constant", resume=True).train()
+    session(tiny_recipe, crowd_folder, halves, "train.optimizer=muon", "train.schedule=constant", resume=True).fit()
     first, second = state_of(whole), state_of(halves)
     assert any(name.endswith(".momentum") for name in first)
     assert first.keys() == second.keys()
@@ -388,13 +400,13 @@ def test_muon_trains_resumes_and_keeps_its_momentum(tmp_path, tiny_recipe, crowd
 
 
 def test_an_epoch_ends_with_a_step_however_many_batches_are_accumulated(tmp_path, tiny_recipe, crowd_folder):
-    trainer(tiny_recipe, crowd_folder, tmp_path / "run", "train.gradient_accumulation=2", "train.epochs=2").train()
+    session(tiny_recipe, crowd_folder, tmp_path / "run", "train.gradient_accumulation=2", "train.epochs=2").fit()
     assert [record["step"] for record in metrics_of(tmp_path / "run")] == [2, 4]  # 3 batches: 2 and 1
 
 
 def test_tensorboard_events_are_written_when_asked(tmp_path, tiny_recipe, crowd_folder):
     pytest.importorskip("tensorboard")
-    trainer(tiny_recipe, crowd_folder, tmp_path / "run", "train.epochs=1", "train.tensorboard=true").train()
+    session(tiny_recipe, crowd_folder, tmp_path / "run", "train.epochs=1", "train.tensorboard=true").fit()
     assert list((tmp_path / "run").rglob("events.out.tfevents*"))
 
 

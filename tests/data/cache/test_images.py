@@ -4,7 +4,6 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from rich.console import Console
 
 from sam_mprompt.data.cache import images as image_cache
 from sam_mprompt.data.dataset import CropDataset
@@ -12,6 +11,7 @@ from sam_mprompt.data.sources import open_split
 from sam_mprompt.errors import UsageError
 from sam_mprompt.recipe.schema import load_recipe
 from sam_mprompt.training.finetune import finetune
+from sam_mprompt.training.run import RunFolder
 
 
 def source(recipe_file, folder, root, *more):
@@ -71,5 +71,5 @@ def test_training_works_on_cached_images(tiny_recipe, crowd_folder, tmp_path):
     overrides = ["data.cache=images", f"data.cache_root={tmp_path / 'cache'}", "train.epochs=1", "train.workers=1"]
     run = tmp_path / "run"
     recipe = load_recipe(tiny_recipe, overrides)
-    result = finetune(recipe, data=crowd_folder, run=run, resume=False, console=Console(quiet=True))
+    result = finetune(recipe, data=crowd_folder, run=RunFolder(run))
     assert result.adapter.is_dir()

@@ -1,8 +1,7 @@
-"""A run's model as its state keeps it, segmenter included: its last weights, not its best epoch's."""
+"""A run's model as its state keeps it, segmenter included."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
@@ -15,12 +14,13 @@ from ..errors import UsageError
 from ..models.build import build_counter
 from ..models.counter import CrowdCounter
 from ..recipe.schema import Recipe, load_recipe
+from .run import RunFolder
 from .state import load_weights
 
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A run's model and recipe."""
+    """A run's model: its last weights, not its best epoch's."""
 
     counter: CrowdCounter
     recipe: Recipe
@@ -36,17 +36,17 @@ class TrainedRun:
         return predict_with_mask(TorchBackend(self.counter, self.device), image, geometry_of(self.recipe))
 
 
-def load_run(run: Path, overrides: Sequence[str] = (), *, device: torch.device) -> TrainedRun:
-    """Load the model of a run folder from its state, with the averaged weights where the recipe keeps some.
+def load_run(run: RunFolder, overrides: Sequence[str] = (), *, device: torch.device) -> TrainedRun:
+    """Load the model of a run from its state, with the averaged weights where the recipe keeps some.
 
     `overrides` are `KEY=VALUE` on the run's recipe, for images that it has to see otherwise (`data.scale`).
 
     Raises:
         UsageError: no run with a state, a damaged one, or a base that cannot be had.
     """
-    if not (run / "state").is_dir():
-        raise UsageError(f"'{run}' is no run folder with a state: expected one that a training wrote.")
-    recipe = load_recipe(run / "recipe.toml", overrides)
+    if not run.has_state:
+        raise UsageError(f"'{run.path}' is no run folder with a state: expected one that a training wrote.")
+    recipe = load_recipe(run.recipe, overrides)
     counter = build_counter(recipe, segmenter=recipe.loss.segmentation > 0).counter
-    load_weights(run / "state", counter)
+    load_weights(run, counter)
     return TrainedRun(counter.eval().to(device), recipe, device)

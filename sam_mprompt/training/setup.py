@@ -1,0 +1,128 @@
+"""What a training needs before its first batch, put together from the recipe. The order decides the random draws."""
+
+from typing import Any, cast
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from ..adapter.find import find_adapter
+from ..adapter.folder import AdapterFolder
+from ..adapter.loading import init_from
+from ..data.dataset import Batch, Crop, CropDataset, EpochBatches, collate
+from ..data.sources import DiskSource
+from ..losses import MutualPromptLoss
+from ..models.acceleration import channels_last, compile_encoder, enable_gradient_checkpointing, use_flex_attention
+from ..models.build import BuiltCounter, build_counter
+from ..models.counter import CrowdCounter
+from ..recipe.schema import Recipe, TrainRecipe
+from .ema import MovingAverage
+from .feature_cache import CachedCrops, FeatureCache, build_cache
+from .loop import Parts
+from .observer import Observer
+from .optimizer import build_optimizer
+from .run import RunFolder
+from .splits import TrainingData
+from .workers import start_worker
+
+
+def start_accelerator(train: TrainRecipe, run: RunFolder) -> Accelerator:
+    """Return what knows devices and other processes."""
+    log_with = "tensorboard" if train.tensorboard else None
+    return Accelerator(mixed_precision=train.precision, log_with=log_with, project_dir=run.path)
+
+
+def assemble(
+    recipe: Recipe, data: TrainingData, accelerator: Accelerator, *, resume: bool, observer: Observer
+) -> tuple[BuiltCounter, Parts]:
+    """Build the counter and what trains it.
+
+    Args:
+        recipe: fully resolved.
+        data: images whose features are cached where the recipe says so.
+        accelerator: from `start_accelerator`.
+        resume: a state follows, so that train.init_from is not read again.
+        observer: hears of the cache.
+
+    Raises:
+        UsageError: base or options that cannot be had, or features that cannot be cached.
+        RunError: the disk is full.
+    """
+    train = recipe.train
+    set_seed(train.seed)
+    built = build_counter(recipe, segmenter=recipe.loss.segmentation > 0)
+    counter = built.counter
+    if train.init_from and not resume:
+        init_from(AdapterFolder.read(find_adapter(train.init_from)), built, recipe)
+    save_time_and_memory(train, counter)
+    loss = MutualPromptLoss(recipe.loss, stride=counter.stride)
+    model, optimizer = accelerator.prepare(counter, build_optimizer(train, counter))
+    cache = None
+    if recipe.data.cache == "features":
+        cache = cached_features(recipe, built, data, accelerator, observer)
+    average = MovingAverage(counter, train.ema) if train.ema > 0 else None
+    return built, Parts(accelerator, counter, cast(nn.Module, model), loss, optimizer, average, cache)
+
+
+def save_time_and_memory(train: TrainRecipe, counter: CrowdCounter) -> None:
+    """Apply what changes no figure. Raises UsageError for an encoder that cannot."""
+    channels_last(counter)
+    if train.gradient_checkpointing:
+        enable_gradient_checkpointing(counter.encoder)
+    if train.flex_attention:
+        use_flex_attention(counter.encoder)
+    if train.compile:
+        compile_encoder(counter.encoder)
+
+
+def cached_features(
+    recipe: Recipe, built: BuiltCounter, data: TrainingData, accelerator: Accelerator, observer: Observer
+) -> FeatureCache:
+    """Compute what the encoder makes of the training images, in the main process first; the others find it.
+
+    Raises:
+        UsageError: features that cannot be cached.
+        RunError: the disk is full.
+    """
+    assert isinstance(data.train.source, DiskSource), "the recipe refuses features of procedural scenes"
+    with accelerator.main_process_first():
+        return build_cache(
+            built.counter,
+            data.train.source,
+            recipe,
+            built.base.fingerprint,
+            device=accelerator.device,
+            say=observer.say,
+            progress=lambda done, total: observer.progress("encoding images", done, total),
+        )
+
+
+def batch_loader(recipe: Recipe, data: TrainingData, parts: Parts) -> tuple[EpochBatches, DataLoader[Batch]]:
+    """Return the order of this process's crops and what loads them; `EpochBatches.start` chooses the epoch."""
+    train, source, accelerator = recipe.train, data.train.source, parts.accelerator
+    batches = EpochBatches(
+        len(source),
+        train.batch_size,
+        seed=train.seed,
+        rank=accelerator.process_index,
+        world=accelerator.num_processes,
+    )
+    crops: Dataset[Crop]
+    if parts.cache is not None and isinstance(source, DiskSource):
+        crops = CachedCrops(source, recipe, parts.cache, stride=parts.counter.stride)
+    else:
+        crops = CropDataset(source, recipe, stride=parts.counter.stride)
+    loader: DataLoader[Any] = DataLoader(
+        crops,
+        batch_sampler=cast(Any, batches),
+        collate_fn=collate,
+        num_workers=train.workers,
+        persistent_workers=train.workers > 0,
+        worker_init_fn=start_worker,
+        # Its own generator: one more iteration after resuming must not move the random state that dropout reads.
+        generator=torch.Generator().manual_seed(train.seed),
+        pin_memory=accelerator.device.type == "cuda",
+    )
+    return batches, loader
