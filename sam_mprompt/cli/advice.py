@@ -4,9 +4,6 @@ from ..errors import SamMpromptError
 
 ADVICE: dict[str, str] = {
     "adapter": "See 'sam-mprompt adapters list'.",
-    "another base": "Give the right one with --base.",
-    "empty split": "Look at the dataset with 'sam-mprompt data check DIR'.",
-    "export folder": "Give another one with --to.",
     "data": "See 'sam-mprompt data check {root}'.",
     "data folder": "Or name it with --data DIR.",
     "masks folder": "Make it with 'sam-mprompt masks --out {folder}'.",
@@ -29,6 +26,9 @@ ADVICE: dict[str, str] = {
         "Leave --test out and count '{run}' with 'sam-mprompt evaluate', or give another folder with --out."
     ),
     "no test split": "Leave out --test.",
+    "another base": "Give the right one with --base.",
+    "empty split": "Look at the dataset with 'sam-mprompt data check DIR'.",
+    "export folder": "Give another one with --to.",
 }
 """By `SamMpromptError.about`; `{name}` stands for a fact of the error."""
 

@@ -10,11 +10,13 @@ from torch import Tensor, nn
 
 from ..arrays import FloatArray, Rgb
 from ..errors import RunError, UsageError
-from ..models.acceleration import AUTOCAST
 from ..models.counter import CounterOutput, CrowdCounter
 
 Precision = Literal["no", "fp16", "bf16"]
 """The kind of mixed precision, as `train.precision` names it."""
+
+AUTOCAST: dict[Precision, torch.dtype | None] = {"no": None, "fp16": torch.float16, "bf16": torch.bfloat16}
+"""By precision, the dtype that matrix products are computed in."""
 
 
 def choose_device(device: str | torch.device | None) -> torch.device:

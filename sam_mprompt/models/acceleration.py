@@ -14,9 +14,6 @@ from .timm_encoder import TimmEncoder
 
 Module = TypeVar("Module", bound=nn.Module)
 
-AUTOCAST = {"no": None, "fp16": torch.float16, "bf16": torch.bfloat16}
-"""The dtype of mixed precision by its name, None for none."""
-
 
 def compile_encoder(encoder: nn.Module) -> None:
     """Let `torch.compile` translate an encoder at its first call: SAM's block by block, any other as a whole.

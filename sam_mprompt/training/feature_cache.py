@@ -165,8 +165,8 @@ def _encoded(
     """Return all levels of one image (H, W, 3) as (h, w, C)."""
     height, width = (round_up(length, counter.size_divisor) for length in image.shape[:2])
     encoder = cast(Any, counter.encoder)
-    pixels = network_input([image], (height, width), tuple(encoder.mean), tuple(encoder.std))
     with torch.inference_mode():
+        pixels = network_input([image], (height, width), tuple(encoder.mean), tuple(encoder.std))
         levels = counter.encode(torch.from_numpy(pixels).to(device), stop_before)
     return np.concatenate([level[0].permute(1, 2, 0).half().cpu().numpy() for level in levels], axis=2)
 
