@@ -57,7 +57,7 @@ def read_counter_file(folder: Path) -> CounterFile:
     table = read_json(path)
     if table.get("format_version") not in _READ_VERSIONS:
         raise UsageError(
-            f"'{path}' has format version {table.get('format_version')!r}, this sam-mprompt reads "
+            f"'{path}' has format version {table.get('format_version')!r}, this version of the package reads "
             f"{' and '.join(map(str, _READ_VERSIONS))}. Upgrade sam-mprompt, or export the adapter again."
         )
     try:

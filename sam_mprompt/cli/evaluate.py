@@ -1,6 +1,7 @@
 """`evaluate`: count an annotated split and compare."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -13,9 +14,15 @@ from .evaluation_tables import print_evaluation
 from .ui import Adapter, Base, BatchSize, Data, Device, Format, messages, progress, say
 
 if TYPE_CHECKING:
+    from ..counting.counter import Counter
     from ..counting.result import CountResult
+    from ..data.sample import Sample
+    from ..recipe.schema import Recipe
+    from ..training.trained import TrainedRun
 
 EXAMPLE = "Example: `sam-mprompt evaluate runs/shb --data data/part_B --json shb.json --worst worst/`"
+
+Split = Literal["train", "val", "test"]
 
 _WORST = 10
 
@@ -24,7 +31,7 @@ def evaluate(
     adapter: Adapter,
     data: Data,
     data_format: Format = None,
-    split: Annotated[Literal["train", "val", "test"], typer.Option(help="Which split to count.")] = "test",
+    split: Annotated[Split, typer.Option(help="Which split to count.")] = "test",
     per_image: Annotated[bool, typer.Option("--per-image", help="Print every image, not only the worst five.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write all as JSON.")] = None,
     submission: Annotated[
@@ -52,31 +59,20 @@ def evaluate(
     """
     from ..ablation.compare import run_of
     from ..counting.counter import load
-    from ..data.formats.read import read_split
-    from ..data.image import read_image
     from ..evaluation.evaluate import evaluate as compare_counts
     from ..evaluation.submissions import write_locations, write_submission
     from ..evaluation.worst import write_worst
     from ..files import write_text
 
     counter = load(adapter, device=device, base=base)
-    recipe = counter.recipe
-    found = read_split(data, split, format=data_format, val_fraction=recipe.data.val_fraction, fold=recipe.data.fold)
-    for line in found.problems.lines():
-        say(messages(), line)
-
+    samples = _samples(counter.recipe, data, split, data_format)
     trained = run_of(adapter, device) if masks else None
     if masks and trained is None:
         raise UsageError(f"'{adapter}' keeps no segmenter, so it has no masks: only a run of finetune does.")
 
-    def predict(image: Path) -> "CountResult":
-        result = next(counter.count_many([image], batch_size=batch_size))
-        if trained is None:
-            return result
-        return replace(result, mask_logits=trained.predict(read_image(image)).mask_logits)
-
-    with progress("evaluating", len(found.samples)) as report:
-        evaluation = compare_counts(predict, found.samples, report, locate=localise or locations is not None)
+    predict = _predictor(counter, trained, batch_size)
+    with progress("evaluating", len(samples)) as report:
+        evaluation = compare_counts(predict, samples, report, locate=localise or locations is not None)
     if json_file is not None:
         record = {"adapter": adapter, "data": str(data), "split": split, **evaluation.as_dict()}
         write_text(json_file, json.dumps(record, indent=2) + "\n")
@@ -88,3 +84,24 @@ def evaluate(
         write_worst(worst, evaluation, predict, _WORST)
     # Files come first: a reader of stdout that leaves early (`| head`) ends the command.
     print_evaluation(evaluation, Console(), worst=len(evaluation.rows) if per_image else 5)
+
+
+def _samples(recipe: "Recipe", data: Path, split: Split, data_format: str | None) -> "list[Sample]":
+    """Return the split's samples; says what was left out of them."""
+    from ..data.formats.read import read_split
+
+    found = read_split(data, split, format=data_format, val_fraction=recipe.data.val_fraction, fold=recipe.data.fold)
+    for line in found.problems.lines():
+        say(messages(), line)
+    return found.samples
+
+
+def _predictor(counter: "Counter", run: "TrainedRun | None", batch_size: int) -> "Callable[[Path], CountResult]":
+    """Return what counts an image; its mask is that of a run, where one is given."""
+    from ..data.image import read_image
+
+    def predict(image: Path) -> "CountResult":
+        result = next(counter.count_many([image], batch_size=batch_size))
+        return result if run is None else replace(result, mask_logits=run.predict(read_image(image)).mask_logits)
+
+    return predict
