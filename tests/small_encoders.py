@@ -76,8 +76,16 @@ def images(batch: int = 2) -> Tensor:
     return torch.randn(batch, 3, 64, 64, generator=torch.Generator().manual_seed(1))
 
 
-def loss_of(features: Tensor) -> Tensor:
+def features_of(encoder: nn.Module, x: Tensor | None = None) -> Tensor:
+    """Return what any of these encoders makes of `x`, or of `images()`: ours give a list of one tensor."""
+    output = encoder(images() if x is None else x)
+    return output[0] if isinstance(output, list) else output
+
+
+def loss_of(features: Tensor | list[Tensor]) -> Tensor:
     """Return a loss that depends on every feature, also behind SAM's last LayerNorm, which fixes sums and squares."""
+    if isinstance(features, list):
+        (features,) = features
     return (features.float() * torch.randn(features.shape, generator=torch.Generator().manual_seed(2))).mean()
 
 

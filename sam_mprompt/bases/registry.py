@@ -13,7 +13,7 @@ from ..resources import bundled
 from .download import Progress, download
 
 _FOLDER_VARIABLE = "SAM_MPROMPT_CHECKPOINTS"
-_SUFFIXES = {".pth", ".pt", ".safetensors"}
+CHECKPOINT_SUFFIXES = {".pth", ".pt", ".safetensors"}
 _RANDOM = re.compile(r"random:(?P<config>[^@]+)(@(?P<seed>\d+))?")
 
 
@@ -104,7 +104,7 @@ def resolve(base: str | Path, *, registry: Path | None = None) -> Path | RandomB
     known = read_registry(registry)
     entry = _lookup(str(base), known)
     if entry is None:
-        if path.suffix in _SUFFIXES or path.is_dir() or len(path.parts) > 1:
+        if path.suffix in CHECKPOINT_SUFFIXES or path.is_dir() or len(path.parts) > 1:
             what = "is a folder" if path.is_dir() else "does not exist"
             raise UsageError(f"'{base}' {what}: expected a checkpoint file, or one of {_names(known)}.")
         raise UsageError(f"No base '{base}'.{_suggestion(str(base), known)} Expected a file or one of {_names(known)}.")

@@ -74,7 +74,7 @@ class PointPrompter(nn.Module):
 
     def encode(self, images: Tensor) -> Tensor:
         """Normalised images (1, 3, H, W) -> features (1, C, H/16, W/16), for any number of `answer`s."""
-        features: Tensor = self.encoder(images)
+        (features,) = self.encoder(images)
         return features
 
     def answer(self, features: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,15 +3,17 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from pathlib import Path
 
 import torch
 from torch import nn
 
+from ..bases.registry import CHECKPOINT_SUFFIXES
 from ..bases.weights import fingerprint
 from ..recipe.schema import Recipe
 from ..tuning.attach import attach
 from .counter import CrowdCounter
+from .encoder import as_encoder
 from .sam_encoder import SamEncoder
 from .timm_encoder import TimmEncoder
 
@@ -39,7 +41,7 @@ class BuiltCounter:
     @property
     def pad_colour(self) -> tuple[int, int, int]:
         """RGB that normalisation maps to about zero."""
-        red, green, blue = (round(255 * value) for value in cast(Any, self.counter.encoder).mean)
+        red, green, blue = (round(255 * value) for value in as_encoder(self.counter.encoder).mean)
         return red, green, blue
 
 
@@ -48,25 +50,29 @@ def build_encoder(recipe: Recipe, base: str | None = None, *, weights: bool = Tr
 
     Args:
         recipe: names the family and the base.
-        base: checkpoint name or file that replaces the recipe's.
-        weights: False leaves a timm model's published weights out: all its tensors are about to be replaced.
+        base: checkpoint name or file that replaces the recipe's; for timm a model name, or a file of its weights.
+        weights: False leaves a timm model's weights out: all its tensors are about to be replaced.
 
     Raises:
         UsageError: the base is not on disk (and how to get it), or is no checkpoint of this family.
     """
-    name = base or recipe.model.base
+    model, name = recipe.model, base or recipe.model.base
     encoder: nn.Module
-    if recipe.model.encoder == "sam":
-        encoder = SamEncoder.from_checkpoint(name, positions=recipe.model.positions)
+    if model.encoder == "sam":
+        encoder = SamEncoder.from_checkpoint(name, positions=model.positions)
     else:
-        pretrained = recipe.model.pretrained and weights
+        file = model.weights
+        if Path(name).suffix in CHECKPOINT_SUFFIXES:
+            name, file = model.base, name
+        pretrained = model.pretrained and weights
         with _fixed_draw(not pretrained and recipe.tuning.method != "full"):
             encoder = TimmEncoder(
                 name,
                 pretrained=pretrained,
-                join=recipe.model.density_stride,
-                levels=recipe.model.levels,
-                stem_stride=recipe.model.stem_stride,
+                join=model.density_stride,
+                levels=model.levels,
+                stem_stride=model.stem_stride,
+                weights=file if weights else "",
             )
     return encoder, Base(name, fingerprint(encoder.state_dict()))
 

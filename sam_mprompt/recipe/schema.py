@@ -114,6 +114,7 @@ class ModelRecipe(Section):
     encoder: Literal["sam", "timm"] = Field("sam", description="family of the encoder")
     base: str = Field(DEFAULT_BASE, description="checkpoint name or file; for timm a model name")
     pretrained: bool = Field(True, description="timm only: start from its published weights")
+    weights: str = Field("", description="timm only: file of weights that takes the place of the published ones")
     levels: tuple[PositiveInt, ...] = Field((), description="timm only: strides of the levels used; empty: all from 4")
     stem_stride: Literal[1, 2] = Field(2, description="timm's HRNet only: 1 doubles the features' resolution")
     positions: Literal["resample", "slice"] = Field("resample", description="positions at sizes other than 1024")

@@ -8,7 +8,7 @@ import peft
 import pytest
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
-from small_encoders import fill_adapter, images, loss_of, our_sam, small_sam, small_swin, small_vit
+from small_encoders import features_of, fill_adapter, images, loss_of, our_sam, small_sam, small_swin, small_vit
 from torch import nn
 
 from sam_mprompt.adapter.peft_layout import adapter_state, load_adapter_state
@@ -105,9 +105,9 @@ def test_every_method_starts_as_the_base_trains_beside_it_and_comes_back_from_it
 @pytest.mark.parametrize("method", ["prompt", "lora", "dora"])
 @pytest.mark.parametrize("make", [small_sam, our_sam, small_vit, small_swin])
 def test_prompt_modules_and_lora_work_on_every_encoder(make, method):
-    expected = make()(images())
+    expected = features_of(make())
     encoder = tune(make(), method)
-    assert torch.equal(encoder(images()), expected)
+    assert torch.equal(features_of(encoder), expected)
     step(encoder)
     loss_of(encoder(images())).backward()
     trained = [(name, p) for name, p in encoder.named_parameters() if p.requires_grad]
@@ -359,9 +359,9 @@ def test_the_tuned_encoder_passes_the_encoders_attributes_and_methods_through():
     encoder = tune(our_sam())
     assert (encoder.out_channels, encoder.stride, encoder.size_divisor, encoder.mean) == (8, 16, 16, SamEncoder.mean)
     fill_adapter(encoder, "default")
-    assert torch.equal(encoder.forward_levels(images())[-1], encoder(images()))
+    assert torch.equal(encoder(images(), levels=True)[-1], features_of(encoder))
     with disable(encoder):
-        assert torch.equal(encoder.forward_levels(images())[-1], our_sam()(images()))
+        assert torch.equal(encoder(images(), levels=True)[-1], features_of(our_sam()))
 
 
 def test_every_prompt_layer_sits_behind_a_sublayer_of_the_base():
