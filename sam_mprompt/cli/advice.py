@@ -4,6 +4,8 @@ from ..errors import SamMpromptError
 
 ADVICE: dict[str, str] = {
     "recipe": "See 'sam-mprompt recipes list'.",
+    "checkpoint": "Run 'sam-mprompt checkpoints pull {name}'.",
+    "web page": "For a registered one, 'sam-mprompt checkpoints pull NAME' does.",
     "adapter": "See 'sam-mprompt adapters list'.",
 }
 """By `SamMpromptError.about`; `{name}` stands for a fact of the error."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ..bases.registry import CHECKPOINT_SUFFIXES
+from ..bases.locate import CHECKPOINT_SUFFIXES
 from ..bases.weights import fingerprint
 from ..recipe.schema import Recipe
 from ..tuning.attach import attach

@@ -10,7 +10,7 @@ from segment_anything.modeling.image_encoder import PatchEmbed, window_partition
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..bases.registry import RandomBase, resolve
+from ..bases.locate import RandomBase, resolve
 from ..bases.weights import encoder_tensors, open_checkpoint
 from ..errors import UsageError, did_you_mean
 from .encoder import Rgb
@@ -103,8 +103,9 @@ class SamEncoder(nn.Module):
         """Load an encoder, in float32, whatever dtype it is stored in.
 
         Args:
-            base: a registered name ("sam_vit_b"), a .pth or .safetensors file in SAM's or timm's naming with or
-                without SAM's decoder, or "random:CONFIG" / "random:CONFIG@SEED" for random weights ("random:tiny").
+            base: a registered name ("sam_vit_b"), a repository of the hub ("hf:OWNER/NAME"), a .pth or .safetensors
+                file in SAM's own naming, timm's or transformers' with or without SAM's decoder, or "random:CONFIG" /
+                "random:CONFIG@SEED" for random weights ("random:tiny").
             positions: see `SamEncoder`.
 
         Raises:

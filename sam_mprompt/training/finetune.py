@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import DownloadColumn, Progress
 
 from ..adapter.find import run_folder
-from ..bases.registry import fetch
+from ..bases.pull import fetch
 from ..counting.counter import load
 from ..data.sources import data_root
 from ..errors import RunError

@@ -3,7 +3,7 @@ from pathlib import Path
 import torch
 
 from sam_mprompt.adapter.find import find_adapter
-from sam_mprompt.bases.registry import resolve, verify
+from sam_mprompt.bases.locate import resolve, verify
 from sam_mprompt.cli.count import expand
 from sam_mprompt.counting.counter import load
 from sam_mprompt.models.sam_config import CONFIGS
