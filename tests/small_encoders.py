@@ -71,6 +71,21 @@ def small_swin() -> nn.Module:
     ).eval()
 
 
+def small_swin_cr() -> nn.Module:
+    """timm's other Swin V2, whose attention defines a network for its positions behind its output layer."""
+    torch.manual_seed(0)
+    return timm.create_model(
+        "swinv2_cr_tiny_224",
+        img_size=64,
+        window_size=4,
+        embed_dim=16,
+        depths=(1, 1),
+        num_heads=(2, 2),
+        num_classes=0,
+        pretrained=False,
+    ).eval()
+
+
 def images(batch: int = 2) -> Tensor:
     """Return (B, 3, 64, 64) noise."""
     return torch.randn(batch, 3, 64, 64, generator=torch.Generator().manual_seed(1))

@@ -18,7 +18,8 @@ from ..models.build import Base, BuiltCounter, add_decoders, build_encoder
 from ..models.counter import CrowdCounter
 from ..recipe.schema import Recipe, parse_recipe
 from ..tensor_files import check_against, read_tensors, write_tensors
-from ..tuning.attach import BARE, add_adapter
+from ..tuning.attach import add_adapter
+from ..tuning.methods import BARE
 from ..version import __version__
 from .model_card import model_card
 from .peft_layout import adapter_config_dict, adapter_state, config_from_dict, load_adapter_state

@@ -85,8 +85,8 @@ def download_from_hub(repo: HubRepo) -> Path:
         raise UsageError(f"'{repo.repo}' has no revision '{repo.revision}' on the hub.") from error
     except LocalEntryNotFoundError as error:
         raise UsageError(
-            f"Cannot fetch '{repo}': the hub cannot be reached. Connect and try again, or copy its {HUB_FILE} here from "
-            "a machine that is connected and give the file."
+            f"Cannot fetch '{repo}': the hub cannot be reached. Connect and try again, or copy its {HUB_FILE} here "
+            "from a machine that is connected and give the file."
         ) from error
     except EntryNotFoundError as error:
         raise UsageError(
@@ -99,8 +99,8 @@ def download_from_hub(repo: HubRepo) -> Path:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without the hub's own progress bars and remarks: what matters of them is in our errors."""
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
     from huggingface_hub.utils.logging import get_verbosity, set_verbosity, set_verbosity_error
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     disabled_before, verbosity = are_progress_bars_disabled(), get_verbosity()
     disable_progress_bars()

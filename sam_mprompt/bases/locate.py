@@ -107,7 +107,7 @@ def verify(name: str, *, registry: Path | None = None) -> Status:
 
 
 def status_of(entry: Checkpoint, registry: Path | None = None) -> Status:
-    """Look for a checkpoint beside the registry, in the user's folder, in the hub's cache; a damaged one counts last."""
+    """Look beside the registry, in the user's folder and in the hub's cache; a damaged file only counts last."""
     places = [folder / entry.file for folder in (registry_path(registry).parent, checkpoint_folder())]
     found = [place for place in places if place.is_file()]
     if entry.hub is not None and (at_the_hub := cached(entry.hub)) is not None:

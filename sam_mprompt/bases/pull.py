@@ -60,7 +60,8 @@ def _from_hub(entry: Checkpoint, repo: HubRepo, progress: Progress | None) -> Pa
     if entry.sha256 and (found := sha256_of(path)) != entry.sha256:
         raise RunError(
             f"'{path}', which the hub has as {repo}, has SHA-256 {found} instead of the registered {entry.sha256}. "
-            "Delete it and fetch it again; if it stays so, its owner has replaced it: give it as hf:OWNER/NAME@REVISION."
+            "Delete it and fetch it again; if it stays so, its owner has replaced it: give an earlier one as "
+            "hf:OWNER/NAME@REVISION."
         )
     if progress is not None:
         size = path.stat().st_size

@@ -71,10 +71,10 @@ def encoder_tensors(tensors: Mapping[str, Tensor], source: str = "the state dict
 def fingerprint(tensors: Mapping[str, Tensor]) -> str:
     """Return "sha256:..." over an encoder's tensors: sorted names, dtypes, shapes and bytes.
 
-    Names are SAM's without prefix and the decoder does not count, so that a .pth, a safetensors, a copy in the naming of
-    timm or transformers and the loaded encoder agree. Floating-point tensors enter as float32, the dtype that encoders are loaded in: a copy that
-    is stored as float16 has the same fingerprint before and after loading, but not that of the float32 original,
-    because its weights are others. Works for any model's state dict.
+    Names are SAM's without prefix and the decoder does not count, so that a .pth, a safetensors, a copy in the naming
+    of timm or transformers and the loaded encoder agree. Floating-point tensors enter as float32, the dtype that
+    encoders are loaded in: a copy that is stored as float16 has the same fingerprint before and after loading, but not
+    that of the float32 original, because its weights are others. Works for any model's state dict.
     """
     digest = hashlib.sha256()
     for name, tensor in sorted(encoder_names(tensors).items()):

@@ -18,7 +18,8 @@ from ..models.build import BuiltCounter, add_decoders, build_counter
 from ..models.counter import CrowdCounter
 from ..recipe.schema import Recipe, load_recipe
 from ..training.state import load_weights
-from ..tuning.attach import add_adapter, remove, switch
+from ..tuning.adapters import remove, switch
+from ..tuning.attach import add_adapter
 from .predict import count_many, predict_density
 from .result import CountResult, ImageLike, Prediction
 

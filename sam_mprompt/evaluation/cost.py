@@ -19,7 +19,7 @@ from ..models.build import build_counter
 from ..models.counter import CrowdCounter
 from ..models.sam_config import CONFIGS
 from ..recipe.schema import Recipe
-from ..tuning.attach import report
+from ..tuning.report import report
 
 _ADAPTER = "encoder adapter"
 _ORDER = ("encoder", _ADAPTER, "fusion", "stem", "segmenter", "regressor")

@@ -74,8 +74,8 @@ class PointPrompter(nn.Module):
         tensors = open_checkpoint(found)
         if naming_of(tensors) is TRANSFORMERS:
             raise UsageError(
-                f"'{found}' is SAM in the naming of transformers, which serves as a base; masks need the decoder in the "
-                "official naming, such as sam_vit_b."
+                f"'{found}' is SAM in the naming of transformers, which serves as a base; masks need the decoder in "
+                "the official naming, such as sam_vit_b."
             )
         return cls(SamEncoder.from_checkpoint(base), tensors)
 

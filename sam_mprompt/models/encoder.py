@@ -1,12 +1,12 @@
 """What the counter asks of a backbone. Whoever adds one reads this file and nothing else.
 
-An encoder is a `torch.nn.Module` that has what `Encoder` lists; `SamEncoder` and `TimmEncoder` are the two that there are.
-Weights come in through its constructor, so that afterwards it is complete; it takes images of any size whose sides are
-multiples of `size_divisor`, in any batch size, and computes in the dtype of its weights. What else it should keep to:
+An encoder is a `torch.nn.Module` that has what `Encoder` lists; `SamEncoder` and `TimmEncoder` are the two that there
+are. Weights come in through its constructor, so that afterwards it is complete; it takes images of any size whose sides
+are multiples of `size_divisor`, in any batch size, and computes in the dtype of its weights. It also keeps to this:
 
 - its state dict's names never change, because saved adapters hold them;
-- its transformer blocks, if it has any, are modules `blocks.N` that hold `attn` and `mlp` (and `norm1`, `norm2`), at any
-  depth: this is where prompt modules and peft's methods are attached;
+- its transformer blocks, if it has any, are modules `blocks.N` that hold `attn` and `mlp` (and `norm1`, `norm2`), at
+  any depth: this is where prompt modules and peft's methods are attached;
 - nothing in it depends on the random state while it is frozen (no drop path), or cached features would not be its own.
 
 Then `models/build.py` says which recipe makes it, and `recipe/schema.py` what its recipe may say.

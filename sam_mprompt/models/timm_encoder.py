@@ -72,7 +72,7 @@ class TimmEncoder(nn.Module):
             raise UsageError(f"model.stem_stride = {stem_stride} changes HRNet's stem; '{name}' keeps 2.")
         with torch.device("meta"):
             whole = _create(name)
-        options = {"out_indices": _chosen(name, _reductions(whole), levels)}
+        options: dict[str, Any] = {"out_indices": _chosen(name, _reductions(whole), levels)}
         if hasattr(getattr(whole, "model", whole), "dynamic_img_size"):
             options["dynamic_img_size"] = True
         with torch.device("meta"):

@@ -28,7 +28,7 @@ def load_weights(backbone: nn.Module, name: str, file: str, options: Mapping[str
         options: what the model was created with besides.
 
     Returns:
-        Names of the tensors that were left out: those of the layers behind the last feature map, such as the classifier.
+        Names of the tensors that were left out, those of layers behind the last feature map, such as the classifier.
 
     Raises:
         UsageError: the file cannot be read; a tensor is missing or has another shape; or one belongs to no layer of

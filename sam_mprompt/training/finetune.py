@@ -20,7 +20,7 @@ from ..data.sources import data_root
 from ..errors import RunError
 from ..recipe.schema import Recipe, load_recipe
 from ..render import save_image
-from ..tuning.attach import report
+from ..tuning.report import report
 from .session import Trainer
 
 

@@ -31,7 +31,7 @@ from ..models.acceleration import channels_last, compile_encoder, enable_gradien
 from ..models.build import BuiltCounter, build_counter
 from ..recipe.schema import Recipe
 from ..render import save_image
-from ..tuning.attach import report
+from ..tuning.report import report
 from .ema import MovingAverage
 from .feature_cache import CachedCrops, FeatureCache, build_cache
 from .log import RunLog, peak_memory_mb

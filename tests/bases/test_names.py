@@ -149,7 +149,7 @@ def test_a_tensor_beside_a_whole_sam_is_refused_in_transformers_naming_too() -> 
 
 def test_masks_ask_for_the_official_file(tmp_path: Path) -> None:
     path = saved(tmp_path / "sam.safetensors", whole_sam(SMALL))
-    with pytest.raises(UsageError, match="in the naming of transformers.* official naming, such as sam_vit_b"):
+    with pytest.raises(UsageError, match=r"in the naming of transformers.* official naming, such as sam_vit_b"):
         PointPrompter.from_checkpoint(path)
 
 

@@ -12,7 +12,7 @@ import sam_mprompt
 from sam_mprompt.errors import UsageError
 from sam_mprompt.recipe.schema import load_recipe
 from sam_mprompt.training.session import Trainer
-from sam_mprompt.tuning.attach import disable
+from sam_mprompt.tuning.adapters import disable
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,7 @@ def test_asked_for_its_levels_it_returns_each_at_its_own_resolution(encoder):
 @pytest.mark.parametrize("several", [{"side": 8}, {"fuse": True}])
 def test_levels_of_several_resolutions_cannot_be_fused(several, encoder):
     recipe = ModelRecipe(fuse_levels=several.pop("fuse", False))
-    with pytest.raises(UsageError, match="expect depths of one resolution, as a SAM encoder has; .* has 4 of several"):
+    with pytest.raises(UsageError, match=r"expect depths of one resolution, as a SAM encoder has; .* has 4 of several"):
         CrowdCounter(encoder, recipe, segmenter=False, **several)
 
 
@@ -263,5 +263,5 @@ def test_a_file_from_before_batches_were_counted_loads(tmp_path):
 
 
 def test_a_missing_file_of_weights_is_named():
-    with pytest.raises(UsageError, match="No checkpoint file at 'nowhere.safetensors'"):
+    with pytest.raises(UsageError, match=r"No checkpoint file at 'nowhere.safetensors'"):
         TimmEncoder("resnet10t", pretrained=False, weights="nowhere.safetensors")
