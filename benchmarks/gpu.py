@@ -114,7 +114,7 @@ def training(encoder: nn.Module, images: Tensor, setting: Setting) -> Step:
 
     def step() -> None:
         with setting.autocast():
-            loss = encoder(images).float().pow(3).mean()
+            loss = features_of(encoder(images)).float().pow(3).mean()
         loss.backward()
         encoder.zero_grad()
         setting.finish()

@@ -80,4 +80,6 @@ LIBRARIES: dict[str, Callable[[SamConfig, int], nn.Module]] = {
 
 def features_of(output: object) -> Tensor:
     """Return the neck's features (B, C, h, w) from what one of the encoders gave."""
+    if isinstance(output, list):
+        return output[-1]
     return output if isinstance(output, Tensor) else output.last_hidden_state  # type: ignore[attr-defined]

@@ -22,7 +22,7 @@ from benchmarks.pairs import (
     peak_bytes,
     write_row,
 )
-from benchmarks.sam_encoders import official
+from benchmarks.sam_encoders import features_of, official
 from sam_mprompt.models.acceleration import compile_encoder, enable_gradient_checkpointing
 from sam_mprompt.models.sam_config import CONFIGS, SamConfig
 from sam_mprompt.models.sam_encoder import SamEncoder
@@ -104,7 +104,7 @@ def step_of(build: Callable[[], nn.Module]) -> Callable[[], None]:
     encoder, images = build().train(), torch.randn(_BATCH, 3, _SIDE, _SIDE)
 
     def step() -> None:
-        encoder(images).pow(3).mean().backward()
+        features_of(encoder(images)).pow(3).mean().backward()
         for parameter in encoder.parameters():
             parameter.grad = None
 

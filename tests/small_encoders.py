@@ -71,13 +71,36 @@ def small_swin() -> nn.Module:
     ).eval()
 
 
+def small_swin_cr() -> nn.Module:
+    """timm's other Swin V2, whose attention defines a network for its positions behind its output layer."""
+    torch.manual_seed(0)
+    return timm.create_model(
+        "swinv2_cr_tiny_224",
+        img_size=64,
+        window_size=4,
+        embed_dim=16,
+        depths=(1, 1),
+        num_heads=(2, 2),
+        num_classes=0,
+        pretrained=False,
+    ).eval()
+
+
 def images(batch: int = 2) -> Tensor:
     """Return (B, 3, 64, 64) noise."""
     return torch.randn(batch, 3, 64, 64, generator=torch.Generator().manual_seed(1))
 
 
-def loss_of(features: Tensor) -> Tensor:
+def features_of(encoder: nn.Module, x: Tensor | None = None) -> Tensor:
+    """Return what any of these encoders makes of `x`, or of `images()`: ours give a list of one tensor."""
+    output = encoder(images() if x is None else x)
+    return output[0] if isinstance(output, list) else output
+
+
+def loss_of(features: Tensor | list[Tensor]) -> Tensor:
     """Return a loss that depends on every feature, also behind SAM's last LayerNorm, which fixes sums and squares."""
+    if isinstance(features, list):
+        (features,) = features
     return (features.float() * torch.randn(features.shape, generator=torch.Generator().manual_seed(2))).mean()
 
 

@@ -16,7 +16,7 @@ from ..geometry import Geometry
 from ..models.build import BuiltCounter
 from ..recipe.schema import Recipe, parse_recipe
 from ..tensor_files import read_tensors, write_tensors
-from ..tuning.attach import BARE
+from ..tuning.methods import BARE
 from ..version import __version__
 from .counter_file import COUNTER, FORMAT_VERSION, CounterFile, Dtype, read_counter_file, read_json
 from .model_card import model_card

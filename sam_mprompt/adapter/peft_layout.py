@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..errors import UsageError, did_you_mean, listed
 from ..tensor_files import check_against
-from ..tuning.attach import adapter_config
+from ..tuning.adapters import adapter_config
 
 PREFIX = "base_model."
 """How the names of peft's tensors start."""

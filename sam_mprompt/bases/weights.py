@@ -10,15 +10,12 @@ from torch import Tensor
 
 from ..errors import UsageError, listed
 from ..tensor_files import read_tensors
-
-_PREFIX = "image_encoder."
-_DECODER = ("prompt_encoder.", "mask_decoder.")
-_OF_THE_MLP = re.compile(r"blocks\.\d+\.mlp\.lin[12]\.")
-_TIMM_MLP = re.compile(r"^(blocks\.\d+\.mlp\.)fc([12]\.)")
+from .locate import CHECKPOINT_SUFFIXES
+from .names import OFFICIAL, encoder_names, naming_of
 
 # How files that are often taken for SAM's betray themselves: the beginning of a key, and what the file is.
 _FOREIGN = {
-    "vision_encoder.": "SAM in the naming of transformers: take the official file, or timm's",
+    "vision_encoder.backbone.": "SAM 2 or later in the naming of transformers, whose encoder is another one",
     "image_encoder.trunk.": "SAM 2, whose encoder is another one",
     "image_encoder.patch_embed.seq.": "MobileSAM, whose encoder is another one",
     "base_model.model.": "an adapter, not a base: give it where an adapter is expected",
@@ -45,7 +42,8 @@ def open_checkpoint(path: Path) -> dict[str, Tensor]:
 def encoder_tensors(tensors: Mapping[str, Tensor], source: str = "the state dict") -> dict[str, Tensor]:
     """Return the image encoder's tensors under SAM's names, without prefix.
 
-    Accepts SAM's whole state dict (the decoder is left out), its encoder alone, and timm's copy of the encoder.
+    Accepts SAM's whole state dict (the decoder is left out) and its encoder alone, in the official naming, timm's and
+    transformers', of any size: see `bases.names`.
 
     Raises:
         UsageError: not SAM, or a tensor that is neither the encoder's nor the decoder's.
@@ -53,15 +51,18 @@ def encoder_tensors(tensors: Mapping[str, Tensor], source: str = "the state dict
     for beginning, meaning in _FOREIGN.items():
         if any(name.startswith(beginning) for name in tensors):
             raise UsageError(f"{source} is not a SAM encoder. It looks like {meaning}.")
-    encoder = _encoder_names(tensors)
+    encoder = encoder_names(tensors)
     if "patch_embed.proj.weight" not in encoder:
         raise UsageError(
-            f"{source} is not a SAM encoder: expected tensors such as '{_PREFIX}patch_embed.proj.weight', "
+            f"{source} is not a SAM encoder: expected tensors such as '{OFFICIAL.prefix}patch_embed.proj.weight', "
             f"got {listed(tensors) or 'none'}."
         )
-    whole = any(name.startswith(_PREFIX) for name in tensors)
-    if whole and (others := [name for name in tensors if not name.startswith((_PREFIX, *_DECODER))]):
+    naming = naming_of(tensors) or OFFICIAL
+    whole = bool(naming.prefix) and any(name.startswith(naming.prefix) for name in tensors)
+    if whole and (others := [name for name in tensors if not name.startswith((naming.prefix, *naming.beside))]):
         raise UsageError(f"{source} holds tensors that SAM does not have: {listed(others)}.")
+    if len(encoder) < len(tensors) and not whole:
+        raise UsageError(f"{source} holds tensors of the same name in two namings: {listed(tensors)}.")
     if integers := [name for name, tensor in encoder.items() if not tensor.is_floating_point()]:
         raise UsageError(f"{source}: expected floating-point weights, got others in {listed(integers)}.")
     return encoder
@@ -70,13 +71,13 @@ def encoder_tensors(tensors: Mapping[str, Tensor], source: str = "the state dict
 def fingerprint(tensors: Mapping[str, Tensor]) -> str:
     """Return "sha256:..." over an encoder's tensors: sorted names, dtypes, shapes and bytes.
 
-    Names are SAM's without prefix and the decoder does not count, so that a .pth, a safetensors, a timm copy and the
-    loaded encoder agree. Floating-point tensors enter as float32, the dtype that encoders are loaded in: a copy that
-    is stored as float16 has the same fingerprint before and after loading, but not that of the float32 original,
-    because its weights are others. Works for any model's state dict.
+    Names are SAM's without prefix and the decoder does not count, so that a .pth, a safetensors, a copy in the naming
+    of timm or transformers and the loaded encoder agree. Floating-point tensors enter as float32, the dtype that
+    encoders are loaded in: a copy that is stored as float16 has the same fingerprint before and after loading, but not
+    that of the float32 original, because its weights are others. Works for any model's state dict.
     """
     digest = hashlib.sha256()
-    for name, tensor in sorted(_encoder_names(tensors).items()):
+    for name, tensor in sorted(encoder_names(tensors).items()):
         plain = tensor.detach().to("cpu", torch.float32 if tensor.is_floating_point() else tensor.dtype)
         array = plain.contiguous().numpy()
         digest.update(f"{name} {array.dtype.name} {array.shape}\n".encode())
@@ -84,20 +85,11 @@ def fingerprint(tensors: Mapping[str, Tensor]) -> str:
     return f"sha256:{digest.hexdigest()}"
 
 
-def _encoder_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Drop SAM's prefix and decoder where there are any, and undo timm's renaming of the MLP."""
-    prefixed = any(name.startswith(_PREFIX) for name in tensors)
-    inside = {name.removeprefix(_PREFIX): tensors[name] for name in tensors if not prefixed or name.startswith(_PREFIX)}
-    if any(_OF_THE_MLP.match(name) for name in inside):
-        return inside
-    return {_TIMM_MLP.sub(r"\1lin\2", name): tensor for name, tensor in inside.items()}
-
-
 def _check_content(path: Path) -> None:
     """Recognise by name and first bytes what is no checkpoint at all."""
     if not path.is_file():
         raise UsageError(f"No checkpoint file at '{path}'.")
-    if path.suffix not in {".pth", ".pt", ".safetensors"}:
+    if path.suffix not in CHECKPOINT_SUFFIXES:
         raise UsageError(f"'{path}': expected a .pth or .safetensors file, got '{path.suffix or path.name}'.")
     with path.open("rb") as file:
         start = file.read(512)
@@ -105,8 +97,8 @@ def _check_content(path: Path) -> None:
         raise UsageError(f"'{path}' is empty. Get it again.")
     if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         raise UsageError(
-            f"'{path}' is a web page, not a checkpoint: the download met a login or error page. "
-            "Fetch it with 'sam-mprompt checkpoints pull NAME', or download the file itself."
+            f"'{path}' is a web page, not a checkpoint: the download met a login or error page. Get the file itself.",
+            about="web page",
         )
     if start.startswith(b"version https://git-lfs"):
         raise UsageError(f"'{path}' is a Git LFS pointer, not the file itself. Run 'git lfs pull' where it came from.")

@@ -3,6 +3,8 @@
 from ..errors import SamMpromptError
 
 ADVICE: dict[str, str] = {
+    "checkpoint": "Run 'sam-mprompt checkpoints pull {name}'.",
+    "web page": "For a registered one, 'sam-mprompt checkpoints pull NAME' does.",
     "adapter": "See 'sam-mprompt adapters list'.",
     "data": "See 'sam-mprompt data check {root}'.",
     "data folder": "Or name it with --data DIR.",

@@ -15,7 +15,8 @@ from ..models.acceleration import compile_encoder, use_flex_attention
 from ..models.build import BuiltCounter, add_decoders
 from ..models.counter import CrowdCounter
 from ..recipe.schema import Recipe
-from ..tuning.attach import add_adapter, remove, switch
+from ..tuning.adapters import remove, switch
+from ..tuning.attach import add_adapter
 from .predict import count_many
 from .result import CountResult, ImageLike
 from .torch_backend import Precision, TorchBackend, choose_device

@@ -11,14 +11,15 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
-from ..bases.registry import read_registry, resolve
+from ..bases.locate import resolve
+from ..bases.registry import lookup, read_registry
 from ..errors import UsageError
 from ..geometry import round_up
 from ..models.build import build_counter
 from ..models.counter import CrowdCounter
 from ..models.sam_config import CONFIGS
 from ..recipe.schema import Recipe
-from ..tuning.attach import report
+from ..tuning.report import report
 
 _ADAPTER = "encoder adapter"
 _ORDER = ("encoder", _ADAPTER, "fusion", "stem", "segmenter", "regressor")
@@ -97,8 +98,8 @@ def _without_files(recipe: Recipe) -> Recipe:
     try:
         resolve(model.base)
     except UsageError:
-        known = [entry for entry in read_registry().values() if model.base in {entry.name, entry.file, *entry.aliases}]
-        shapes = [alias for entry in known for alias in entry.aliases if alias in CONFIGS]
+        entry = lookup(model.base, read_registry())
+        shapes = [] if entry is None else [label for label in (entry.name, *entry.aliases) if label in CONFIGS]
         if not shapes:
             raise
         return recipe.model_copy(update={"model": model.model_copy(update={"base": f"random:{shapes[0]}"})})

@@ -7,7 +7,8 @@ import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransformer
 from torch import Tensor, nn
 
-from ..bases.registry import RandomBase, resolve
+from ..bases.locate import RandomBase, resolve
+from ..bases.names import TRANSFORMERS, naming_of
 from ..bases.weights import open_checkpoint
 from ..errors import UsageError
 from ..models.sam_encoder import SamEncoder
@@ -70,11 +71,17 @@ class PointPrompter(nn.Module):
         found = resolve(base)
         if isinstance(found, RandomBase):
             raise UsageError(f"'{base}' is an encoder alone; masks need the whole SAM, such as sam_vit_b.")
-        return cls(SamEncoder.from_checkpoint(base), open_checkpoint(found))
+        tensors = open_checkpoint(found)
+        if naming_of(tensors) is TRANSFORMERS:
+            raise UsageError(
+                f"'{found}' is SAM in the naming of transformers, which serves as a base; masks need the decoder in "
+                "the official naming, such as sam_vit_b."
+            )
+        return cls(SamEncoder.from_checkpoint(base), tensors)
 
     def encode(self, images: Tensor) -> Tensor:
         """Normalised images (1, 3, H, W) -> features (1, C, H/16, W/16), for any number of `answer`s."""
-        features: Tensor = self.encoder(images)
+        (features,) = self.encoder(images)
         return features
 
     def answer(self, features: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:

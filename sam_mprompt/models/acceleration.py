@@ -37,7 +37,7 @@ def enable_gradient_checkpointing(encoder: nn.Module) -> None:
         sam.gradient_checkpointing = True
     for timm in _of_type(encoder, TimmEncoder):
         try:
-            cast(Any, timm.backbone).set_grad_checkpointing(True)
+            cast(Any, getattr(timm.backbone, "model", timm.backbone)).set_grad_checkpointing(True)
         except (AttributeError, AssertionError) as error:
             raise UsageError(
                 f"train.gradient_checkpointing: timm's {type(timm.backbone).__name__} cannot recompute its blocks. "

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import nn
 
+from ..bases.locate import CHECKPOINT_SUFFIXES
 from ..bases.weights import fingerprint
 from ..recipe.schema import Peft, Prompts, Recipe, Side
 from ..tuning.attach import attach
@@ -41,8 +43,8 @@ def build_encoder(recipe: Recipe, base: str | None = None, *, weights: bool = Tr
 
     Args:
         recipe: names the family and the base.
-        base: checkpoint name or file that replaces the recipe's.
-        weights: False leaves a timm model's published weights out: all its tensors are about to be replaced.
+        base: checkpoint name or file that replaces the recipe's; for timm a model name, or a file of its weights.
+        weights: False leaves a timm model's weights out: all its tensors are about to be replaced.
 
     Raises:
         UsageError: the base is not on disk (and how to get it), or is no checkpoint of this family.
@@ -52,6 +54,9 @@ def build_encoder(recipe: Recipe, base: str | None = None, *, weights: bool = Tr
     if model.encoder == "sam":
         encoder = SamEncoder.from_checkpoint(name, positions=model.positions)
     else:
+        file = model.weights
+        if Path(name).suffix in CHECKPOINT_SUFFIXES:
+            name, file = model.base, name
         pretrained = model.pretrained and weights
         with _fixed_draw(not pretrained and recipe.tuning.method != "full"):
             encoder = TimmEncoder(
@@ -60,6 +65,7 @@ def build_encoder(recipe: Recipe, base: str | None = None, *, weights: bool = Tr
                 join=model.density_stride,
                 levels=model.levels,
                 stem_stride=model.stem_stride,
+                weights=file if weights else "",
             )
     return encoder, Base(name, fingerprint(encoder.state_dict()))
 

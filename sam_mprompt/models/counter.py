@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from ..errors import UsageError
 from ..recipe.model import SamModel, TimmModel
 from .decoders import Decoder, LevelFusion, ReviveReLU, SideNetwork, Stem
+from .encoder import Encoder, ResumableEncoder, as_encoder
 from .normalise import normalise
 
 
@@ -31,19 +32,19 @@ class CrowdCounter(nn.Module):
     """A frozen or trainable encoder with a density regressor and, during training, a segmenter.
 
     Args:
-        encoder: maps normalised images (B, 3, H, W) to features (B, C, H/stride, W/stride); has `out_channels`,
-            `stride`, `size_divisor`, `mean` and `std`, and to use several depths `level_channels` and `forward_levels`.
+        encoder: a module that is an `models.encoder.Encoder`, with or without adapters.
         recipe: density stride, fusion, stem and gate.
         segmenter: build the segmenter branch.
         side: width of a side network on several depths, 0 for none.
 
     Raises:
-        UsageError: a density stride that does not divide the encoder's, or is more than eight times finer.
+        UsageError: a density stride that does not divide the encoder's, or is more than eight times finer; several
+            depths asked of an encoder that has them at several resolutions; a module that is no encoder.
     """
 
     def __init__(self, encoder: nn.Module, recipe: SamModel | TimmModel, *, segmenter: bool, side: int = 0) -> None:
         super().__init__()
-        features = cast(Any, encoder)
+        features = as_encoder(encoder)
         ratio = features.stride / recipe.density_stride
         if ratio not in (1, 2, 4, 8):
             raise UsageError(
@@ -52,25 +53,26 @@ class CrowdCounter(nn.Module):
             )
         self.encoder = encoder
         self.stride = recipe.density_stride
-        self.size_divisor = int(features.size_divisor)
+        self.size_divisor = features.size_divisor
         self.gate = recipe.gate
         self.fusion: nn.Module | None = None
         if side:
-            self.fusion = SideNetwork(_levels_of(encoder), side)
+            self.fusion = SideNetwork(_levels_of(features), side)
         elif isinstance(recipe, SamModel) and recipe.fuse_levels:
-            self.fusion = LevelFusion(_levels_of(encoder))
+            self.fusion = LevelFusion(_levels_of(features))
         self.stem: nn.Module | None = None
         if recipe.stem_channels:
             self.stem = Stem(recipe.stem_channels, stride=self.stride, blocks=recipe.stem_blocks)
         upsample = int(ratio).bit_length() - 1
-        channels = int(features.out_channels)
-        self.regressor = Decoder(channels, upsample=upsample, stem_channels=recipe.stem_channels)
+        self.regressor = Decoder(features.out_channels, upsample=upsample, stem_channels=recipe.stem_channels)
         # A first density of the right size: torch's own start is tens of heads too many in every crop.
         output = cast(nn.Conv2d, self.regressor.output)
         nn.init.normal_(output.weight, std=0.01)
         nn.init.constant_(cast(Tensor, output.bias), 0.01)
         needed = segmenter or self.gate == "segmenter"
-        self.segmenter = Decoder(channels, upsample=upsample, stem_channels=recipe.stem_channels) if needed else None
+        self.segmenter: Decoder | None = None
+        if needed:
+            self.segmenter = Decoder(features.out_channels, upsample=upsample, stem_channels=recipe.stem_channels)
         self.register_buffer("mean", torch.tensor(features.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(features.std).view(1, 3, 1, 1), persistent=False)
         if not segmenter:
@@ -88,30 +90,31 @@ class CrowdCounter(nn.Module):
         """
         return normalise(images, cast(Tensor, self.mean), cast(Tensor, self.std), sizes)
 
-    def encode(self, images: Tensor, until: int | None = None) -> list[Tensor]:
+    def encode(self, images: Tensor, stop_before: int | None = None) -> list[Tensor]:
         """Normalised images (B, 3, H, W) -> the encoder's features that are used, each (B, c_i, H/s, W/s).
 
-        `until` stops a SAM encoder before that block: what `SamEncoder.forward_until` returns.
+        `stop_before` stops a resumable encoder before that block: what its `forward_until` returns.
         """
-        encoder, levels = cast(Any, self.encoder), self.fusion is not None
-        if until is not None:
-            return encoder.forward_until(images, until, levels=levels)
-        return encoder.forward_levels(images) if levels else [encoder(images)]
+        levels = self.fusion is not None
+        if stop_before is None:
+            return cast(Encoder, self.encoder)(images, levels=levels)
+        return cast(ResumableEncoder, self.encoder).forward_until(images, stop_before, levels=levels)
 
     def forward(
-        self, images: Tensor, encoded: Sequence[Tensor] | None = None, until: int | None = None
+        self, images: Tensor, encoded: Sequence[Tensor] | None = None, stop_before: int | None = None
     ) -> CounterOutput:
         """Normalised images (B, 3, H, W), both sides multiples of `size_divisor` -> density and mask logits.
 
-        `encoded` is what `encode` returned for them and the same `until` before, where that is known; the encoder then
-        runs from there on only.
+        `encoded` is what `encode` returned for them and the same `stop_before` earlier, where that is known; the
+        encoder then runs from there on only.
         """
         if encoded is None:
             levels = self.encode(images)
-        elif until is None:
+        elif stop_before is None:
             levels = [*encoded]
         else:
-            levels = cast(Any, self.encoder).forward_from(encoded, until, levels=self.fusion is not None)
+            encoder = cast(ResumableEncoder, self.encoder)
+            levels = encoder.forward_from(encoded, stop_before, levels=self.fusion is not None)
         features = self.fusion(levels) if self.fusion is not None else levels[-1]
         detail = self.stem(images) if self.stem is not None else None
         x = self.regressor.trunk(features, detail)
@@ -146,12 +149,11 @@ class CrowdCounter(nn.Module):
         return {name: tensor for name, tensor in kept.items() if not name.startswith("segmenter.output.")}
 
 
-def _levels_of(encoder: nn.Module) -> list[int]:
-    """Channels of an encoder's depths. Raises UsageError when it has one depth only."""
-    levels = getattr(encoder, "level_channels", None)
-    if levels is None or not hasattr(encoder, "forward_levels"):
+def _levels_of(encoder: Encoder) -> tuple[int, ...]:
+    """Channels of an encoder's depths. Raises UsageError when they do not share the features' resolution."""
+    if encoder.level_channels[-1] != encoder.out_channels:
         raise UsageError(
-            f"{type(encoder).__name__} gives features of one depth: model.fuse_levels and tuning.method = 'side' need "
-            "a SAM encoder."
+            "model.fuse_levels and tuning.method = 'side' expect depths of one resolution, as a SAM encoder has; this "
+            f"encoder has {len(encoder.level_channels)} of several, and joins them by itself."
         )
-    return list(levels)
+    return encoder.level_channels

@@ -12,8 +12,8 @@ from torch.nn.attention.flex_attention import flex_attention
 
 # Elements of the attention matrix that exist at once. On a CPU a piece should stay near its caches (measured: larger
 # pieces are slower and only cost memory); elsewhere a piece must be large enough to keep the device busy.
-_PIECE_CPU = 2**20
-_PIECE_ELSEWHERE = 2**26
+PIECE_CPU = 2**20
+PIECE_ELSEWHERE = 2**26
 
 
 class Attention(OfficialAttention):
@@ -92,7 +92,7 @@ class _PiecewiseAttention(torch.autograd.Function):
     @staticmethod
     def forward(q: Tensor, k: Tensor, v: Tensor, bias_h: Tensor, bias_w: Tensor) -> Tensor:
         out = torch.empty_like(q)
-        for n, rows, tokens in _pieces(bias_h):
+        for n, rows, tokens in pieces(bias_h):
             bias = _bias(bias_h[n, rows], bias_w[n, rows])
             out[n, tokens] = F.scaled_dot_product_attention(q[None, n, tokens], k[None, n], v[None, n], bias[None])[0]
         return out
@@ -111,7 +111,7 @@ class _PiecewiseAttention(torch.autograd.Function):
         grad_h, grad_w = torch.empty_like(bias_h), torch.empty_like(bias_w)
         # The softmax's derivative p * (dp - sum(p * dp)) needs only this sum, which equals sum(grad * out).
         expected = (grad * out).sum(-1, keepdim=True)
-        for n, rows, tokens in _pieces(bias_h):
+        for n, rows, tokens in pieces(bias_h):
             q_piece, grad_piece = q[n, tokens], grad[n, tokens]
             # Keys and values gather gradients from all rows; those of the first replace what the memory held.
             seen = int(rows.start > 0)
@@ -126,10 +126,10 @@ class _PiecewiseAttention(torch.autograd.Function):
         return grad_q, grad_k, grad_v, grad_h, grad_w
 
 
-def _pieces(bias_h: Tensor) -> Iterator[tuple[slice, slice, slice]]:
+def pieces(bias_h: Tensor) -> Iterator[tuple[slice, slice, slice]]:
     """Slices of heads, of grid rows, and of the tokens in these rows: several heads at once, or rows of one head."""
     heads, h, w, _ = bias_h.shape
-    budget = _PIECE_CPU if bias_h.device.type == "cpu" else _PIECE_ELSEWHERE
+    budget = PIECE_CPU if bias_h.device.type == "cpu" else PIECE_ELSEWHERE
     per_head = (h * w) ** 2
     head_step = max(1, budget // per_head)
     row_step = h if per_head <= budget else max(1, budget * h // per_head)

@@ -100,8 +100,10 @@ class SamConfig:
 
 CONFIGS = {
     "tiny": SamConfig(embed_dim=192, depth=9, num_heads=3, global_attn_indexes=(2, 5, 8), span=28),
+    "slimsam-77": SamConfig(embed_dim=168, mlp_dim=696),
+    "slimsam-50": SamConfig(embed_dim=384),
     "vit_b": SamConfig(),
     "vit_l": SamConfig(embed_dim=1024, depth=24, num_heads=16, global_attn_indexes=(5, 11, 17, 23)),
     "vit_h": SamConfig(embed_dim=1280, depth=32, num_heads=16, global_attn_indexes=(7, 15, 23, 31)),
 }
-"""Configurations by name: "tiny" (5.6 M parameters), the bundled sam-tiny's, and those that SAM was published in."""
+"""Configurations by name: "tiny" (5.6 M parameters), the bundled sam-tiny's, SlimSAM's, and those of SAM itself."""

@@ -5,21 +5,20 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import torch
-import torch.nn.functional as F
 from segment_anything.modeling.common import LayerNorm2d, MLPBlock
 from segment_anything.modeling.image_encoder import PatchEmbed, window_partition, window_unpartition
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..bases.registry import RandomBase, resolve
+from ..bases.locate import RandomBase, resolve
 from ..bases.weights import encoder_tensors, open_checkpoint
 from ..errors import UsageError, did_you_mean
+from .encoder import Rgb
 from .sam_attention import Attention
 from .sam_config import CONFIGS, SamConfig
+from .sam_positions import ResampledTables, resample
 
 Positions = Literal["resample", "slice"]
-
-_CACHED_SIZES = 8
 
 
 class Block(nn.Module):
@@ -61,7 +60,7 @@ class SamEncoder(nn.Module):
         out_channels: channels of the features, 256 in every published SAM.
         stride: pixels per feature cell, 16 in every published SAM.
         size_divisor: image sides must be multiples of it.
-        level_channels: channels of each of `forward_levels`' outputs.
+        level_channels: channels of each tensor that a call with `levels=True` returns.
         mean, std: RGB statistics for images in [0, 1]: (image - mean) / std is what the encoder expects.
         gradient_checkpointing: recompute each block in the backward pass: more time, less memory.
 
@@ -70,8 +69,8 @@ class SamEncoder(nn.Module):
     """
 
     # SAM's pixel_mean (123.675, 116.28, 103.53) and pixel_std (58.395, 57.12, 57.375), divided by 255.
-    mean = (0.485, 0.456, 0.406)
-    std = (0.229, 0.224, 0.225)
+    mean: Rgb = (0.485, 0.456, 0.406)
+    std: Rgb = (0.229, 0.224, 0.225)
 
     def __init__(self, config: SamConfig, *, positions: Positions = "resample") -> None:
         super().__init__()
@@ -82,9 +81,9 @@ class SamEncoder(nn.Module):
         self.positions = positions
         self.out_channels = config.out_channels
         self.stride = self.size_divisor = config.patch
-        self.level_channels = [config.embed_dim] * len(config.global_attn_indexes) + [config.out_channels]
+        self.level_channels = (*(config.embed_dim for _ in config.global_attn_indexes), config.out_channels)
         self.gradient_checkpointing = False
-        self._resampled = _Resampled()
+        self.resampled = ResampledTables()
 
         self.patch_embed = PatchEmbed(
             (config.patch, config.patch), (config.patch, config.patch), embed_dim=config.embed_dim
@@ -104,8 +103,9 @@ class SamEncoder(nn.Module):
         """Load an encoder, in float32, whatever dtype it is stored in.
 
         Args:
-            base: a registered name ("sam_vit_b"), a .pth or .safetensors file in SAM's or timm's naming with or
-                without SAM's decoder, or "random:CONFIG" / "random:CONFIG@SEED" for random weights ("random:tiny").
+            base: a registered name ("sam_vit_b"), a repository of the hub ("hf:OWNER/NAME"), a .pth or .safetensors
+                file in SAM's own naming, timm's or transformers' with or without SAM's decoder, or "random:CONFIG" /
+                "random:CONFIG@SEED" for random weights ("random:tiny").
             positions: see `SamEncoder`.
 
         Raises:
@@ -142,68 +142,56 @@ class SamEncoder(nn.Module):
                     nn.init.trunc_normal_(parameter, std=0.02)
         return encoder
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, *, levels: bool = False) -> list[Tensor]:
         """Encode normalised images.
 
         Args:
             images: (B, 3, H, W) float, normalised with `mean` and `std`; H and W multiples of `size_divisor`.
+            levels: return the outputs of the global blocks (B, embed_dim, H / stride, W / stride) before the features.
 
         Returns:
-            Features (B, out_channels, H / stride, W / stride).
+            The features (B, out_channels, H / stride, W / stride), last and by default alone.
 
         Raises:
             UsageError: images of another shape.
         """
-        return self.forward_from(self.forward_until(images, 0), 0)[0]
+        return self.forward_from(self.forward_until(images, 0, levels=levels), 0, levels=levels)
 
-    def forward_levels(self, images: Tensor) -> list[Tensor]:
-        """Encode normalised images at several depths, for heads that fuse them.
-
-        Args:
-            images: as for `forward`.
-
-        Returns:
-            The outputs of the global blocks (B, dim, H / stride, W / stride), then what `forward` returns.
-
-        Raises:
-            UsageError: images of another shape.
-        """
-        return self.forward_from(self.forward_until(images, 0, levels=True), 0, levels=True)
-
-    def forward_until(self, images: Tensor, block: int, *, levels: bool = False) -> list[Tensor]:
+    def forward_until(self, images: Tensor, stop_before: int, *, levels: bool = False) -> list[Tensor]:
         """Run the part of the encoder that comes before a block; `forward_from` runs the rest.
 
         Args:
             images: as for `forward`.
-            block: from 0, which leaves the position of every token, to the number of blocks, which leaves the neck.
-            levels: keep what `forward_levels` returns of the part that is run.
+            stop_before: a block, from 0, which leaves the position of every token, to the number of blocks, which
+                leaves the neck.
+            levels: keep what a call with `levels` returns of the part that is run.
 
         Returns:
             With `levels` the outputs of global blocks that are not the last one run, then the tokens that enter
-            `block`; each (B, dim, H / stride, W / stride).
+            the block; each (B, embed_dim, H / stride, W / stride).
 
         Raises:
             UsageError: images of another shape.
         """
-        state = self._through([self._embed(images)], range(block), levels=levels)
+        state = self._through([self._embed(images)], range(stop_before), levels=levels)
         return [tokens.permute(0, 3, 1, 2) for tokens in state]
 
-    def channels_until(self, block: int, *, levels: bool = False) -> list[int]:
+    def channels_until(self, stop_before: int, *, levels: bool = False) -> tuple[int, ...]:
         """Return the channels of each of `forward_until`'s outputs."""
-        earlier = [index for index in self.config.global_attn_indexes if index < block - 1] if levels else []
-        return [self.config.embed_dim] * (len(earlier) + 1)
+        earlier = sum(index < stop_before - 1 for index in self.config.global_attn_indexes) if levels else 0
+        return (self.config.embed_dim,) * (earlier + 1)
 
-    def forward_from(self, state: Sequence[Tensor], block: int, *, levels: bool = False) -> list[Tensor]:
+    def forward_from(self, state: Sequence[Tensor], stop_before: int, *, levels: bool = False) -> list[Tensor]:
         """Go on where `forward_until` stopped.
 
         Args:
-            state: what it returned for the same `block` and `levels`, or the same crop of each tensor.
-            block: the first block to run.
-            levels: return what `forward_levels` does, else one tensor, what `forward` does.
+            state: what it returned for the same `stop_before` and `levels`, or the same crop of each tensor.
+            stop_before: where it stopped: the first block to run.
+            levels: as for a call, which returns the same.
         """
         # Tokens out of a cache have their channels first in memory, in which every block would be slower.
         state = [tokens.permute(0, 2, 3, 1).contiguous() for tokens in state]
-        state = self._through(state, range(block, len(self.blocks)), levels=levels)
+        state = self._through(state, range(stop_before, len(self.blocks)), levels=levels)
         *earlier, last = [tokens.permute(0, 3, 1, 2) for tokens in state]
         if levels and len(self.blocks) - 1 in self.config.global_attn_indexes:
             earlier.append(last)
@@ -220,7 +208,7 @@ class SamEncoder(nn.Module):
         return [*earlier, tokens]
 
     def _embed(self, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W) -> tokens with positions (B, H / stride, W / stride, dim)."""
+        """Images (B, 3, H, W) -> tokens with positions (B, H / stride, W / stride, embed_dim)."""
         shape = tuple(images.shape)
         if (
             len(shape) != 4
@@ -236,7 +224,7 @@ class SamEncoder(nn.Module):
         return self.patch_embed(images) + self._positions(shape[2] // self.stride, shape[3] // self.stride)
 
     def _positions(self, height: int, width: int) -> Tensor:
-        """Absolute positions (1, height, width, dim)."""
+        """Absolute positions (1, height, width, embed_dim)."""
         table, grid = self.pos_embed, self.config.grid
         if height == width == grid:
             return table
@@ -244,42 +232,10 @@ class SamEncoder(nn.Module):
             return table[:, :height, :width]
         # A trained table changes all the time and needs its gradient; a compiler sees no real tensors.
         if table.requires_grad or table.is_inference() or torch.compiler.is_compiling():
-            return _resample(table, (height, width))
-        return self._resampled.get(table, (height, width))
+            return resample(table, (height, width))
+        return self.resampled.get(table, (height, width))
 
     def _run(self, block: nn.Module, tokens: Tensor) -> Tensor:
         if self.gradient_checkpointing and torch.is_grad_enabled():
             return checkpoint(block, tokens, use_reentrant=False)
         return block(tokens)
-
-
-class _Resampled:
-    """A frozen position table at the sizes that were asked for last; forgotten as soon as the table changes.
-
-    It is not a buffer, so it is in no state dict, and copies of an encoder start without it.
-    """
-
-    def __init__(self) -> None:
-        self._source: Tensor | None = None
-        self._version = 0
-        self._tables: dict[tuple[int, int], Tensor] = {}
-
-    def __reduce__(self) -> tuple[type["_Resampled"], tuple[()]]:
-        return _Resampled, ()
-
-    def get(self, table: Tensor, size: tuple[int, int]) -> Tensor:
-        # Another device, dtype or state dict changes the address (the held alias keeps it from being used again),
-        # a change in place the version.
-        if self._source is None or self._source.data_ptr() != table.data_ptr() or self._version != table._version:
-            self._source, self._version, self._tables = table.detach(), table._version, {}
-        if size not in self._tables:
-            while len(self._tables) >= _CACHED_SIZES:
-                self._tables.pop(next(iter(self._tables)))
-            self._tables[size] = _resample(table, size)
-        return self._tables[size]
-
-
-def _resample(table: Tensor, size: tuple[int, int]) -> Tensor:
-    """Stretch a position table (1, G, G, dim) to (1, *size, dim)."""
-    planes = table.permute(0, 3, 1, 2).float()
-    return F.interpolate(planes, size, mode="bicubic", antialias=True).permute(0, 2, 3, 1).to(table.dtype)

@@ -92,7 +92,7 @@ class PromptedSegmenter(nn.Module):
 
     def forward(self, images: Tensor, prompts: Tensor) -> Answers:
         """Normalised images (B, 3, H, W) and prompts (B, P) -> answers as of `ThingDecoder`."""
-        answers: Answers = self.decoder(self.encoder(images), prompts)
+        answers: Answers = self.decoder(self.encoder(images)[0], prompts)
         return answers
 
 

@@ -9,7 +9,7 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, parse_flag_from_env
 
-from ..bases.registry import fetch
+from ..bases.pull import fetch
 from ..counting.counter import load
 from ..data.sources import Source, data_root
 from ..errors import RunError

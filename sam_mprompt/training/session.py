@@ -21,7 +21,7 @@ from ..models.build import BuiltCounter
 from ..models.counter import CrowdCounter
 from ..recipe.schema import Recipe
 from ..render import save_image
-from ..tuning.attach import report
+from ..tuning.report import report
 from .log import MetricsLog, peak_memory_mb
 from .loop import Parts, Steps, train_epoch
 from .observer import SILENT, Observer

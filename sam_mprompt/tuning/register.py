@@ -20,15 +20,15 @@ def register_with_peft() -> None:
     """Make peft know prompt modules, now or as soon as it is imported. Safe to call again; imports nothing heavy."""
     if "peft" in sys.modules:
         _add_prompt_modules()
-    elif not any(isinstance(finder, _AfterImport) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _AfterImport("peft", _add_prompt_modules))
+    elif not any(isinstance(finder, AfterImport) for finder in sys.meta_path):
+        sys.meta_path.insert(0, AfterImport("peft", _add_prompt_modules))
 
 
 def _add_prompt_modules() -> None:
-    import_module("sam_mprompt.tuning.prompt")
+    import_module("sam_mprompt.tuning.prompt_tuner")
 
 
-class _AfterImport:
+class AfterImport:
     """Finds module `name` where the other finders do, and has `action` called once it has been executed."""
 
     def __init__(self, name: str, action: Callable[[], None]) -> None:
@@ -38,6 +38,7 @@ class _AfterImport:
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
+        """Return the spec of the module that is waited for, with a loader that acts; None for all others."""
         if fullname != self.name:
             return None
         for finder in sys.meta_path:
@@ -52,7 +53,7 @@ class _AfterImport:
 class _ActingLoader:
     """Hands everything to the real loader, which is also the one that the finished module reports as its own."""
 
-    def __init__(self, loader: "Loader", finder: _AfterImport) -> None:
+    def __init__(self, loader: "Loader", finder: AfterImport) -> None:
         self.loader = loader
         self.finder = finder
 

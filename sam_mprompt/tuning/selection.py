@@ -52,6 +52,18 @@ def joined(prefix: str, name: str) -> str:
     return f"{prefix}.{name}" if prefix else name
 
 
+def block_width(block: nn.Module) -> int | None:
+    """Return the features of a transformer block's tokens, as the norm beside its MLP tells them; None without one.
+
+    The norm before or after the MLP, because attention may change the width where a stage begins (Hiera, MViT).
+    """
+    for name in (_NORMS["mlp"], _NORMS["attention"]):
+        weight = getattr(getattr(block, name, None), "weight", None)
+        if isinstance(weight, Tensor) and weight.dim() == 1:
+            return len(weight)
+    return None
+
+
 def target_modules(encoder: nn.Module, method: str, placement: Sequence[str], blocks: Blocks) -> str:
     """Return a regular expression that matches the full names of what `method` adapts, and nothing else.
 

@@ -16,7 +16,8 @@ from sam_mprompt.adapter.peft_layout import adapter_config_dict, adapter_state, 
 from sam_mprompt.errors import RunError, UsageError
 from sam_mprompt.files import sha256_of
 from sam_mprompt.tensor_files import check_against, read_tensors, write_tensors
-from sam_mprompt.tuning.attach import add_adapter, attach, switch
+from sam_mprompt.tuning.adapters import switch
+from sam_mprompt.tuning.attach import add_adapter, attach
 
 in_one_folder = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 DTYPES = [torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.int8, torch.bool]

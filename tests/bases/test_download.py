@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from sam_mprompt.bases import download as module
 from sam_mprompt.bases.download import download
-from sam_mprompt.bases.registry import fetch as fetch_base
-from sam_mprompt.bases.registry import pull
+from sam_mprompt.bases.pull import fetch as fetch_base
+from sam_mprompt.bases.pull import pull
 from sam_mprompt.errors import RunError, UsageError
 
 CONTENT = bytes(range(256)) * 40

@@ -17,12 +17,9 @@ class Encoder(nn.Module):
         super().__init__()
         self.patch = nn.Conv2d(3, 24, 16, 16)
 
-    def forward(self, images):
-        return self.patch(images)
-
-    def forward_levels(self, images):
+    def forward(self, images, *, levels=False):
         features = self.patch(images)
-        return [features[:, :8], features]
+        return [features[:, :8], features] if levels else [features]
 
 
 def counter(segmenter=True, **model):

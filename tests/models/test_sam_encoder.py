@@ -12,7 +12,7 @@ from segment_anything.build_sam import build_sam_vit_b
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 from segment_anything.modeling.image_encoder import Attention as OfficialAttention
 from segment_anything.modeling.image_encoder import get_rel_pos
-from small_encoders import fill_adapter
+from small_encoders import features_of, fill_adapter
 from timm.layers import resample_abs_pos_embed_nhwc
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -23,6 +23,7 @@ from sam_mprompt.models import sam_attention
 from sam_mprompt.models.sam_attention import Attention, biased_attention, relative_positions
 from sam_mprompt.models.sam_config import CONFIGS, SamConfig
 from sam_mprompt.models.sam_encoder import SamEncoder
+from sam_mprompt.models.sam_positions import CACHED_SIZES
 from sam_mprompt.tuning.attach import attach
 
 SMALL = SamConfig(embed_dim=32, depth=2, num_heads=2, global_attn_indexes=(1,))
@@ -83,7 +84,7 @@ def test_features_equal_the_official_encoders_at_1024() -> None:
     official = official_encoder(SMALL)
     x = images(1, 3, 1024, 1024)
     with torch.inference_mode():
-        assert largest_difference(ours(official)(x), official(x)) <= 1e-4
+        assert largest_difference(features_of(ours(official), x), official(x)) <= 1e-4
 
 
 @pytest.mark.slow
@@ -91,7 +92,7 @@ def test_features_of_vit_b_equal_the_official_ones_at_1024() -> None:
     official = official_encoder(SamConfig())
     x = images(1, 3, 1024, 1024)
     with torch.inference_mode():
-        assert largest_difference(ours(official)(x), official(x)) <= 1e-4
+        assert largest_difference(features_of(ours(official), x), official(x)) <= 1e-4
 
 
 @pytest.mark.parametrize("size", [(16, 16), (224, 224), (400, 400), (448, 672), (1104, 272)])
@@ -102,7 +103,7 @@ def test_features_at_other_sizes_follow_the_official_rules(positions: str, size:
     tokens = [side // 16 for side in size]
     x = images(1, 3, *size)
     with torch.inference_mode():
-        features = encoder(x)
+        features = features_of(encoder, x)
         table = official.pos_embed.data
         if positions == "slice" and max(tokens) <= 64:
             official.pos_embed.data = table[:, : tokens[0], : tokens[1]]
@@ -115,10 +116,10 @@ def test_images_of_a_batch_do_not_see_each_other() -> None:
     encoder = ours(official_encoder(SMALLER))
     x = images(3, 3, 400, 240)
     with torch.inference_mode():
-        together = encoder(x)
+        together = features_of(encoder, x)
         assert together.shape == (3, 16, 25, 15)
         for index in range(3):
-            assert largest_difference(together[index], encoder(x[index : index + 1])[0]) < 1e-5
+            assert largest_difference(together[index], features_of(encoder, x[index : index + 1])[0]) < 1e-5
 
 
 def test_gradients_equal_the_official_encoders() -> None:
@@ -127,7 +128,7 @@ def test_gradients_equal_the_official_encoders() -> None:
     gradients = []
     for model in (official, encoder):
         x = images(2, 3, 320, 320).requires_grad_()
-        (model(x) * images(2, 16, 20, 20)).sum().backward()
+        (features_of(model, x) * images(2, 16, 20, 20)).sum().backward()
         gradients.append({"images": x.grad} | {name: p.grad for name, p in model.named_parameters()})
     expected, got = gradients
     assert expected.keys() == got.keys()
@@ -140,7 +141,7 @@ def test_gradients_equal_the_official_encoders() -> None:
 def test_attention_in_pieces_of_any_size_is_exact_with_its_gradients(
     budget: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sam_attention, "_PIECE_CPU", budget)
+    monkeypatch.setattr(sam_attention, "PIECE_CPU", budget)
     shapes = [(3, 12, 4)] * 3 + [(3, 4, 3, 4), (3, 4, 3, 3)]  # 3 heads on a grid of 4 x 3
     inputs = [images(*shape, seed=seed).double().requires_grad_() for seed, shape in enumerate(shapes)]
     q, k, v, bias_h, bias_w = inputs
@@ -156,8 +157,8 @@ def test_attention_in_pieces_of_any_size_is_exact_with_its_gradients(
 @given(heads=st.integers(1, 9), h=st.integers(1, 9), w=st.integers(1, 9), budget=st.integers(1, 20_000))
 def test_pieces_cover_every_row_of_every_head_once_within_the_budget(heads: int, h: int, w: int, budget: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sam_attention, "_PIECE_CPU", budget)
-        pieces = list(sam_attention._pieces(torch.empty(heads, h, w, h)))
+        patch.setattr(sam_attention, "PIECE_CPU", budget)
+        pieces = list(sam_attention.pieces(torch.empty(heads, h, w, h)))
     covered = torch.zeros(heads, h * w)
     for head, row, token in pieces:
         covered[head, token] += 1
@@ -198,7 +199,7 @@ class LargestTensor(TorchDispatchMode):
 
 
 def test_training_never_holds_a_whole_attention_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sam_attention, "_PIECE_CPU", 2**16)
+    monkeypatch.setattr(sam_attention, "PIECE_CPU", 2**16)
     attention = Attention(8, 2, use_rel_pos=True, input_size=(32, 32))
     tokens = images(1, 32, 32, 8).requires_grad_()
     with LargestTensor() as largest:
@@ -283,7 +284,7 @@ def test_blocks_whose_window_spans_the_whole_grid_count_as_global() -> None:
     assert encoder.config.global_attn_indexes == (0, 1)
     x = images(1, 3, 224, 224)
     with torch.inference_mode():
-        assert largest_difference(encoder(x), official(x)) <= 1e-4
+        assert largest_difference(features_of(encoder, x), official(x)) <= 1e-4
 
 
 @pytest.mark.parametrize(
@@ -347,9 +348,9 @@ def test_levels_are_the_global_blocks_outputs_and_then_the_features() -> None:
         block.register_forward_hook(lambda _module, _inputs, output, index=index: seen.update({index: output}))
     x = images(1, 3, 96, 64)
     with torch.inference_mode():
-        levels = encoder.forward_levels(x)
-        assert torch.equal(levels[-1], encoder(x))
-    assert [level.shape[1] for level in levels] == encoder.level_channels == [32, 32, 16]
+        levels = encoder(x, levels=True)
+        assert torch.equal(levels[-1], features_of(encoder, x))
+    assert tuple(level.shape[1] for level in levels) == encoder.level_channels == (32, 32, 16)
     for level, index in zip(levels, (0, 2), strict=False):
         assert level.shape == (1, 32, 6, 4)
         assert torch.equal(level, seen[index].permute(0, 3, 1, 2))
@@ -375,7 +376,7 @@ def test_the_encoder_goes_on_exactly_from_where_it_stopped(wrapped, block: int, 
     with torch.inference_mode():
         state = encoder.forward_until(x, block, levels=levels)
         got = encoder.forward_from(state, block, levels=levels)
-        expected = encoder.forward_levels(x) if levels else [encoder(x)]
+        expected = encoder(x, levels=levels)
     assert [tuple(tensor.shape) for tensor in state] == [
         (2, c, 6, 4) for c in encoder.channels_until(block, levels=levels)
     ]
@@ -407,10 +408,10 @@ def test_replacing_a_sub_layer_takes_effect_on_nhwc_tokens(part: str) -> None:
     encoder = SamEncoder.random(SMALLER).eval()
     x = images(1, 3, 320, 224)
     with torch.inference_mode():
-        before = encoder(x)
+        before = features_of(encoder, x)
         for block in encoder.blocks:
             setattr(block, part, Doubled(getattr(block, part)))
-        assert largest_difference(encoder(x), before) > 1e-3
+        assert largest_difference(features_of(encoder, x), before) > 1e-3
     windowed, whole = (getattr(block, part).shapes for block in encoder.blocks)
     assert windowed == ([(2, 14, 14, 32)] if part == "attn" else [(1, 20, 14, 32)])
     assert whole == [(1, 20, 14, 32)]
@@ -421,16 +422,16 @@ def test_lora_starts_as_the_base_trains_and_survives_saving(tmp_path: Path) -> N
     x = images(1, 3, 224, 240)
     config = peft.LoraConfig(target_modules=r".*blocks\.\d+\.(attn\.(qkv|proj)|mlp\.lin[12])")
     tuned = peft.get_peft_model(copy.deepcopy(base), config)
-    assert torch.equal(tuned(x), base(x))
+    assert torch.equal(features_of(tuned, x), features_of(base, x))
     assert tuned.out_channels == base.out_channels
     optimizer = torch.optim.Adam([p for p in tuned.parameters() if p.requires_grad], lr=0.1)
     for _ in range(2):  # the first step moves only what starts at zero
-        (tuned(x) * images(1, 16, 14, 15)).sum().backward()
+        (features_of(tuned, x) * images(1, 16, 14, 15)).sum().backward()
         optimizer.step()
-    assert largest_difference(tuned(x), base(x)) > 1e-3
+    assert largest_difference(features_of(tuned, x), features_of(base, x)) > 1e-3
     tuned.save_pretrained(tmp_path)
     again = peft.PeftModel.from_pretrained(copy.deepcopy(base), tmp_path)
-    assert torch.equal(again(x), tuned.eval()(x))
+    assert torch.equal(features_of(again, x), features_of(tuned.eval(), x))
 
 
 def test_gradient_checkpointing_recomputes_every_block_and_changes_no_gradient() -> None:
@@ -442,7 +443,7 @@ def test_gradient_checkpointing_recomputes_every_block_and_changes_no_gradient()
     for recompute in (False, True):
         encoder.gradient_checkpointing = recompute
         encoder.zero_grad()
-        (encoder(x) * images(1, 16, 14, 15)).sum().backward()
+        (features_of(encoder, x) * images(1, 16, 14, 15)).sum().backward()
         gradients.append([parameter.grad.clone() for parameter in encoder.parameters()])
     assert all(torch.equal(first, second) for first, second in zip(*gradients, strict=True))
     assert len(runs) == len(encoder.blocks) * (1 + 2)
@@ -451,7 +452,7 @@ def test_gradient_checkpointing_recomputes_every_block_and_changes_no_gradient()
 def test_the_same_image_gives_the_same_bits() -> None:
     encoder = SamEncoder.random(SMALLER).eval().requires_grad_(False)
     x = images(2, 3, 240, 400)
-    assert torch.equal(encoder(x), encoder(x))
+    assert torch.equal(features_of(encoder, x), features_of(encoder, x))
 
 
 def frozen(seed: int = 0) -> SamEncoder:
@@ -468,7 +469,7 @@ def test_resampled_positions_are_computed_once_per_size(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(torch.nn.functional, "interpolate", counting)
     for side in (224, 240, 224, 240):
-        encoder(images(1, 3, side, side))
+        features_of(encoder, images(1, 3, side, side))
     assert calls.count("bicubic") == 2
 
 
@@ -485,51 +486,51 @@ def test_resampled_positions_are_computed_once_per_size(monkeypatch: pytest.Monk
 )
 def test_resampled_positions_are_never_stale(change) -> None:
     encoder, x = frozen(), images(1, 3, 224, 240)
-    encoder(x)
+    features_of(encoder, x)
     change(encoder, frozen(seed=1))
     fresh = SamEncoder(SMALLER).requires_grad_(False)
     fresh.load_state_dict(encoder.state_dict())
-    assert torch.equal(encoder(x), fresh(x))
+    assert torch.equal(features_of(encoder, x), features_of(fresh, x))
 
 
 def test_resampled_positions_follow_the_dtype() -> None:
     encoder = frozen()
-    encoder(images(1, 3, 224, 240))
-    assert encoder.to(torch.bfloat16)(images(1, 3, 224, 240).bfloat16()).dtype == torch.bfloat16
+    features_of(encoder, images(1, 3, 224, 240))
+    assert features_of(encoder.to(torch.bfloat16), images(1, 3, 224, 240).bfloat16()).dtype == torch.bfloat16
 
 
 def test_resampled_positions_are_no_part_of_state_copies_or_pickles() -> None:
     encoder = frozen()
     keys, size = list(encoder.state_dict()), len(pickle.dumps(encoder))
     for side in range(16, 16 * 13, 16):
-        encoder(images(1, 3, side, 32))
+        features_of(encoder, images(1, 3, side, 32))
     assert list(encoder.state_dict()) == keys
     assert len(pickle.dumps(encoder)) == size
-    assert len(encoder._resampled._tables) <= 8
+    assert len(encoder.resampled) == CACHED_SIZES
 
 
 def test_positions_that_inference_mode_resampled_serve_training() -> None:
     encoder, x = frozen(), images(1, 3, 224, 240)
     with torch.inference_mode():
-        encoder(x)
+        features_of(encoder, x)
     x.requires_grad_()
-    (encoder(x) * images(1, 16, 14, 15)).sum().backward()
+    (features_of(encoder, x) * images(1, 16, 14, 15)).sum().backward()
     assert x.grad.abs().max() > 1e-3
 
 
 def test_an_encoder_made_in_inference_mode_works() -> None:
     x = images(1, 3, 224, 240)
     with torch.inference_mode():
-        assert torch.equal(frozen()(x), SamEncoder.random(SMALLER)(x))
+        assert torch.equal(features_of(frozen(), x), features_of(SamEncoder.random(SMALLER), x))
 
 
 def test_a_trained_position_table_gets_its_gradient_at_other_sizes() -> None:
     encoder, x = SamEncoder.random(SMALLER), images(1, 3, 224, 240)
-    before = encoder(x)
+    before = features_of(encoder, x)
     (before * images(1, 16, 14, 15)).sum().backward()
     assert (encoder.pos_embed.grad.abs().sum(-1) > 0).all()
     encoder.pos_embed.data += 1.0
-    assert largest_difference(encoder(x), before) > 1e-3
+    assert largest_difference(features_of(encoder, x), before) > 1e-3
 
 
 def test_random_weights_depend_on_the_seed_alone() -> None:
@@ -559,10 +560,10 @@ def test_pixel_statistics_are_sams() -> None:
 
 
 def test_an_exported_graph_computes_the_same_with_one_attention_node_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sam_attention, "_PIECE_CPU", 2**12)
+    monkeypatch.setattr(sam_attention, "PIECE_CPU", 2**12)
     encoder, x = frozen(), images(1, 3, 224, 400)
     exported = torch.export.export(encoder, (x,))
-    assert largest_difference(exported.module()(x), encoder(x)) < 1e-5
+    assert largest_difference(features_of(exported.module(), x), features_of(encoder, x)) < 1e-5
     nodes = [node for node in exported.graph.nodes if "scaled_dot_product_attention" in str(node.target)]
     assert len(nodes) == len(encoder.blocks)
 
@@ -570,6 +571,6 @@ def test_an_exported_graph_computes_the_same_with_one_attention_node_a_block(mon
 def test_mixed_precision_trains() -> None:
     encoder, x = SamEncoder.random(SMALLER), images(1, 3, 224, 240)
     with torch.autocast("cpu", torch.bfloat16):
-        features = encoder(x)
+        features = features_of(encoder, x)
     (features.float() * images(1, 16, 14, 15)).sum().backward()
     assert all(torch.isfinite(parameter.grad).all() for parameter in encoder.parameters())

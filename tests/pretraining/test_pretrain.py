@@ -74,7 +74,7 @@ def test_a_run_leaves_a_checkpoint_that_loads_as_a_sam_encoder(tmp_path, recipe_
     assert encoder.config == SamConfig(
         embed_dim=16, depth=2, num_heads=2, global_attn_indexes=(1,), out_channels=8, window_size=2, grid=8, span=4
     )
-    assert encoder(torch.zeros(1, 3, 32, 48)).shape == (1, 8, 2, 3)
+    assert encoder(torch.zeros(1, 3, 32, 48))[0].shape == (1, 8, 2, 3)
 
 
 def test_the_checkpoint_holds_the_averaged_encoder_and_no_decoder(tmp_path, recipe_file):
