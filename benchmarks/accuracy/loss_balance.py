@@ -1,4 +1,6 @@
-"""Which loss term moves what regressor and segmenter share: python -m benchmarks.loss_balance RUN ... --data DIR
+"""Which loss term moves what regressor and segmenter share.
+
+    python -m benchmarks.accuracy.loss_balance RUN ... --data DIR
 
 For each run of a recipe with a segmenter, at the weights that its state keeps: the gradient of every weighted term of
 Eq. 4 on the trained parameters that both heads read (all but the heads' own), its norm relative to L_den's and the
@@ -9,7 +11,6 @@ one, also where training cut them out of cached features of the whole image.
 DIR is the dataset's folder, for recipes that need one.
 """
 
-import argparse
 from itertools import islice
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from benchmarks.pages import parser
 from sam_mprompt.counting.counter import TrainedRun, load_run
 from sam_mprompt.data.dataset import CropDataset, EpochBatches, collate
 from sam_mprompt.data.sources import data_root, open_split
@@ -55,10 +57,10 @@ def _flat(term: Tensor, parameters: list[nn.Parameter]) -> Tensor:
 
 def main() -> None:
     """Print a line per run."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", type=Path)
-    parser.add_argument("--data", type=Path, help="the dataset's folder")
-    options = parser.parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("runs", nargs="+", type=Path)
+    arguments.add_argument("--data", type=Path, help="the dataset's folder")
+    options = arguments.parse_args()
     print("| run | segmentation / density | cosine | context / density | cosine |\n|---|---|---|---|---|")
     for run in options.runs:
         found = gradients(load_run(run, device=torch.device("cpu")), options.data)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from benchmarks.pages import table
 from sam_mprompt.ablation.records import Record
 
 _WITHOUT = frozenset({"loss.segmentation=0.0", "loss.context=0.0"})
@@ -15,15 +16,14 @@ is that of the error with all prompts and the error of the regressor only, in % 
 is the standard error of the mean over pairs, where each has a seed of its own. NAE is the mean of an image's error in
 shares of its heads, which sparse scenes decide as dense ones do MAE. The pairs of a dataset share its images, and
 those of an experiment most of its settings: the counts say how often prompts paid here, not how surely they do.
-
-|  | pairs | validation MAE | better in | validation NAE | better in | test MAE | better in |
-|---|---|---|---|---|---|---|---|"""
+"""
+_METRICS = {"val_mae": "validation MAE", "val_nae": "validation NAE", "test_mae": "test MAE"}
 
 
 def pairs(records: Sequence[Record]) -> list[tuple[Record, Record]]:
-    """All (with every prompt, regressor only) of one experiment whose commands differ in nothing else."""
-    alone = {settings - _WITHOUT: record for record in records if (settings := _settings(record)) >= _WITHOUT}
-    return [(record, alone[settings]) for record in records if (settings := _settings(record)) in alone]
+    """All (with every prompt, regressor only) of one experiment whose settings differ in nothing else."""
+    alone = {kept - _WITHOUT: record for record in records if (kept := _kept(record)) >= _WITHOUT}
+    return [(record, alone[kept]) for record in records if (kept := _kept(record)) in alone]
 
 
 def pair_table(experiments: Sequence[tuple[str, Sequence[Record]]]) -> str:
@@ -31,18 +31,22 @@ def pair_table(experiments: Sequence[tuple[str, Sequence[Record]]]) -> str:
     found = [(title, pairs(records)) for title, records in experiments]
     everything = [pair for _, of_one in found for pair in of_one]
     rows = [(title, of_one) for title, of_one in found if of_one] + [("**all**", everything)]
-    return "\n".join([_HEAD, *(_line(title, of_one) for title, of_one in rows), ""])
+    heads = ["", "pairs", *(head for name in _METRICS.values() for head in (name, "better in"))]
+    return f"{_HEAD}\n{table(heads, [_row(title, of_one) for title, of_one in rows])}\n"
 
 
-def _settings(record: Record) -> frozenset[str]:
-    """The `--set` of its command."""
-    return frozenset(record.command.split(" --set ")[1:])
+def _kept(record: Record) -> frozenset[str]:
+    """What was trained, whatever the order in which it was set."""
+    return frozenset((record.recipe, *record.settings))
 
 
-def _line(title: str, found: Sequence[tuple[Record, Record]]) -> str:
+def _row(title: str, found: Sequence[tuple[Record, Record]]) -> list[str]:
     apart = len({prompted.seed for prompted, _ in found}) == len(found)
-    cells = [cell for name in ("val_mae", "val_nae", "test_mae") for cell in _cells(_differences(found, name), apart)]
-    return f"| {title} | {len(found)} | {' | '.join(cells)} |"
+    return [
+        title,
+        str(len(found)),
+        *(cell for metric in _METRICS for cell in _cells(_differences(found, metric), apart)),
+    ]
 
 
 def _differences(found: Sequence[tuple[Record, Record]], metric: str) -> list[float]:

@@ -1,33 +1,32 @@
-"""What the prompts say that the points do not: python -m benchmarks.prompt_content --data DIR --masks MASKS
+"""What the prompts say that the points do not: writes benchmarks/prompt_content.md.
+
+    python -m benchmarks.accuracy.prompt_content --data DIR --masks MASKS
 
 Eq. 1 joins the pseudo mask m_p and the binarised density B(y), Eq. 2 keeps what lies in the context mask m_K. A target
 of the segmenter that is B(y) and nothing else is a second drawing of what the regressor is trained on anyway. So: which
-share of m comes from where, over one crop of every training image. Nothing is trained. Writes prompt_content.md.
+share of m comes from where, over one crop of every training image. Nothing is trained.
 
 DIR holds the datasets under the names `shanghaitech/part_A` and `shanghaitech/part_B`, MASKS what `sam-mprompt masks`
-made for part B (accuracy.toml, table4-shb-side, says how).
+made for part B (experiments.toml, table4-shb-tiny-side, says how).
 """
 
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.pages import parser, table, write_page
 from sam_mprompt.data.dataset import CropDataset
 from sam_mprompt.data.sources import open_split
-from sam_mprompt.files import write_text
 from sam_mprompt.recipe.schema import Recipe, load_recipe
 
 _HEAD = """# What the prompts say that the points do not
 
-Written by `python -m benchmarks.prompt_content --data DIR --masks MASKS`; do not edit. One random crop of every
-training image, no training. m is Eq. 1's mask, m_p OR B(y); "only" is the share of its cells that the other does not
-have; "outside m_K" is the share of them that Eq. 2 takes away.
-
-| recipe | pseudo mask | cells of m | only in m_p | only in B(y) | outside m_K |
-|---|---|---|---|---|---|
+Written by `python -m benchmarks.accuracy.prompt_content --data DIR --masks MASKS`; do not edit. One random crop of
+every training image, no training. m is Eq. 1's mask, m_p OR B(y); "only" is the share of its cells that the other does
+not have; "outside m_K" is the share of them that Eq. 2 takes away.
 """
+_COLUMNS = ("recipe", "pseudo mask", "cells of m", "only in m_p", "only in B(y)", "outside m_K")
 _FOLDERS = {"shb-tiny-side": "shanghaitech/part_B", "sha-tiny-side": "shanghaitech/part_A"}
 
 
@@ -60,11 +59,11 @@ def content(recipe: Recipe, data: Path | None) -> Content:
 
 def main() -> None:
     """Write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder of the datasets")
-    parser.add_argument("--masks", type=Path, required=True, help="masks of part B by a segmenter")
-    options = parser.parse_args()
-    lines = []
+    arguments = parser(__doc__)
+    arguments.add_argument("--data", type=Path, required=True, help="folder of the datasets")
+    arguments.add_argument("--masks", type=Path, required=True, help="masks of part B by a segmenter")
+    options = arguments.parse_args()
+    rows = []
     for name, label, overrides in (
         ("shb-tiny-side", "points", ["targets.pseudo_mask=points"]),
         ("shb-tiny-side", "by a segmenter", ["targets.pseudo_mask=files", f"targets.masks={options.masks}"]),
@@ -74,8 +73,8 @@ def main() -> None:
     ):
         found = content(load_recipe(name, overrides), options.data / _FOLDERS[name] if name in _FOLDERS else None)
         shares = (found.mask, found.only_pseudo, found.only_density, found.outside_context)
-        lines.append(f"| `{name}` | {label} | " + " | ".join(f"{share:.1%}" for share in shares) + " |\n")
-    write_text(Path(__file__).with_suffix(".md"), _HEAD + "".join(lines))
+        rows.append([f"`{name}`", label, *(f"{share:.1%}" for share in shares)])
+    write_page("prompt_content", _HEAD, table(_COLUMNS, rows))
 
 
 if __name__ == "__main__":

@@ -1,29 +1,26 @@
 """benchmarks/accuracy.md and its plots, from the records of every experiment."""
 
-from __future__ import annotations
-
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.accuracy_pairs import pair_table
+from benchmarks.accuracy.experiments import Experiment
+from benchmarks.accuracy.pairs import pair_table
+from benchmarks.pages import PAGES
 from sam_mprompt.ablation.perform import dataset_of
-from sam_mprompt.ablation.records import read_records
+from sam_mprompt.ablation.records import Record, read_records
 from sam_mprompt.ablation.report import markdown, plot
 from sam_mprompt.data.formats.read import read_split
 from sam_mprompt.evaluation.evaluate import metrics
 
-if TYPE_CHECKING:
-    from benchmarks.accuracy import Experiment
-
 _HEAD = """# Accuracy
 
-Written by `python -m benchmarks.accuracy table --data DIR` from `accuracy/*.jsonl`, one line per run; do not edit.
-Every figure in a table is ours, measured on a machine of two x86 CPU cores without a GPU, by the command that its line
-gives (and with the number of threads that it gives: two runs of one thread each share the machine). The paper's figures
-are marked as such; they are HRNet-W40's on official test images, so that only their order compares.
+Written by `python -m benchmarks.accuracy table --data DIR` from `records/accuracy/*.jsonl`, one line per run; do not
+edit. Every figure in a table is ours, measured on a machine of two x86 CPU cores without a GPU, by the recipe, the
+settings and the number of threads that its line gives (two runs of one thread each share the machine). The paper's
+figures are marked as such; they are HRNet-W40's on official test images, so that only their order compares.
 MAE and RMSE are heads per image, NAE is in shares of an image's heads. Older records did not keep NAE; where the logs
 of those runs were still at hand, it was read off them, to four digits. From the second table on, `±` is the standard
 deviation over seeds, and every seed's figure stands behind it.
@@ -33,8 +30,8 @@ so not comparable with published figures) are counted once per run, after traini
 """
 
 
-def write_table(folder: Path, experiments: Sequence[Experiment], data: Path | None) -> None:
-    """Write `folder/accuracy.md`. `data`, where given, adds what predicting the mean of train gives on test."""
+def write_table(page: Path, experiments: Sequence[Experiment], data: Path | None) -> None:
+    """Write the page and the plots. `data`, where given, adds what predicting the mean of train gives on test."""
     parts = [_HEAD, pair_table([(experiment.title, read_records(experiment.records)) for experiment in experiments])]
     for experiment in experiments:
         records = read_records(experiment.records)
@@ -42,12 +39,21 @@ def write_table(folder: Path, experiments: Sequence[Experiment], data: Path | No
             continue
         naive = _predicting_the_mean(data / experiment.data) if experiment.test and data is not None else None
         parts += [f"## {experiment.title}", "", experiment.note.strip(), ""]
-        parts += [f"Recipe `{experiment.recipe}`. First command: `{records[0].command}`", ""]
+        parts += [f"Recipe `{experiment.recipe}`. First command: `{_command(experiment, records[0])}`", ""]
         parts.append(markdown(experiment.ablation, records, dataset_of(experiment.recipe), naive))
         if experiment.plot:
-            plot(experiment.ablation, records, folder.parent / experiment.plot)
+            plot(experiment.ablation, records, PAGES.parent / experiment.plot)
             parts.append(f"![{experiment.title}](../{experiment.plot})\n")
-    (folder / "accuracy.md").write_text("\n".join(parts), encoding="utf-8")
+    page.write_text("\n".join(parts), encoding="utf-8")
+
+
+def _command(experiment: Experiment, record: Record) -> str:
+    """Return a run's training as one would type it."""
+    run = next(run for run in experiment.runs() if run.key == (record.row, record.seed))
+    place = ["--data", "DIR"] if experiment.data else []
+    settings = [word for setting in record.settings for word in ("--set", setting)]
+    words = ["--recipe", record.recipe, *place, "--out", run.folder.as_posix(), *settings]
+    return shlex.join(["sam-mprompt", "finetune", *words])
 
 
 def _predicting_the_mean(folder: Path) -> tuple[float, float]:

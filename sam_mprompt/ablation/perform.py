@@ -226,7 +226,8 @@ def _train(run: Run, data: Path | None, mark: str, *, test: bool, console: Conso
     return Record(
         row=run.row.label,
         seed=run.seed,
-        command=run.command,
+        recipe=run.recipe,
+        settings=tuple(run.overrides),
         machine=f"{platform.machine()}, {os.environ.get('OMP_NUM_THREADS', os.cpu_count())} CPU threads",
         epochs=log[-1]["epoch"],
         seconds=round(log[-1]["seconds"], 1),
@@ -247,8 +248,9 @@ def _train(run: Run, data: Path | None, mark: str, *, test: bool, console: Conso
 
 def _mismatch(run: Run, record: Record, *, test: bool) -> str:
     """Say why a record is not that of a run, or return ""."""
-    if record.command != run.command:
-        return f"of another training: {record.command}\nGive another folder with --out."
+    if (record.recipe, record.settings) != (run.recipe, tuple(run.overrides)):
+        other = " ".join((f"recipe '{record.recipe}' with", *record.settings))
+        return f"of another training: {other}\nGive another folder with --out."
     if test and record.test_mae is None:
         return (
             f"trained without --test. Leave it out and count '{run.folder}' with 'sam-mprompt evaluate', or give "

@@ -23,7 +23,7 @@ class Record(BaseModel):
 
     Attributes:
         row, seed: which run.
-        command: the training, with DIR for the folder of the dataset.
+        recipe, settings: what was trained: a recipe's name or file, and every `KEY=VALUE` set on top of it, in order.
         machine: kind of machine and number of threads.
         epochs, seconds: length of the training.
         best_epoch, val_mae, val_rmse: chosen on validation.
@@ -40,7 +40,8 @@ class Record(BaseModel):
 
     row: str
     seed: int
-    command: str
+    recipe: str
+    settings: tuple[str, ...]
     machine: str
     epochs: int
     seconds: float
@@ -61,7 +62,7 @@ class Record(BaseModel):
 def run_fingerprint(recipe: Recipe, train: Source, val: Source) -> str:
     """Return 16 hex digits of what a run is trained on: its settings, and its images' names, annotation and masks.
 
-    The command names recipe and data only, and what they name can change. Not in it are the images' pixels, the files
+    A record names recipe and data only, and what they name can change. Not in it are the images' pixels, the files
     that `model.base` and `train.init_from` name, and settings that do not change the outcome. Defaults are left out, so
     that a key which a later version adds changes nothing.
 

@@ -39,7 +39,7 @@ def two_rows(tmp_path):
 
 
 def record(row, seed, mae, test=None):
-    fixed = {"command": "sam-mprompt finetune", "machine": "m", "epochs": 9, "seconds": 120.0, "best_epoch": 8}
+    fixed = {"recipe": "demo", "settings": (), "machine": "m", "epochs": 9, "seconds": 120.0, "best_epoch": 8}
     figures = {"val_mae": mae, "val_rmse": mae + 1, "val_mean_mae": 91.5, "trainable": 1, "total": 2}
     tested = {} if test is None else {"test_mae": test, "test_rmse": test + 1}
     return Record(row=row, seed=seed, **fixed, **figures, **tested)
@@ -202,7 +202,7 @@ def test_a_run_that_was_killed_before_it_saved_anything_starts_again(tmp_path, t
 def test_records_without_test_figures_are_not_taken_for_tested_ones(tmp_path, tiny_recipe, crowd_folder, two_rows):
     seeds = {"all": 1, "regressor only": 0}
     (run,) = plan(load_ablation(two_rows), str(tiny_recipe), seeds=seeds, settings=(), out=tmp_path)
-    known = record("all", 0, 5.0).model_copy(update={"command": run.command})
+    known = record("all", 0, 5.0).model_copy(update={"recipe": run.recipe, "settings": tuple(run.overrides)})
     (tmp_path / "records.jsonl").write_text(known.model_dump_json() + "\n")
     assert not list(perform([run], tmp_path / "records.jsonl", data=crowd_folder, test=False, console=QUIET))
     with pytest.raises(UsageError, match="trained without --test"):
