@@ -1,4 +1,4 @@
-"""Training on a quiet machine and beside another process: python -m benchmarks.busy_core
+"""Training on a quiet machine and beside another process: python -m benchmarks.speed.busy_core
 
 PyTorch's threads meet after every operation. By OpenMP's default those that come first spin until the last one is
 there; when another process has taken its core, they spin for that process' time slices. The command line asks for
@@ -13,42 +13,45 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from benchmarks.pairs import Result, Spread, alternate, write_row
+from benchmarks.speed.pairs import Result, Spread, alternate
+from benchmarks.speed.table import write_row
 
-_TRAIN = [
-    *("finetune", "--recipe", "demo", "--set", "train.epochs=1", "--set", "train.validate_every=1"),
-    *("--set", "loss.kappa=1", "--set", "synthetic.train=48", "--out"),
-]
 _WAYS = {
     "OpenMP's default": ["-c", "from sam_mprompt.cli.app import app; app()"],  # past what `main` sets
     "passive": ["-m", "sam_mprompt"],
 }
 
 
-def _train(start: list[str]) -> None:
+def train(start: list[str], scenes: int) -> None:
+    """Train the demo for an epoch, by a command line that starts in one of the ways."""
     environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
+    settings = ("train.epochs=1", "train.validate_every=1", "loss.kappa=1", f"synthetic.train={scenes}")
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, *start, *_TRAIN, str(Path(folder) / "run")]
-        subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        words = [word for setting in settings for word in ("--set", setting)]
+        training = ["finetune", "--recipe", "demo", *words, "--out", str(Path(folder) / "run")]
+        subprocess.run(
+            [sys.executable, *start, *training],
+            check=True,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
 
-def main() -> None:
+def measure(scenes: int = 48, rounds: int = 4) -> list[Result]:
     """Measure both ways of waiting, alone and beside a busy process."""
-    ways = {name: partial(_train, start) for name, start in _WAYS.items()}
-    alone = alternate(ways, rounds=4)
+    ways = {name: partial(train, start, scenes) for name, start in _WAYS.items()}
+    alone = alternate(ways, rounds=rounds)
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
         try:
-            beside = alternate(ways, rounds=4, warm=False)
+            beside = alternate(ways, rounds=rounds, warm=False)
         finally:
             busy.kill()
-    write_row(
-        "busy_core",
-        [
-            Result(f"a short training of the demo, {where}", "OpenMP's default waiting", Spread.of(*seconds.values()))
-            for where, seconds in (("alone", alone), ("beside a busy process", beside))
-        ],
-    )
+    return [
+        Result(f"a short training of the demo, {where}", "OpenMP's default waiting", Spread.of(*seconds.values()))
+        for where, seconds in (("alone", alone), ("beside a busy process", beside))
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    write_row("busy_core", measure())

@@ -1,8 +1,7 @@
-"""What the paper's backbones cost here, beside its Table 3: `python -m benchmarks.costs` writes benchmarks/costs.md."""
+"""What the paper's backbones cost here, beside its Table 3: python -m benchmarks.speed.costs writes costs.md."""
 
-from pathlib import Path
-
-from sam_mprompt.evaluation.cost import describe
+from benchmarks.pages import table, write_page
+from sam_mprompt.evaluation.cost import measure_cost
 from sam_mprompt.recipe.schema import load_recipe
 
 _SIZE = (224, 224)
@@ -16,16 +15,16 @@ _BACKBONES = (
 )
 _HEAD = """# Costs
 
-Written by `python -m benchmarks.costs`; do not edit. Counted, not timed: parameters and multiply-adds of one
+Written by `python -m benchmarks.speed.costs`; do not edit. Counted, not timed: parameters and multiply-adds of one
 224x224 image, as `sam-mprompt describe RECIPE` counts them (matrix products, convolutions and attention), in
 the state of training, with the segmenter. The paper's Table 3 calls multiply-adds "GFLOPs"; its parameters are
 the learnable ones.
-
-| backbone | trainable M | paper | in adapter M | all M | encoder G | prompt modules G | both heads G | sum G | paper |
-|---|---|---|---|---|---|---|---|---|---|
 """
-_TAIL = """
-Where we differ, as far as the paper says enough to tell:
+_COLUMNS = (
+    *("backbone", "trainable M", "paper", "in adapter M", "all M"),
+    *("encoder G", "prompt modules G", "both heads G", "sum G", "paper"),
+)
+_TAIL = """Where we differ, as far as the paper says enough to tell:
 
 - **SAM-base**: the trainable parameters agree (7.10 M in the prompt modules and two heads). Our multiply-adds
   are those of the whole ViT-B with its neck at 14x14 tokens; the paper's 13.5 G are fewer than SAM's encoder
@@ -40,11 +39,11 @@ Where we differ, as far as the paper says enough to tell:
 """
 
 
-def main() -> None:
-    """Write benchmarks/costs.md."""
-    lines, vgg = [], 0.0
+def page() -> tuple[str, str, str]:
+    """Return the parts of the page: what it says, its table, and where we differ."""
+    rows, vgg = [], 0.0
     for name, recipe, settings, paper_parameters, paper_macs in _BACKBONES:
-        parts = {part.name: part for part in describe(load_recipe(recipe, settings), _SIZE).parts}
+        parts = {part.name: part for part in measure_cost(load_recipe(recipe, settings), _SIZE).parts}
         trainable, stored, total = (
             sum(getattr(part, key) for part in parts.values()) / 1e6 for key in ("trainable", "stored", "total")
         )
@@ -52,11 +51,9 @@ def main() -> None:
         adapter, heads = macs.get("encoder adapter", 0.0), macs["regressor"] + macs["segmenter"]
         cells = [name, f"{trainable:.2f}", _paper(paper_parameters), f"{stored:.2f}", f"{total:.1f}"]
         cells += [f"{macs['encoder']:.1f}", f"{adapter:.2f}", f"{heads:.2f}", f"{sum(macs.values()):.1f}"]
-        lines.append("| " + " | ".join([*cells, _paper(paper_macs)]) + " |")
+        rows.append([*cells, _paper(paper_macs)])
         vgg = total if name == "VGG19" else vgg
-    path = Path(__file__).with_name("costs.md")
-    path.write_text(_HEAD + "\n".join(lines) + "\n" + _TAIL.format(vgg=vgg), encoding="utf-8")
-    print(path.read_text(encoding="utf-8"))
+    return _HEAD, table(_COLUMNS, rows), _TAIL.format(vgg=vgg)
 
 
 def _paper(figure: float | None) -> str:
@@ -64,4 +61,4 @@ def _paper(figure: float | None) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    write_page("costs", *page())

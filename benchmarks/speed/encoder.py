@@ -1,56 +1,47 @@
-"""SAM-base's image encoder, ours against three libraries: python -m benchmarks.encoder
+"""SAM-base's image encoder, ours against three libraries: python -m benchmarks.speed.encoder
 
-    python -m benchmarks.encoder                         # all, more than an hour on one core
-    python -m benchmarks.encoder --sides 448 --batches 1 # one of them; the other rows stay as they are
+    python -m benchmarks.speed.encoder                         # all, more than an hour on one core
+    python -m benchmarks.speed.encoder --sides 448 --batches 1 # one of them; the other rows stay as they are
 
 Time from one process that alternates between the four; memory is how far the peak of a process that runs one of them
 once rises above its weights. Random weights (speed does not depend on them), float32.
 """
 
-import argparse
 import re
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
-from benchmarks.pairs import (
-    HERE,
+from benchmarks.pages import parser
+from benchmarks.speed.pairs import (
     Result,
     Spread,
     alternate,
     in_fresh_process,
+    infer,
     matrix_rate,
     multiply_adds,
-    peak_bytes,
-    read_row,
-    write_row,
+    peak_rise,
 )
-from benchmarks.sam_encoders import LIBRARIES, features_of
+from benchmarks.speed.sam_encoders import LIBRARIES
+from benchmarks.speed.table import read_row, record_of, write_row
 from sam_mprompt.models.sam_config import CONFIGS, SamConfig
 
 _SIDES, _BATCHES = (448, 1024, 896), (1, 4)
 _AGAINST = [name for name in LIBRARIES if name != "ours"]
 
 
-def prepared(name: str, config: SamConfig, side: int, batch: int) -> Callable[[], torch.Tensor]:
+def prepared(name: str, config: SamConfig, side: int, batch: int) -> Callable[[], None]:
     """Return a function that encodes random images with one of the encoders."""
     torch.manual_seed(0)
     encoder = LIBRARIES[name](config, side).eval().requires_grad_(False)
-    images = torch.randn(batch, 3, side, side)
-
-    def run() -> torch.Tensor:
-        with torch.inference_mode():
-            return features_of(encoder(images))
-
-    return run
+    return partial(infer, encoder, torch.randn(batch, 3, side, side))
 
 
 def memory(name: str, config: SamConfig, side: int, batch: int) -> int:
-    """Return the bytes by which the peak of this process rises in one forward pass."""
-    run = prepared(name, config, side, batch)
-    before = peak_bytes()
-    run()
-    return peak_bytes() - before
+    """Return the bytes by which the peak of this process, which must be new, rises in one forward pass."""
+    return peak_rise(prepared(name, config, side, batch))
 
 
 def compare(config: SamConfig, side: int, batch: int, rounds: int) -> list[Result]:
@@ -76,7 +67,7 @@ def compare(config: SamConfig, side: int, batch: int, rounds: int) -> list[Resul
         Result(
             f"its peak memory ({peaks['ours'] / 1e9:.2f} GB), {_which(side, batch)}",
             name,
-            Spread(ratio, ratio, ratio),
+            Spread.once(ratio),
             aim=1 / 0.6 if name == "segment_anything" and largest else None,
         )
         for name, ratio in saved.items()
@@ -85,14 +76,14 @@ def compare(config: SamConfig, side: int, batch: int, rounds: int) -> list[Resul
 
 def main() -> None:
     """Measure sizes and batches; what is done is kept after each, as are the rows of those that are not asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sides", type=int, nargs="+", default=_SIDES, help="pixels, multiples of 16")
-    parser.add_argument("--batches", type=int, nargs="+", default=_BATCHES)
-    options = parser.parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("--sides", type=int, nargs="+", default=_SIDES, help="pixels, multiples of 16")
+    arguments.add_argument("--batches", type=int, nargs="+", default=_BATCHES)
+    options = arguments.parse_args()
     for batch in options.batches:
         for side in options.sides:
             new = compare(CONFIGS["vit_b"], side, batch, rounds=3 if batch == 1 else 1)
-            kept = read_row(HERE / "speed" / "encoder.json")
+            kept = read_row(record_of("encoder"))
             others = [row for row in kept if not row.what.endswith(_which(side, batch))]
             write_row("encoder", sorted(others + new, key=_size))
 

@@ -1,9 +1,10 @@
-"""Counting a whole image against nine overlapping crops: python -m benchmarks.evaluation
+"""Counting a whole image against nine overlapping crops: python -m benchmarks.speed.evaluation
 
 The released code of mPrompt cuts nine crops of half the image's sides at steps of a quarter, counts each and keeps the
 middle of each; ours counts tiles whose weights sum to one. The same model, the bundled demo adapter, in both.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
@@ -11,11 +12,10 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-import sam_mprompt
-from benchmarks.pairs import Result, Spread, alternate, write_row
-from sam_mprompt.counting.predict import predict_density
+from benchmarks.speed.demo import count_tiles, demo
+from benchmarks.speed.pairs import Result, Spread, alternate
+from benchmarks.speed.table import write_row
 from sam_mprompt.data.scenes.crowd import crowd_scene
-from sam_mprompt.data.sources import geometry_of
 from sam_mprompt.models.counter import CrowdCounter
 
 _WHY = (
@@ -56,23 +56,27 @@ def nine_crops(model: CrowdCounter | OnePerCell, image: np.ndarray) -> float:
     return float(total.sum())
 
 
-def main() -> None:
-    """Measure two image sizes, with the tiles of most recipes and, where one does, with a single tile."""
-    counter = sam_mprompt.load("adapters/demo", device="cpu")
+def crowd(height: int, width: int) -> np.ndarray:
+    """Return twelve procedural scenes side by side, cut to a size of at most 1536 x 2048."""
+    scenes = [crowd_scene(0, number, (512, 512)).image for number in range(12)]
+    rows = [np.concatenate(scenes[4 * row : 4 * row + 4], axis=1) for row in range(3)]
+    return np.concatenate(rows)[:height, :width]
+
+
+def measure(
+    sizes: Sequence[tuple[int, int, int]] = ((768, 1024, 896), (768, 1024, 1024), (1536, 2048, 896)), rounds: int = 5
+) -> list[Result]:
+    """Measure (height, width, tile): the tiles of most recipes and, where one does, a single tile."""
+    counter = demo()
     covered = nine_crops(OnePerCell(), np.zeros((750, 1000, 3), np.uint8)) / (750 * 1000 / OnePerCell.stride**2)
     results = []
-    for height, width, tile in ((768, 1024, 896), (768, 1024, 1024), (1536, 2048, 896)):
-        scenes = [crowd_scene(0, number, (512, 512)).image for number in range(12)]
-        rows = [np.concatenate([scenes[(4 * r + c) % 12] for c in range(4)], axis=1) for r in range(3)]
-        image = np.concatenate(rows)[:height, :width]
-        geometry = replace(geometry_of(counter.recipe), max_side=4096, scale=1.0, tile=tile)
-        seconds = alternate(
-            {
-                "nine": partial(nine_crops, counter.model, image),
-                "ours": partial(predict_density, counter.model, image, geometry, device="cpu"),
-            },
-            rounds=5,
-        )
+    for height, width, tile in sizes:
+        image = crowd(height, width)
+        ways = {
+            "nine": partial(nine_crops, counter.model, image),
+            "ours": partial(count_tiles, counter, image, tile),
+        }
+        seconds = alternate(ways, rounds=rounds)
         results.append(
             Result(
                 f"counting a {width}x{height} image, sam-tiny, tiles of {tile} px",
@@ -84,8 +88,8 @@ def main() -> None:
             )
         )
     results[-1] = replace(results[-1], note=f"{results[-1].note} {_WHY}")
-    write_row("evaluation", results)
+    return results
 
 
 if __name__ == "__main__":
-    main()
+    write_row("evaluation", measure())

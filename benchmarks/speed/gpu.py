@@ -1,13 +1,12 @@
-"""The GPU path, switch by switch: python -m benchmarks.gpu
+"""The GPU path, switch by switch: python -m benchmarks.speed.gpu
 
-    python -m benchmarks.gpu                # on a machine with a GPU; its rows join benchmarks/speed.md
-    python -m benchmarks.gpu --miniature    # a tiny encoder on the CPU: shows that the script runs, measures nothing
+    python -m benchmarks.speed.gpu                # on a machine with a GPU; its rows join benchmarks/speed.md
+    python -m benchmarks.speed.gpu --miniature    # a tiny encoder on the CPU: shows that it runs, measures nothing
 
 SAM-base with random weights in bfloat16 autocast unless a row says otherwise. Memory is what the GPU's allocator held
 at its peak above the weights.
 """
 
-import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -15,9 +14,11 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from benchmarks.pairs import Result, Spread, alternate, show, write_row
-from benchmarks.sam_encoders import LIBRARIES, features_of, ours
-from benchmarks.training_step import with_bottlenecks
+from benchmarks.pages import parser
+from benchmarks.speed.pairs import Result, Spread, alternate
+from benchmarks.speed.sam_encoders import LIBRARIES, features_of, ours
+from benchmarks.speed.table import show, write_row
+from benchmarks.speed.training_step import frozen
 from sam_mprompt.models.acceleration import (
     channels_last,
     compile_encoder,
@@ -104,7 +105,7 @@ def encoder_rows(setting: Setting, side: int, batch: int) -> list[Result]:
     for name, better in (("segment_anything", "ours"), ("ours", "compiled"), ("compiled", "flex")):
         if better in peaks:
             ratio = peaks[name] / peaks[better]
-            rows.append(Result(f"{what}, peak memory of {better}", name, Spread(ratio, ratio, ratio)))
+            rows.append(Result(f"{what}, peak memory of {better}", name, Spread.once(ratio)))
     return rows
 
 
@@ -114,7 +115,7 @@ def training(encoder: nn.Module, images: Tensor, setting: Setting) -> Step:
 
     def step() -> None:
         with setting.autocast():
-            loss = encoder(images).float().pow(3).mean()
+            loss = features_of(encoder(images)).float().pow(3).mean()
         loss.backward()
         encoder.zero_grad()
         setting.finish()
@@ -133,7 +134,7 @@ def training_rows(setting: Setting) -> list[Result]:
     recomputed = prompted()
     enable_gradient_checkpointing(recomputed)
     steps = {
-        "usual": training(with_bottlenecks(setting.config, setting.crop), images, setting),
+        "usual": training(frozen(setting.config, setting.crop), images, setting),
         "ours": training(prompted(), images, setting),
         "recomputed": training(recomputed, images, setting),
         "compiled": training(compiled(prompted()), images, setting),
@@ -149,7 +150,7 @@ def training_rows(setting: Setting) -> list[Result]:
         ratio = peaks[against] / peaks[name]
         rows += [
             Result(f"{what}: {name}", against, Spread.of(seconds[against], seconds[name])),
-            Result(f"{what}: peak memory of {name}", against, Spread(ratio, ratio, ratio)),
+            Result(f"{what}: peak memory of {name}", against, Spread.once(ratio)),
         ]
     return sorted(rows, key=lambda row: row.what)
 
@@ -208,14 +209,14 @@ def miniature() -> Setting:
 
 def main() -> None:
     """Measure, and keep the rows where there is a GPU."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--miniature", action="store_true", help="run everything once on the CPU, and keep nothing")
-    options = parser.parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("--miniature", action="store_true", help="run everything once on the CPU, and keep nothing")
+    options = arguments.parse_args()
     if options.miniature:
         show(measure(miniature()))
         return
     if not torch.cuda.is_available():
-        parser.error(
+        arguments.error(
             "no GPU found (torch.cuda.is_available() is false). --miniature goes through the script without one."
         )
     device = torch.device("cuda")

@@ -1,12 +1,12 @@
-"""Batches of training crops, ours against whole-image work: python -m benchmarks.loading --data DIR
+"""Batches of training crops, ours against whole-image work: python -m benchmarks.speed.loading --data DIR
 
 DIR holds `shanghaitech/part_A` and `part_B`. Ours reads resized images that were decoded once (`data.cache = "images"`)
 and makes the targets of the crop. The other decodes and resizes every image anew and makes the whole image's targets
 first.
 """
 
-import argparse
 import tempfile
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,8 +14,10 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from benchmarks.pairs import Result, Spread, alternate, write_row
-from benchmarks.training_step import ours, step_of
+from benchmarks.pages import parser
+from benchmarks.speed.pairs import Result, Spread, alternate
+from benchmarks.speed.table import write_row
+from benchmarks.speed.training_step import step_of
 from sam_mprompt.data.augment import colour_jitter, horizontal_flip, random_crop
 from sam_mprompt.data.dataset import Crop, CropDataset, EpochBatches, Key, collate, frame_targets, padded_targets
 from sam_mprompt.data.sources import DiskSource, open_split
@@ -48,21 +50,46 @@ class WholeImages(Dataset[Crop]):
         return Crop(torch.from_numpy(image).permute(2, 0, 1).contiguous(), targets, key)
 
 
-def epoch(dataset: Dataset[Crop], length: int) -> None:
-    """Go through all batches of an epoch, in this process."""
+def epoch(dataset: Dataset[Crop], length: int, workers: int = 0) -> None:
+    """Go through all batches of an epoch, the start of the workers included; in this process without any."""
     batches = EpochBatches(length, 8, seed=0)
-    for _ in DataLoader(dataset, batch_sampler=batches, collate_fn=collate):  # type: ignore[arg-type]
+    for _ in DataLoader(dataset, batch_sampler=batches, collate_fn=collate, num_workers=workers):  # type: ignore[arg-type]
         pass
 
 
-def against_a_step(root: Path) -> Result:
+def crops_of(recipe: Recipe, data: Path) -> CropDataset:
+    """Return the crops of the training split as they are trained on."""
+    source = open_split(recipe, "train", data).source
+    return CropDataset(source, recipe, stride=_STRIDE, pad_colour=(124, 116, 104))
+
+
+def against_whole_images(name: str, settings: Sequence[str], data: Path, rounds: int = 3) -> Result:
+    """Compare a recipe's crops, decoded before, with those of a straightforward loader."""
+    with tempfile.TemporaryDirectory() as cache:
+        plain = load_recipe(name, settings)
+        kept = crops_of(load_recipe(name, [*settings, "data.cache=images", f"data.cache_root={cache}"]), data)
+        theirs = open_split(plain, "train", data).source
+        assert isinstance(theirs, DiskSource)
+        ways = {
+            "whole": partial(epoch, WholeImages(theirs, plain), len(theirs)),
+            "kept": partial(epoch, kept, len(theirs)),
+        }
+        seconds = alternate(ways, rounds=rounds)
+    return Result(
+        f"training batches, {data.name} at {plain.data.scale:g} of its resolution",
+        "decoding, whole-image targets, then the crop",
+        Spread.of(seconds["whole"], seconds["kept"]),
+        aim=3.0,
+        note=f"{len(theirs) / min(seconds['kept']):.0f} images/s on one core, decoded before.",
+    )
+
+
+def against_a_step(data: Path) -> Result:
     """Compare a batch of two crops of `sha`, every image decoded anew, with the SAM-base step that it is for."""
-    recipe = load_recipe("sha", ["data.crop=448"])
-    source = open_split(recipe, "train", root).source
-    crops = CropDataset(source, recipe, stride=_STRIDE, pad_colour=(124, 116, 104))
-    keys = iter(range(len(source)))
+    crops = crops_of(load_recipe("sha", ["data.crop=448"]), data)
+    keys = iter(range(len(crops.source)))
     seconds = alternate(
-        {"step": step_of(ours), "batch": lambda: collate([crops[0, next(keys)], crops[0, next(keys)]])}, rounds=5
+        {"step": step_of("ours"), "batch": lambda: collate([crops[0, next(keys)], crops[0, next(keys)]])}, rounds=5
     )
     return Result(
         "training batch of two 448 px crops of part A, decoded anew",
@@ -75,36 +102,16 @@ def against_a_step(root: Path) -> Result:
 
 def main() -> None:
     """Measure both parts."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    options = parser.parse_args()
-    results = []
-    # Part A at its own resolution, which few of its images exceed; the recipe shrinks it.
-    for name, part, size in (("sha-tiny-prompt", "part_A", ["data.max_side=1024"]), ("shb-tiny-prompt", "part_B", [])):
-        with tempfile.TemporaryDirectory() as cache:
-            root = options.data / "shanghaitech" / part
-            plain = load_recipe(name, size)
-            kept = load_recipe(name, [*size, "data.cache=images", f"data.cache_root={cache}"])
-            decoded, theirs = (open_split(recipe, "train", root).source for recipe in (kept, plain))
-            assert isinstance(theirs, DiskSource)
-            crops = CropDataset(decoded, kept, stride=_STRIDE, pad_colour=(124, 116, 104))
-            seconds = alternate(
-                {
-                    "whole": partial(epoch, WholeImages(theirs, plain), len(theirs)),
-                    "kept": partial(epoch, crops, len(decoded)),
-                },
-                rounds=3,
-            )
-        results.append(
-            Result(
-                f"training batches, {part} at {plain.data.scale:g} of its resolution",
-                "decoding, whole-image targets, then the crop",
-                Spread.of(seconds["whole"], seconds["kept"]),
-                aim=3.0,
-                note=f"{len(decoded) / min(seconds['kept']):.0f} images/s on one core, decoded before.",
-            )
-        )
-    write_row("loading", [*results, against_a_step(options.data / "shanghaitech" / "part_A")])
+    arguments = parser(__doc__)
+    arguments.add_argument("--data", type=Path, required=True)
+    root = arguments.parse_args().data / "shanghaitech"
+    results = [
+        # At its own resolution, which few of its images exceed; the recipe shrinks it.
+        against_whole_images("sha-tiny-prompt", ["data.max_side=1024"], root / "part_A"),
+        against_whole_images("shb-tiny-prompt", [], root / "part_B"),
+        against_a_step(root / "part_A"),
+    ]
+    write_row("loading", results)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,13 @@
-"""The largest batch that trains in 8, 16 and 24 GiB: python -m benchmarks.memory writes benchmarks/memory.md
+"""The largest batch that trains in 8, 16 and 24 GiB: python -m benchmarks.speed.memory writes memory.md
 
 SAM-base with prompt modules, both heads and AdamW's state, float32. Each figure is the peak of a process that takes two
 steps, above what it had before there was a model; batches of one and two are measured, larger ones follow from them.
 """
 
-from pathlib import Path
-
 import torch
 
-from benchmarks.pairs import in_fresh_process, peak_bytes, this_machine
+from benchmarks.pages import table, write_page
+from benchmarks.speed.pairs import in_fresh_process, peak_rise, this_machine
 from sam_mprompt.models.acceleration import enable_gradient_checkpointing
 from sam_mprompt.models.build import build_counter
 from sam_mprompt.recipe.schema import load_recipe
@@ -17,20 +16,22 @@ _CROPS = (448, 672, 896, 1024)
 _BUDGETS = (8, 16, 24)
 _HEAD = """# Memory of training
 
-Written by `python -m benchmarks.memory`; do not edit. SAM-base with prompt modules, both heads and AdamW's state,
-float32, measured on a CPU ({machine}): what a process holds at its peak above what it held before there was a model.
-Batches of one and two were measured; how many fit follows from them in a straight line. Not measured: a GPU, whose
-kernels and allocator need more or less (`python -m benchmarks.gpu`), and bfloat16, which needs less.
-
-| crop | blocks | batch 1, GB | each further, GB | {budgets} |
-|---|---|---|---|{rule}
+Written by `python -m benchmarks.speed.memory`; do not edit. SAM-base with prompt modules, both heads and AdamW's
+state, float32, measured on a CPU ({machine}): what a process holds at its peak above what it
+held before there was a model. Batches of one and two were measured; how many fit follows from them in a straight line.
+Not measured: a GPU, whose kernels and allocator need more or less (`python -m benchmarks.speed.gpu`), and bfloat16,
+which needs less.
 """
 
 
-def peak(crop: int, batch: int, recompute: bool) -> int:
+def peak(crop: int, batch: int, recompute: bool, base: str = "random:vit_b") -> int:
     """Return the bytes that training needs in this process, which must be new."""
-    before = peak_bytes()
-    counter = build_counter(load_recipe("sha", ["model.base=random:vit_b"]), segmenter=True).counter.train()
+    return peak_rise(lambda: two_steps(crop, batch, recompute, base))
+
+
+def two_steps(crop: int, batch: int, recompute: bool, base: str) -> None:
+    """Build a counter and step twice."""
+    counter = build_counter(load_recipe("sha", [f"model.base={base}"]), segmenter=True).counter.train()
     if recompute:
         enable_gradient_checkpointing(counter.encoder)
     optimizer = torch.optim.AdamW([p for p in counter.parameters() if p.requires_grad])
@@ -41,7 +42,6 @@ def peak(crop: int, batch: int, recompute: bool) -> int:
         (output.density.mean() + output.mask_logits.mean()).backward()
         optimizer.step()
         optimizer.zero_grad()
-    return peak_bytes() - before
 
 
 def fits(one: int, two: int, gib: int) -> int:
@@ -49,23 +49,23 @@ def fits(one: int, two: int, gib: int) -> int:
     return max(0, int((gib * 2**30 - one) // (two - one)) + 1)
 
 
+def row(crop: int, recompute: bool) -> list[str]:
+    """Measure batches of one and two."""
+    one, two = (in_fresh_process(peak, crop, batch, recompute) for batch in (1, 2))
+    blocks = "recomputed" if recompute else "kept"
+    measured = [f"{crop} px", blocks, f"{one / 1e9:.2f}", f"{(two - one) / 1e9:.2f}"]
+    return [*measured, *(str(fits(one, two, gib)) for gib in _BUDGETS)]
+
+
 def main() -> None:
     """Measure every crop with and without recomputed blocks."""
-    lines = []
+    rows = []
     for crop in _CROPS:
         for recompute in (False, True):
-            one, two = (in_fresh_process(peak, crop, batch, recompute) for batch in (1, 2))
-            cells = [
-                f"{crop} px",
-                "recomputed" if recompute else "kept",
-                f"{one / 1e9:.2f}",
-                f"{(two - one) / 1e9:.2f}",
-            ]
-            lines.append("| " + " | ".join(cells + [str(fits(one, two, gib)) for gib in _BUDGETS]) + " |")
-            print(lines[-1], flush=True)
-    budgets = " | ".join(f"batch in {gib} GiB" for gib in _BUDGETS)
-    head = _HEAD.format(machine=this_machine(), budgets=budgets, rule="---|" * len(_BUDGETS))
-    Path(__file__).with_name("memory.md").write_text(head + "\n".join(lines) + "\n", encoding="utf-8")
+            rows.append(row(crop, recompute))
+            print(*rows[-1], sep=" | ", flush=True)
+    heads = ["crop", "blocks", "batch 1, GB", "each further, GB", *(f"batch in {gib} GiB" for gib in _BUDGETS)]
+    write_page("memory", _HEAD.format(machine=this_machine()), table(heads, rows))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
 """Measuring side by side: A B A B in one process, ratios with their spread, beside the machine's own limit.
 
-Each benchmark calls `alternate` and `write_row`; the rows' records in benchmarks/speed/ make benchmarks/speed.md.
+Each measurement returns `Result`s; what becomes of them is in table.py.
 """
 
-import json
 import multiprocessing
 import os
 import platform
@@ -11,22 +10,10 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
-
-HERE = Path(__file__).parent
-_HEAD = """# Speed
-
-Written by the benchmarks themselves (`python -m benchmarks.NAME`, the command of each row); do not edit. A ratio is the
-median over rounds that alternate between the two (A B A B), with the lowest and highest round behind it; above 1 is in
-our favour. Absolute times mean little on a shared machine and are not given. "Of the limit" is our rate of
-multiply-adds against what float32 matrix products reach in the same run, where counting them makes sense.
-
-| what | against | ratio | aim | of the limit | command |
-|---|---|---|---|---|---|
-"""
 
 
 @dataclass(frozen=True)
@@ -42,6 +29,11 @@ class Spread:
         """Return how often `faster` goes into `slower`, round by round."""
         ratios = [a / b for a, b in zip(slower, faster, strict=True)]
         return cls(median(ratios), min(ratios), max(ratios))
+
+    @classmethod
+    def once(cls, ratio: float) -> "Spread":
+        """Return a ratio that was measured once."""
+        return cls(ratio, ratio, ratio)
 
     def __str__(self) -> str:
         return f"{self.median:.2f} ({self.low:.2f} to {self.high:.2f})"
@@ -103,6 +95,14 @@ def multiply_adds(function: Callable[[], object]) -> float:
     return flops.get_total_flops() / 2
 
 
+def infer(model: Callable[[Any], object], images: object) -> None:
+    """Call a model without gradients."""
+    import torch
+
+    with torch.inference_mode():
+        model(images)
+
+
 def peak_bytes() -> int:
     """Return the most memory that this process ever had."""
     status = Path("/proc/self/status")
@@ -110,6 +110,13 @@ def peak_bytes() -> int:
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def peak_rise(function: Callable[[], object]) -> int:
+    """Return the bytes by which the peak of this process, which must be new, rises in a call."""
+    before = peak_bytes()
+    function()
+    return peak_bytes() - before
 
 
 def in_fresh_process(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -121,43 +128,3 @@ def in_fresh_process(function: Callable[..., Any], *arguments: Any) -> Any:
 def this_machine() -> str:
     """Return what a measurement on the CPU ran on."""
     return f"{platform.machine()}, {os.environ.get('OMP_NUM_THREADS', os.cpu_count())} threads, no GPU"
-
-
-def show(results: Sequence[Result]) -> None:
-    """Print results, a line each."""
-    for result in results:
-        print(f"{result.what} | {result.against} | {result.ratio}", flush=True)
-
-
-def write_row(name: str, results: Sequence[Result], machine: str | None = None) -> None:
-    """Keep a benchmark's results and write benchmarks/speed.md anew from those of all; prints its own lines."""
-    record = {"machine": machine or this_machine(), "results": [asdict(result) for result in results]}
-    (HERE / "speed").mkdir(exist_ok=True)
-    (HERE / "speed" / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    show(results)
-    write_table(HERE)
-
-
-def read_row(path: Path) -> list[Result]:
-    """Return the results of a file that `write_row` wrote, none when there is no file."""
-    found = json.loads(path.read_text(encoding="utf-8"))["results"] if path.is_file() else []
-    return [Result(**{**values, "ratio": Spread(**values["ratio"])}) for values in found]
-
-
-def write_table(folder: Path) -> None:
-    """Write `folder/speed.md` from `folder/speed/*.json`."""
-    lines, notes = [], []
-    for path in sorted((folder / "speed").glob("*.json")):
-        record = json.loads(path.read_text(encoding="utf-8"))
-        for result in read_row(path):
-            aim = (
-                ""
-                if result.aim is None
-                else f"{result.aim:.2g}" + ("" if result.ratio.median >= result.aim else " (missed)")
-            )
-            limit = "" if result.limit is None else f"{100 * result.limit:.0f} %"
-            command = f"`python -m benchmarks.{path.stem}`"
-            lines.append(f"| {result.what} | {result.against} | {result.ratio} | {aim} | {limit} | {command} |")
-            notes += [f"- {result.what}: {result.note}"] if result.note else []
-        notes.append(f"- `{path.stem}` was measured on {record['machine']}.")
-    (folder / "speed.md").write_text(_HEAD + "\n".join(lines) + "\n\n" + "\n".join(notes) + "\n", encoding="utf-8")

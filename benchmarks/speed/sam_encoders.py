@@ -79,5 +79,7 @@ LIBRARIES: dict[str, Callable[[SamConfig, int], nn.Module]] = {
 
 
 def features_of(output: object) -> Tensor:
-    """Return the neck's features (B, C, h, w) from what one of the encoders gave."""
+    """Return the neck's features (B, C, h, w) from what one of the encoders gave; ours gives a list of one."""
+    if isinstance(output, list):
+        return output[-1]
     return output if isinstance(output, Tensor) else output.last_hidden_state  # type: ignore[attr-defined]

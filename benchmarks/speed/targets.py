@@ -1,15 +1,17 @@
-"""Targets of one 400x400 crop of an image with many heads: python -m benchmarks.targets
+"""Targets of one 400x400 crop of an image with many heads: python -m benchmarks.speed.targets
 
 Ours makes density, context mask and point mask of the crop from a radius per head that is computed once per image. The
 other is whole-image code as it is often written: distances between all pairs of heads, one kernel added per head over
 the whole image, discs drawn over the whole image, then the crop.
 """
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
 
-from benchmarks.pairs import Result, Spread, alternate, write_row
+from benchmarks.speed.pairs import Result, Spread, alternate
+from benchmarks.speed.table import write_row
 from sam_mprompt.data.augment import AnnotatedImage
 from sam_mprompt.data.dataset import frame_targets
 from sam_mprompt.recipe.schema import TargetRecipe
@@ -44,21 +46,29 @@ def straightforward(points: np.ndarray, top: int, left: int) -> tuple[np.ndarray
     return density[cut], context[cut], dots[cut]
 
 
-def _frame(points: np.ndarray, radius: np.ndarray) -> AnnotatedImage:
+def annotated(points: np.ndarray, radius: np.ndarray) -> AnnotatedImage:
+    """Return a black image with heads and their context radii."""
     return AnnotatedImage(np.zeros((*_SIZE, 3), np.uint8), points, radius, None)
 
 
-def _crop(whole: AnnotatedImage) -> object:
+def crop_targets(whole: AnnotatedImage) -> object:
+    """Make the targets of the crop."""
     cut = whole.image[_TOP : _TOP + _CROP, _LEFT : _LEFT + _CROP]
     return frame_targets(whole.moved(cut, (1.0, 1.0), (_LEFT, _TOP)), _RECIPE, stride=1)
 
 
-def _against_whole_image(heads: int) -> Result:
-    points = np.random.default_rng(heads).uniform((0, 0), (_SIZE[1], _SIZE[0]), (heads, 2)).astype(np.float32)
+def scattered(heads: int, seed: int) -> np.ndarray:
+    """Return heads anywhere in the image, float32 (N, 2)."""
+    return np.random.default_rng(seed).uniform((0, 0), (_SIZE[1], _SIZE[0]), (heads, 2)).astype(np.float32)
+
+
+def against_whole_image(heads: int) -> Result:
+    """Compare the crop's targets with those of the whole image, cut out."""
+    points = scattered(heads, seed=heads)
     seconds = alternate(
         {
             "whole": partial(straightforward, points, _TOP, _LEFT),
-            "ours": partial(_crop, _frame(points, context_radius(points, k=3))),
+            "ours": partial(crop_targets, annotated(points, context_radius(points, k=3))),
         },
         rounds=3 if heads > 3000 else 7,
     )
@@ -70,29 +80,28 @@ def _against_whole_image(heads: int) -> Result:
     )
 
 
-def main() -> None:
-    """Measure 500, 3,000 and 12,000 heads."""
-    results = [_against_whole_image(heads) for heads in (500, 3000, 12000)]
+def against_nothing_outside(heads: int) -> Result:
+    """Compare a crop with 100 heads with the same crop where the image has many more."""
     rng = np.random.default_rng(0)
     inside = rng.uniform((_LEFT, _TOP), (_LEFT + _CROP, _TOP + _CROP), (100, 2)).astype(np.float32)
-    outside = rng.uniform((1500, 0), (3072, 2048), (12000, 2)).astype(np.float32)
+    outside = rng.uniform((1500, 0), (3072, 2048), (heads, 2)).astype(np.float32)
+    places = {"none": inside, "many": np.concatenate([inside, outside])}
     seconds = alternate(
-        {
-            "none": partial(_crop, _frame(inside, np.full(len(inside), 12.0))),
-            "many": partial(_crop, _frame(np.concatenate([inside, outside]), np.full(12100, 12.0))),
-        },
+        {name: partial(crop_targets, annotated(points, np.full(len(points), 12.0))) for name, points in places.items()},
         rounds=9,
     )
-    results.append(
-        Result(
-            "targets of a crop with 100 heads, none outside it",
-            "the same crop, 12,000 heads outside it",
-            Spread.of(seconds["none"], seconds["many"]),
-            note="1 means that heads outside the crop cost nothing; what remains is finding out that they are outside.",
-        )
+    return Result(
+        "targets of a crop with 100 heads, none outside it",
+        f"the same crop, {heads:,} heads outside it",
+        Spread.of(seconds["none"], seconds["many"]),
+        note="1 means that heads outside the crop cost nothing; what remains is finding out that they are outside.",
     )
-    write_row("targets", results)
+
+
+def measure(numbers: Sequence[int] = (500, 3000, 12000)) -> list[Result]:
+    """Measure several numbers of heads, the last of them also outside the crop alone."""
+    return [*(against_whole_image(heads) for heads in numbers), against_nothing_outside(numbers[-1])]
 
 
 if __name__ == "__main__":
-    main()
+    write_row("targets", measure())

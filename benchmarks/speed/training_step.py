@@ -1,4 +1,4 @@
-"""A training step of SAM-base with prompt modules, ours against the usual way: python -m benchmarks.training_step
+"""A training step of SAM-base with prompt modules, ours against the usual way: python -m benchmarks.speed.training_step
 
 The usual way, as public adapter projects do it: `segment_anything`'s encoder with the same bottlenecks behind attention
 and MLP of every block, its attention materialised; once with everything under autograd, where frozen weights get
@@ -12,23 +12,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.pairs import (
+from benchmarks.speed.pairs import (
     Result,
     Spread,
     alternate,
     in_fresh_process,
     matrix_rate,
     multiply_adds,
-    peak_bytes,
-    write_row,
+    peak_rise,
 )
-from benchmarks.sam_encoders import official
+from benchmarks.speed.sam_encoders import features_of, official
+from benchmarks.speed.table import write_row
 from sam_mprompt.models.acceleration import compile_encoder, enable_gradient_checkpointing
 from sam_mprompt.models.sam_config import CONFIGS, SamConfig
 from sam_mprompt.models.sam_encoder import SamEncoder
 from sam_mprompt.tuning.attach import attach
 
-_SIDE, _BATCH, _WIDTH = 448, 2, 192
+_BATCH, _WIDTH = 2, 192
 _WHY = (
     "matrix products of the frozen weights are the same on both sides and are most of the work; attention, where ours "
     "differs, is little at this size. The input of each GELU and of each prompt module has to be kept on both sides. "
@@ -52,80 +52,72 @@ class Bottleneck(nn.Module):
         return y + self.up(F.gelu(self.down(y)))
 
 
-def with_bottlenecks(config: SamConfig, side: int) -> nn.Module:
-    """Return `segment_anything`'s encoder with bottlenecks, all else frozen."""
+def frozen(config: SamConfig, side: int) -> nn.Module:
+    """Return `segment_anything`'s encoder with bottlenecks, all else frozen: the usual way at its best."""
     encoder = official(config, side).requires_grad_(False)
     for block in encoder.blocks:
         block.attn, block.mlp = Bottleneck(block.attn, config.embed_dim), Bottleneck(block.mlp, config.embed_dim)
     return encoder
 
 
-def usual() -> nn.Module:
-    """Return SAM-base the usual way, at its best: frozen weights get no gradients."""
-    return with_bottlenecks(CONFIGS["vit_b"], _SIDE)
+def everything(config: SamConfig, side: int) -> nn.Module:
+    """Return the same with everything under autograd."""
+    return frozen(config, side).requires_grad_(True)
 
 
-def everything() -> nn.Module:
-    """Return SAM-base the usual way with everything under autograd."""
-    return usual().requires_grad_(True)
-
-
-def ours() -> nn.Module:
+def ours(config: SamConfig, side: int) -> nn.Module:  # noqa: ARG001 - it takes any size
     """Return our encoder with prompt modules."""
-    return attach(SamEncoder.random(CONFIGS["vit_b"]), "prompt", bottleneck=_WIDTH)
+    return attach(SamEncoder.random(config), "prompt", bottleneck=_WIDTH)
 
 
-def recomputed() -> nn.Module:
+def recomputed(config: SamConfig, side: int) -> nn.Module:
     """Return ours with `train.gradient_checkpointing`."""
-    encoder = ours()
+    encoder = ours(config, side)
     enable_gradient_checkpointing(encoder)
     return encoder
 
 
-def compiled() -> nn.Module:
+def compiled(config: SamConfig, side: int) -> nn.Module:
     """Return ours with `train.compile`."""
-    encoder = ours()
+    encoder = ours(config, side)
     compile_encoder(encoder)
     return encoder
 
 
-_WAYS: dict[str, Callable[[], nn.Module]] = {
+WAYS: dict[str, Callable[[SamConfig, int], nn.Module]] = {
     "everything": everything,
-    "frozen": usual,
+    "frozen": frozen,
     "ours": ours,
     "recomputed": recomputed,
     "compiled": compiled,
 }
 
 
-def step_of(build: Callable[[], nn.Module]) -> Callable[[], None]:
+def step_of(way: str, config: SamConfig = CONFIGS["vit_b"], side: int = 448) -> Callable[[], None]:
     """Return a function that takes a step, without an optimizer."""
     torch.manual_seed(0)
-    encoder, images = build().train(), torch.randn(_BATCH, 3, _SIDE, _SIDE)
+    encoder, images = WAYS[way](config, side).train(), torch.randn(_BATCH, 3, side, side)
 
     def step() -> None:
-        encoder(images).pow(3).mean().backward()
+        features_of(encoder(images)).pow(3).mean().backward()
         for parameter in encoder.parameters():
             parameter.grad = None
 
     return step
 
 
-def rise(name: str) -> int:
-    """Return the bytes by which the peak of this process rises in one step."""
-    step = step_of(_WAYS[name])
-    before = peak_bytes()
-    step()
-    return peak_bytes() - before
+def memory(way: str) -> int:
+    """Return the bytes by which the peak of this process, which must be new, rises in one step."""
+    return peak_rise(step_of(way))
 
 
-def main() -> None:
+def measure(rounds: int = 3) -> list[Result]:
     """Measure time in one process, memory in one each."""
-    memory = {name: in_fresh_process(rise, name) for name in _WAYS}
-    steps = {name: step_of(build) for name, build in _WAYS.items()}
-    seconds = alternate(steps, rounds=3)
+    peaks = {way: in_fresh_process(memory, way) for way in WAYS}
+    steps = {way: step_of(way) for way in WAYS}
+    seconds = alternate(steps, rounds=rounds)
     limit = multiply_adds(steps["ours"]) / min(seconds["ours"]) / matrix_rate()
-    what = f"training step, SAM-base with prompt modules, {_SIDE} px, batch {_BATCH}"
+    what = f"training step, SAM-base with prompt modules, 448 px, batch {_BATCH}"
     against = {
         "everything": "segment_anything's encoder with the same modules, everything under autograd",
         "frozen": "the same, frozen weights excluded from autograd",
@@ -138,20 +130,19 @@ def main() -> None:
         Result(f"{what}, recomputed", against["ours"], Spread.of(seconds["ours"], seconds["recomputed"])),
     ]
     for better, worse in (("ours", "everything"), ("ours", "frozen"), ("compiled", "ours"), ("recomputed", "frozen")):
-        saved = memory[worse] / memory[better]
         aim = 2.0 if worse == "everything" else None
         label = "" if better == "ours" else f", {better}"
         results.append(
             Result(
                 f"its peak memory above the weights{label}",
                 against[worse],
-                Spread(saved, saved, saved),
+                Spread.once(peaks[worse] / peaks[better]),
                 aim=aim,
                 note=_WHY_MEMORY if aim else "",
             )
         )
-    write_row("training_step", results)
+    return results
 
 
 if __name__ == "__main__":
-    main()
+    write_row("training_step", measure())
