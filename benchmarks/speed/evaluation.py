@@ -57,9 +57,13 @@ def nine_crops(model: CrowdCounter | OnePerCell, image: np.ndarray) -> float:
 
 
 def crowd(height: int, width: int) -> np.ndarray:
-    """Return twelve procedural scenes side by side, cut to a size of at most 1536 x 2048."""
-    scenes = [crowd_scene(0, number, (512, 512)).image for number in range(12)]
-    rows = [np.concatenate(scenes[4 * row : 4 * row + 4], axis=1) for row in range(3)]
+    """Return procedural scenes side by side, four in a row, cut to a size of at most 1536 x 2048."""
+    rows = [
+        np.concatenate(
+            [crowd_scene(0, 4 * row + column, (512, 512)).image for column in range(-(-width // 512))], axis=1
+        )
+        for row in range(-(-height // 512))
+    ]
     return np.concatenate(rows)[:height, :width]
 
 

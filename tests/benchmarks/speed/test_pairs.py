@@ -1,6 +1,10 @@
-import json
+import operator
+from functools import partial
 
-from benchmarks.pairs import HERE, Result, Spread, alternate, read_row, write_row, write_table
+import torch
+from torch.nn import functional as F
+
+from benchmarks.speed.pairs import Spread, alternate, in_fresh_process, multiply_adds, peak_bytes, peak_rise
 
 
 def test_rounds_alternate_and_the_first_call_of_each_does_not_count():
@@ -16,31 +20,26 @@ def test_without_warming_up_every_call_counts():
     assert calls == ["a", "b"] * 2
 
 
-def test_a_row_is_read_as_it_was_written(tmp_path, monkeypatch):
-    monkeypatch.setattr("benchmarks.pairs.HERE", tmp_path)
-    written = [Result("x", "y", Spread(2.0, 1.0, 3.0), aim=1.5, limit=0.5, note="n")]
-    assert read_row(tmp_path / "speed" / "r.json") == []
-    write_row("r", written)
-    assert read_row(tmp_path / "speed" / "r.json") == written
-
-
 def test_a_spread_is_over_the_ratios_of_the_rounds():
     spread = Spread.of([4.0, 9.0, 2.0], [2.0, 3.0, 2.0])
     assert (spread.median, spread.low, spread.high) == (2.0, 1.0, 3.0)
 
 
-def test_an_aim_that_was_missed_says_so(tmp_path):
-    (tmp_path / "speed").mkdir()
-    results = [Result("x", "y", Spread(ratio, ratio, ratio), aim=2.0) for ratio in (1.5, 2.5)]
-    record = {"machine": "m", "results": [vars(result) | {"ratio": vars(result.ratio)} for result in results]}
-    (tmp_path / "speed" / "targets.json").write_text(json.dumps(record))
-    write_table(tmp_path)
-    text = (tmp_path / "speed.md").read_text()
-    assert text.count("(missed)") == 1
-    assert "| 1.50 (1.50 to 1.50) | 2 (missed) |" in text
+def test_a_ratio_that_was_measured_once_has_no_spread():
+    assert str(Spread.once(1.5)) == "1.50 (1.50 to 1.50)"
 
 
-def test_the_committed_table_is_what_the_records_give(tmp_path):
-    (tmp_path / "speed").symlink_to(HERE / "speed")
-    write_table(tmp_path)
-    assert (tmp_path / "speed.md").read_text() == (HERE / "speed.md").read_text()
+def test_multiply_adds_of_products_and_attention_are_counted():
+    a, b = torch.zeros(2, 3), torch.zeros(3, 4)
+    assert multiply_adds(lambda: a @ b) == 2 * 3 * 4
+    q = torch.zeros(1, 2, 8, 16)
+    assert multiply_adds(lambda: F.scaled_dot_product_attention(q, q, q)) == 2 * 2 * 8 * 8 * 16
+
+
+def test_memory_is_that_of_a_new_process_and_not_of_this_one():
+    assert in_fresh_process(peak_bytes) < peak_bytes() / 2
+
+
+def test_the_rise_is_what_a_call_needs_at_its_peak():
+    risen = in_fresh_process(peak_rise, partial(operator.mul, b"1", 100_000_000))
+    assert 0.9e8 < risen < 1.5e8
