@@ -1,1 +1,4 @@
-"""Side-by-side measurements, each runnable with one command."""
+"""Measurements, each run by one command: `speed/` and `accuracy/` measure, `records/` holds what they found.
+
+The pages for readers lie beside this file: speed.md, accuracy.md, memory.md, scaling.md, costs.md, prompt_content.md.
+"""

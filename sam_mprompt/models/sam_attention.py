@@ -25,7 +25,7 @@ class Attention(OfficialAttention):
 
     Attributes:
         flex: let FlexAttention add the bias inside its kernel instead. Only worth it where the block is compiled, and
-            only on a GPU (`python -m benchmarks.gpu` measures it); elsewhere right, but slow and large.
+            only on a GPU (`python -m benchmarks.speed.gpu` measures it); elsewhere right, but slow and large.
     """
 
     flex = False

@@ -1,0 +1,1 @@
+"""What counters are worth: recipes trained in variants and seeds, compared on validation and on test."""

@@ -1,0 +1,1 @@
+"""What counting and training take: time and memory beside other libraries, beside ourselves, and beside the machine."""

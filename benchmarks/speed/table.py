@@ -1,0 +1,72 @@
+"""benchmarks/speed.md: a record for each measurement, and the page that all of them make."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.pages import PAGES, table
+from benchmarks.speed.pairs import Result, Spread, this_machine
+
+_HEAD = """# Speed
+
+Written by the measurements themselves (the command of each row) from `records/speed/*.json`; do not edit. A ratio is
+the median over rounds that alternate between the two (A B A B), with the lowest and highest round behind it; above 1
+is in our favour. Absolute times mean little on a shared machine and are not given. "Of the limit" is our rate of
+multiply-adds against what float32 matrix products reach in the same run, where counting them makes sense.
+"""
+_COLUMNS = ("what", "against", "ratio", "aim", "of the limit", "command")
+
+
+def show(results: Sequence[Result]) -> None:
+    """Print results, a line each."""
+    for result in results:
+        print(f"{result.what} | {result.against} | {result.ratio}", flush=True)
+
+
+def record_of(name: str, pages: Path = PAGES) -> Path:
+    """Return where the results of a measurement are kept."""
+    return pages / "records" / "speed" / f"{name}.json"
+
+
+def write_row(name: str, results: Sequence[Result], *, machine: str | None = None, pages: Path = PAGES) -> None:
+    """Keep what the measurement `benchmarks.speed.NAME` found, and write the page anew from those of all.
+
+    Args:
+        name: the module's.
+        results: its rows, which are printed too.
+        machine: what it ran on, or None for this CPU.
+        pages: the folder of speed.md and records.
+    """
+    record = {"machine": machine or this_machine(), "results": [asdict(result) for result in results]}
+    path = record_of(name, pages)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    show(results)
+    write_table(pages)
+
+
+def read_row(path: Path) -> list[Result]:
+    """Return the results of a file that `write_row` wrote, none when there is no file."""
+    found = json.loads(path.read_text(encoding="utf-8"))["results"] if path.is_file() else []
+    return [Result(**{**values, "ratio": Spread(**values["ratio"])}) for values in found]
+
+
+def write_table(pages: Path = PAGES) -> None:
+    """Write `pages/speed.md` from the records of all measurements."""
+    rows, notes = [], []
+    for path in sorted(record_of("*", pages).parent.glob("*.json")):
+        machine = json.loads(path.read_text(encoding="utf-8"))["machine"]
+        for result in read_row(path):
+            rows.append([*_cells(result), f"`python -m benchmarks.speed.{path.stem}`"])
+            notes += [f"- {result.what}: {result.note}"] if result.note else []
+        notes.append(f"- `{path.stem}` was measured on {machine}.")
+    parts = [_HEAD, table(_COLUMNS, rows), "", *notes, ""]
+    (pages / "speed.md").write_text("\n".join(parts), encoding="utf-8")
+
+
+def _cells(result: Result) -> list[str]:
+    missed = result.aim is not None and result.ratio.median < result.aim
+    aim = "" if result.aim is None else f"{result.aim:.2g}" + (" (missed)" if missed else "")
+    limit = "" if result.limit is None else f"{100 * result.limit:.0f} %"
+    return [result.what, result.against, str(result.ratio), aim, limit]

@@ -1,0 +1,31 @@
+import pytest
+
+from benchmarks.accuracy.experiments import experiments
+from benchmarks.pages import RECORDS
+from sam_mprompt.ablation.records import read_records
+
+
+@pytest.mark.parametrize("experiment", experiments(), ids=lambda experiment: experiment.name)
+def test_every_row_of_every_experiment_is_a_valid_recipe(experiment):
+    runs = experiment.runs()
+    assert len({run.folder for run in runs}) == len(runs) > 0
+    assert experiment.more_seeds.keys() <= {row.label for row in experiment.ablation.rows}
+
+
+@pytest.mark.parametrize("experiment", experiments(), ids=lambda experiment: experiment.name)
+def test_every_committed_record_belongs_to_a_run_of_today(experiment):
+    runs = {run.key: (run.recipe, list(run.overrides)) for run in experiment.runs()}
+    for record in read_records(experiment.records):
+        assert runs[record.row, record.seed] == (record.recipe, list(record.settings))
+
+
+def test_every_committed_record_belongs_to_an_experiment():
+    kept = {experiment.records for experiment in experiments() if experiment.records.is_file()}
+    assert kept == set((RECORDS / "accuracy").iterdir())
+
+
+def test_the_name_of_an_experiment_ends_with_its_recipe_and_what_it_changes():
+    for experiment in experiments():
+        if experiment.recipe != "demo":
+            assert f"-{experiment.recipe}" in experiment.name
+            assert experiment.name.split(f"-{experiment.recipe}")[1] in ("", "-adamw", "-bare")

@@ -1,0 +1,51 @@
+"""The measurements that are one comparison each, once through in small."""
+
+import pytest
+
+from benchmarks.speed import adapters, busy_core, cached_epoch, counting, large_image, layout, start
+from sam_mprompt.recipe.schema import load_recipe
+
+
+def test_adapters_are_loaded_and_switched_faster_than_everything_is_loaded_again():
+    load, switch = adapters.measure("tiny", rounds=1)
+    assert min(load.ratio.median, switch.ratio.median) > 1
+    assert "0.5 s was aimed at" in load.note
+    assert "20 ms was aimed at" in switch.note
+
+
+def test_cached_features_are_trained_on(tiny_base):
+    (row,) = cached_epoch.measure(str(tiny_base), crop=64, images=2, rounds=1)
+    assert row.ratio.median > 0
+
+
+def test_both_layouts_take_a_step():
+    small = load_recipe("shb-scratch", ["data.crop=64", "train.batch_size=2"])
+    (row,) = layout.measure(small, rounds=1)
+    assert row.what == "training step of `shb-scratch`, 64 px, batch 2, channels last"
+
+
+@pytest.mark.slow
+def test_every_counter_of_ours_is_compared_with_csrnet():
+    rows = counting.measure(64, 96, rounds=1)
+    assert [row.what for row in rows] == [
+        f"counting a 96x64 image, {name}" for name in ("sam-tiny", "native small", "SAM-base")
+    ]
+
+
+@pytest.mark.slow
+def test_an_image_is_compared_with_a_quarter_of_it():
+    (row,) = large_image.measure(1000, 1000)
+    assert "GB above model and image" in row.note
+
+
+@pytest.mark.slow
+def test_commands_start_and_stand_against_what_they_cannot_do_without():
+    rows = start.measure(rounds=1)
+    assert [row.what for row in rows].count("`--help`") == 2
+    assert len(rows) == 6
+
+
+@pytest.mark.slow
+def test_both_ways_of_waiting_train_alone_and_beside_a_busy_process():
+    alone, beside = busy_core.measure(scenes=8, rounds=1)
+    assert (alone.what[-5:], beside.what[-12:]) == ("alone", "busy process")
