@@ -47,7 +47,8 @@ def recipe_page(schema: type[BaseModel], *, level: int = 2) -> str:
         MissingDescriptionError: keys without a description, all of them named.
     """
     whole = schema.model_json_schema()
-    models, silent = whole.get("$defs", {}), []
+    models: Json = whole.get("$defs", {})
+    silent: list[str] = []
     plain: dict[str, Json] = {}
     parts: list[str] = []
     for name, field in whole["properties"].items():
