@@ -100,9 +100,9 @@ def _key_table(keys: Mapping[str, Json], models: Json, prefix: str, silent: list
         about = field.get("description", "")
         if not about:
             silent.append(prefix + name)
-        default = f"`{_toml(field['default'])}`" if "default" in field else "required"
-        rows.append((f"`{name}`", default, f"{about}<br>*{_values(field, models)}*"))
-    return _table(("key", "default", "meaning and values"), rows)
+        default = f"`{_toml(field['default'])}` by default" if "default" in field else "required"
+        rows.append((f"`{name}`", f"{about}<br>*{default}; {_values(field, models)}*"))
+    return _table(("key", "meaning, default and values"), rows)
 
 
 def _choices(field: Json) -> list[str]:
@@ -185,7 +185,11 @@ def _about(given: Any, hint: object) -> str:
 
 
 def _table(titles: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [titles, tuple("---" for _ in titles), *rows]
-    return "\n".join(
-        "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |" for line in lines
-    )
+    lines = [titles, tuple("---" for _ in titles), *(tuple(map(_cell, row)) for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    """Return text on one line, with a bar escaped where it would end the cell, which it does not inside backticks."""
+    parts = text.replace("\n", " ").split("`")
+    return "`".join(part if at % 2 else part.replace("|", "\\|") for at, part in enumerate(parts))

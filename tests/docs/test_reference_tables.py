@@ -54,15 +54,15 @@ def test_a_union_has_a_table_for_each_member_under_what_tells_it_apart():
     assert '### `[tuning]` with `method` = `"prompt"`' in page
     assert '### `[tuning]` with `method` = `"lora"` or `"dora"` or `"boft"` and 1 more' in page
     assert page.index("width of a module") < page.index("by peft's names") < page.index("It has no keys of its own.")
-    assert '| `method` | required | its name<br>*`"lora"`, `"dora"`, `"boft"`, `"ia3"`* |' in page
+    assert '| `method` | its name<br>*required; `"lora"`, `"dora"`, `"boft"`, `"ia3"`* |' in page
 
 
 def test_a_row_says_default_meaning_and_range():
     page = recipe_page(MadeUp)
-    assert "| `bottleneck` | `192` | width of a module<br>*whole number, above 0* |" in page
-    assert "| `decay` | `0.5` | of weights<br>*number, at least 0, below 1* |" in page
-    assert "| `zoom` | `[1.0, 2.0]` | range<br>*list of 2: each number* |" in page
-    assert 'which \\| where<br>*`"all"` or list: each whole number, above 0*' in page
+    assert "| `bottleneck` | width of a module<br>*`192` by default; whole number, above 0* |" in page
+    assert "| `decay` | of weights<br>*`0.5` by default; number, at least 0, below 1* |" in page
+    assert "| `zoom` | range<br>*`[1.0, 2.0]` by default; list of 2: each number* |" in page
+    assert 'which \\| where<br>*`"all"` by default; `"all"` or list: each whole number, above 0*' in page
     assert page.startswith("| key |")
 
 
@@ -96,7 +96,7 @@ def test_a_command_has_usage_example_and_every_option():
     def paint(
         what: Annotated[str, typer.Argument(metavar="WHAT", help="The thing.")],
         colour: Annotated[Literal["red", "blue"], typer.Option(help="Its colour.")],
-        coats: Annotated[int, typer.Option(help="How often.")] = 2,
+        coats: Annotated[int, typer.Option(metavar="N|M", help="How often.")] = 2,
         dry: Annotated[bool, typer.Option("--dry", help="Wait.")] = False,
     ) -> None:
         """Paint a thing."""
@@ -111,7 +111,7 @@ def test_a_command_has_usage_example_and_every_option():
     assert "```bash\nmade-up paint wall --colour red\n```" in page
     assert "| `WHAT` | The thing. |" in page
     assert "Its colour. One of `red`, `blue`. *Required.* |" in page
-    assert "| `--coats` `N` | How often. *By default `2`.* |" in page
+    assert "| `--coats` `N|M` | How often. *By default `2`.* |" in page
     assert "| `--dry` | Wait. |" in page
     assert "## `made-up things`\n\nA group.\n\n### `made-up things list`" in page
 
