@@ -63,25 +63,21 @@ class PretrainSteps(Section):
     minutes: NonNegativeFloat = Field(0.0, description="end after this time at the latest; 0 for no limit")
     scenes: PositiveInt = Field(2, description="scenes per step")
     optimizer: Literal["adamw", "muon"] = Field("adamw", description="of the blocks' matrices; AdamW for all else")
-    lr: PositiveFloat = Field(1e-3, description="learning rate after the warm-up")
-    weight_decay: NonNegativeFloat = Field(0.05, description="weight decay of the optimizer")
+    lr: PositiveFloat = 1e-3
+    weight_decay: NonNegativeFloat = 0.05
     warmup: NonNegativeFloat = Field(0.03, le=0.5, description="share of the budget that warms up")
     max_grad_norm: NonNegativeFloat = Field(1.0, description="largest gradient norm; 0 for no clipping")
     ema: Annotated[float, Field(gt=0, lt=1)] = Field(0.998, description="decay of the averaged weights")
     log_every: PositiveInt = Field(100, description="steps per line of metrics.jsonl and save of the state")
     validate_every: PositiveInt = Field(500, description="steps between validations and exports")
     workers: Count = Field(1, description="processes that paint scenes")
-    seed: Count = Field(0, description="of the first weights and of the scenes")
+    seed: Count = 0
 
 
 class PretrainRecipe(Section):
     """A whole pre-training. `name` is the file's stem and names the run and its checkpoint."""
 
-    name: str = Field(
-        "custom",
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
-        description="names the run and its checkpoint; in a file by default its stem",
-    )
+    name: str = Field("custom", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     encoder: EncoderShape = EncoderShape()
     scenes: SceneRecipe = SceneRecipe()
     task: TaskRecipe = TaskRecipe()

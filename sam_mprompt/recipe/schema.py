@@ -187,15 +187,13 @@ class TrainRecipe(Section):
     """The optimisation."""
 
     init_from: str = Field("", description="adapter whose weights training starts from; empty: none")
-    epochs: PositiveInt = Field(700, description="times that every training image is seen")
+    epochs: PositiveInt = 700
     batch_size: PositiveInt = Field(16, description="crops per optimizer step and process, before accumulation")
     gradient_accumulation: PositiveInt = Field(1, description="batches whose gradients are added before a step")
-    optimizer: Literal["adam", "adamw", "muon"] = Field(
-        "adam", description="'muon' is for weight matrices; AdamW takes all else beside it"
-    )
-    lr: PositiveFloat = Field(1e-4, description="learning rate after the warm-up")
-    weight_decay: NonNegativeFloat = Field(0.0, description="weight decay of the optimizer")
-    schedule: Literal["step", "cosine", "constant"] = Field("step", description="how the learning rate falls")
+    optimizer: Literal["adam", "adamw", "muon"] = "adam"
+    lr: PositiveFloat = 1e-4
+    weight_decay: NonNegativeFloat = 0.0
+    schedule: Literal["step", "cosine", "constant"] = "step"
     step_epochs: PositiveInt = Field(300, description="epochs between drops of the step schedule")
     step_factor: Share = Field(0.4, description="factor of each drop")
     warmup_epochs: NonNegativeFloat = Field(0.0, description="epochs of linear warm-up")
@@ -210,7 +208,7 @@ class TrainRecipe(Section):
     save_minutes: PositiveFloat = Field(5.0, description="minutes between saves of the resumable state")
     workers: Count = Field(2, description="processes that load crops")
     tensorboard: bool = Field(False, description="also log to TensorBoard in the run folder")
-    seed: Count = Field(0, description="of the first weights, the order of images and their crops")
+    seed: Count = 0
 
     @model_validator(mode="after")
     def _flex_attention_is_compiled(self) -> Self:
@@ -236,11 +234,7 @@ class InferRecipe(Section):
 class Recipe(Section):
     """A whole training. `name` is the file's stem and names the run and its adapter."""
 
-    name: str = Field(
-        "custom",
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
-        description="names the run and its adapter; in a file by default its stem",
-    )
+    name: str = Field("custom", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     data: DataRecipe = DataRecipe()
     synthetic: SyntheticRecipe = SyntheticRecipe()
     targets: TargetRecipe = TargetRecipe()
