@@ -42,3 +42,7 @@ def listed(names: Iterable[str]) -> str:
     """Return sorted names in one line; of more than eight the first eight and the number of the others."""
     ordered = sorted(names)
     return ", ".join(ordered[:_SHOWN]) + (f" and {len(ordered) - _SHOWN} more" if len(ordered) > _SHOWN else "")
+
+
+class RecipeWarning(UserWarning):
+    """A recipe is read that an earlier version wrote otherwise; the message names the new key."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from .arrays import ByteImage
 from .errors import UsageError
+from .sizes import overlap_fault, sides_fault
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class Geometry:
         min_side: the shorter side after resizing is at least this, unless `max_side` forbids it.
         scale: factor applied to every image before the two limits.
         tile: side of the square tiles in which larger images are counted.
-        overlap: least overlap of neighbouring tiles. Tile and overlap are rounded up to the model's `size_divisor`.
+        overlap: least overlap of neighbouring tiles, at most half of one. Tile and overlap are rounded up to the
+            model's `size_divisor`.
 
     Raises:
         UsageError: sizes that contradict each other.
@@ -33,12 +35,12 @@ class Geometry:
     overlap: int = 112
 
     def __post_init__(self) -> None:
-        if not 1 <= self.min_side <= self.max_side:
-            raise UsageError(f"Expected 1 <= min_side <= max_side, got {self.min_side} and {self.max_side}.")
+        if fault := sides_fault(self.min_side, self.max_side):
+            raise UsageError(f"min_side: {fault}.")
         if not (math.isfinite(self.scale) and self.scale > 0):
             raise UsageError(f"Expected a scale above 0, got {self.scale}. 1.0 keeps the image's own resolution.")
-        if not 0 <= self.overlap < self.tile:
-            raise UsageError(f"Expected 0 <= overlap < tile, got overlap {self.overlap} and tile {self.tile}.")
+        if fault := overlap_fault(self.tile, self.overlap):
+            raise UsageError(f"overlap: {fault}.")
 
 
 def resized(size: tuple[int, int], geometry: Geometry) -> tuple[int, int]:

@@ -36,11 +36,10 @@ def cpp_compiler() -> str:
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Folder of real crowd images in official layouts; it never ships, so tests that use it skip elsewhere."""
-    default = Path(__file__).resolve().parents[2] / "shared" / "data"
-    folder = Path(os.environ.get(REAL_DATA_VARIABLE, default))
-    if not (folder / "shanghaitech").is_dir():
+    folder = os.environ.get(REAL_DATA_VARIABLE)
+    if not folder or not (Path(folder) / "shanghaitech").is_dir():
         pytest.skip(f"no real images: set ${REAL_DATA_VARIABLE} to a folder with shanghaitech/ in its official layout")
-    return folder
+    return Path(folder)
 
 
 @pytest.fixture(autouse=True)

@@ -89,7 +89,7 @@ class Run:
     @property
     def overrides(self) -> list[str]:
         """All `--set` of the training."""
-        known = {"{seed}": str(self.seed), "{dataset}": dataset_of(self.recipe)}
+        known = {"{seed}": str(self.seed), "{dataset}": dataset_of(self.recipe) or Path(self.recipe).stem}
         sets = [*self.settings, *self.row.set, f"train.seed={self.seed}"]
         for name, value in known.items():
             sets = [text.replace(name, value) for text in sets]
@@ -110,8 +110,8 @@ def load_ablation(name_or_file: str | Path) -> Ablation:
 
 
 def dataset_of(recipe: str) -> str:
-    """Return the dataset in a recipe's name: "sha" for "sha-tiny-prompt"."""
-    return Path(recipe).stem.split("-")[0]
+    """Return the dataset whose figures of the paper stand beside a recipe's: "sha" for "sha-tiny-prompt", or ""."""
+    return load_recipe(recipe).dataset
 
 
 def plan(ablation: Ablation, recipe: str, *, seeds: dict[str, int], settings: Sequence[str], out: Path) -> list[Run]:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -12,7 +13,8 @@ from ..errors import UsageError
 from ..files import write_text
 from ..recipe.schema import Recipe
 
-_INDIFFERENT = {
+_INDIFFERENT: dict[str, Any] = {
+    "dataset": True,
     "data": {"root", "cache_root", "cache_gb"},
     "train": {"preview_every", "save_minutes", "workers", "tensorboard"},
 }

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ..errors import Interrupted
-from .ui import DataOfRecipe, Overrides, messages, print_json, say
+from .ui import DataOfRecipe, Format, Overrides, format_override, messages, print_json, say
 
 EXAMPLE = "Example: `sam-mprompt ablate --rows table2 --recipe sha --data data/part_A --seeds 3 --test`"
 
@@ -18,6 +18,7 @@ def ablate(
         str, typer.Option(metavar="NAME|FILE", help="table2, table3, table4 or figure8 of the paper, or a TOML file.")
     ] = "table2",
     data: DataOfRecipe = None,
+    data_format: Format = None,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each row, with seeds 0, 1, ...")] = 1,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder; by default runs/ablate/ROWS-RECIPE.")] = None,
     overrides: Overrides = None,
@@ -32,11 +33,14 @@ def ablate(
     from ..ablation.perform import load_ablation, perform, plan
     from ..ablation.records import read_records
     from ..ablation.report import plot, write_tables
+    from ..recipe.schema import load_recipe
 
     ablation = load_ablation(rows)
     folder = out or Path("runs") / "ablate" / f"{ablation.name}-{Path(recipe).stem}"
     per_row = {row.label: seeds for row in ablation.rows}
-    runs = plan(ablation, recipe, seeds=per_row, settings=overrides or (), out=folder)
+    settings = list(overrides or ())
+    settings += format_override(load_recipe(recipe, settings), settings, data, data_format)
+    runs = plan(ablation, recipe, seeds=per_row, settings=settings, out=folder)
     keys, console, records = {run.key for run in runs}, messages(), folder / "records.jsonl"
 
     def done() -> str:

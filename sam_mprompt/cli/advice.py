@@ -3,8 +3,15 @@
 from ..errors import SamMpromptError
 
 ADVICE: dict[str, str] = {
-    "recipe": "See 'sam-mprompt recipes list'.",
     "adapter": "See 'sam-mprompt adapters list'.",
+    "data": "See 'sam-mprompt data check {root}'.",
+    "data folder": "Or name it with --data DIR.",
+    "masks folder": "Make it with 'sam-mprompt masks --out {folder}'.",
+    "no boxes": "Use --set targets.pseudo_mask=points.",
+    "override": "Give it as --set KEY=VALUE.",
+    "procedural data": "Choose one with --recipe, or leave out --data.",
+    "pseudo mask": "Make it with 'sam-mprompt masks'.",
+    "recipe": "See 'sam-mprompt recipes list'.",
 }
 """By `SamMpromptError.about`; `{name}` stands for a fact of the error."""
 

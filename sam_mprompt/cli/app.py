@@ -2,12 +2,14 @@
 
 import os
 import sys
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
-from ..errors import RunError, UsageError
+from ..errors import RecipeWarning, RunError, UsageError
 from . import ablate, compare, count, describe, evaluate, export, finetune, masks, pretrain
 from .adapters import adapters
 from .advice import advised
@@ -63,7 +65,9 @@ def main() -> None:
     # another process has one of the cores, they spin for all of its time slices (benchmarks/speed/busy_core.py).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        app()
+        with warnings.catch_warnings():
+            warnings.showwarning = _shown_plainly(warnings.showwarning)
+            app()
     except UsageError as error:
         sys.exit(_failure(error, 2))
     except RunError as error:
@@ -74,6 +78,18 @@ def main() -> None:
         # The reader of a pipe has gone (`| head`): point stdout elsewhere so that closing it stays silent.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+def _shown_plainly(others: Callable[..., None]) -> Callable[..., None]:
+    """Return what shows a warning about a recipe as one plain line, and leaves other warnings to `others`."""
+
+    def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+        if issubclass(category, RecipeWarning):
+            print(f"sam-mprompt: {message}", file=sys.stderr)  # noqa: T201 - plain, as errors are
+        else:
+            others(message, category, *rest, **more)
+
+    return show
 
 
 def _failure(error: BaseException, code: int) -> int:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .ui import DataOfRecipe, Overrides, Resume, messages
+from .ui import DataOfRecipe, Format, Overrides, Resume, format_override, messages
 
 EXAMPLE = "Example: `sam-mprompt finetune --recipe shb --data data/part_B --set train.epochs=100`"
 
@@ -14,6 +14,7 @@ EXAMPLE = "Example: `sam-mprompt finetune --recipe shb --data data/part_B --set 
 def finetune(
     recipe: Annotated[str, typer.Option(metavar="NAME|FILE", help="Recipe name (see `recipes list`) or TOML file.")],
     data: DataOfRecipe = None,
+    data_format: Format = None,
     base: Annotated[str | None, typer.Option(metavar="NAME|FILE", help="Base instead of the recipe's.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder; by default runs/RECIPE.")] = None,
     overrides: Overrides = None,
@@ -27,7 +28,8 @@ def finetune(
     from ..recipe.schema import load_recipe
 
     wanted = [*(overrides or ()), *([f"model.base={json.dumps(base)}"] if base else ())]
-    load_recipe(recipe, wanted)  # whoever misspelt something need not wait for torch
+    found = load_recipe(recipe, wanted)  # whoever misspelt something need not wait for torch
+    wanted += format_override(found, wanted, data, data_format)
 
     from ..training.finetune import finetune as train
     from ..training.finetune import prepare_run

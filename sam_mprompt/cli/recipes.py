@@ -16,16 +16,18 @@ recipes = typer.Typer(help="List, show and copy recipes.", no_args_is_help=True)
 
 @recipes.command("list", epilog="Example: `sam-mprompt recipes list`")
 def list_recipes(as_json: AsJson = False) -> None:
-    """List the recipes of ./recipes and those that ship with sam-mprompt."""
+    """List the recipes of ./recipes and those that ship with sam-mprompt, the recommended first."""
     from ..recipe.find import recipe_files, summarise
 
     rows = [summarise(name, path) for name, path in recipe_files().items()]
     if as_json:
         print_json([asdict(row) for row in rows])
         return
-    shown = table("name", "base", "data", "about")
+    shown = table("name")
+    shown.columns[0].min_width = max((len(row.name) for row in rows), default=0)
+    shown.add_column("for", no_wrap=True, overflow="ellipsis")  # one line each, whatever a header says
     for row in rows:
-        shown.add_row(row.name, row.base, row.data, row.about)
+        shown.add_row(row.name, row.about)
     Console().print(shown)
 
 

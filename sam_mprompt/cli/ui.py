@@ -4,7 +4,7 @@ Results go to stdout and can be piped; progress and messages go to stderr.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -58,6 +58,21 @@ def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
     for column in columns:
         made.add_column(column, overflow="fold", justify="right" if column in right else "left")
     return made
+
+
+def format_override(recipe: Any, overrides: Sequence[str], data: Path | None, given: str | None) -> list[str]:
+    """Return the `data.format=F` that makes a recipe read a folder as what it is, none where it does so already.
+
+    A format that the user gave decides, else that of the folder; the recipe's own holds where no folder was given.
+    """
+    if data is not None:
+        from ..data.sources import format_of
+        from ..recipe.overrides import overridden
+
+        if given is None and overridden(overrides, "data.format"):
+            given = recipe.data.format
+        given = format_of(recipe, data, given)
+    return [] if given in (None, recipe.data.format) else [f"data.format={given}"]
 
 
 def print_json(value: Any) -> None:

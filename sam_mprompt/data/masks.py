@@ -31,16 +31,15 @@ def read_mask(path: Path, size: tuple[int, int]) -> Mask:
     Raises:
         UsageError: no such file, no picture, or of another size than the image.
     """
-    advice = "Make it with 'sam-mprompt masks'."
     if not path.is_file():
-        raise UsageError(f"No pseudo mask '{path}'. {advice}")
+        raise UsageError(f"No pseudo mask '{path}'.", about="pseudo mask")
     pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_GRAYSCALE)
     if pixels is None:
-        raise UsageError(f"The pseudo mask '{path}' cannot be decoded. {advice}")
+        raise UsageError(f"The pseudo mask '{path}' cannot be decoded.", about="pseudo mask")
     if pixels.shape != size:
         raise UsageError(
-            f"The pseudo mask '{path}' has {pixels.shape[1]}x{pixels.shape[0]} pixels, its image {size[1]}x{size[0]}. "
-            + advice
+            f"The pseudo mask '{path}' has {pixels.shape[1]}x{pixels.shape[0]} pixels, its image {size[1]}x{size[0]}.",
+            about="pseudo mask",
         )
     mask: Mask = np.asarray(pixels) > 127
     return mask

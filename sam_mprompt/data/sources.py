@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from ..arrays import ByteImage, FloatArray
 from ..errors import UsageError
 from ..geometry import Geometry, resize_image, resized
+from ..recipe.find import recipes_for_photographs
 from ..recipe.schema import Recipe, SyntheticRecipe
 from ..targets import context_radius
 from .augment import AnnotatedImage
 from .cache.images import ImageCache, open_image_cache
-from .formats.read import Problems, read_split
+from .formats.read import FORMATS, Problems, read_split, recognise
 from .image import read_image
 from .masks import mask_path, read_mask
 from .noise import disturbed_boxes, disturbed_points, heads_of
@@ -25,6 +26,7 @@ from .sample import Sample
 from .scenes.crowd import Scene, crowd_scene
 
 DATA_VARIABLE = "SAM_MPROMPT_DATA"
+_SUGGESTED = 4
 # Validation scenes are the same whatever the seed of a training, and no training draws them.
 _VALIDATION_SEED = 1_000_001
 
@@ -176,15 +178,49 @@ class OpenedData:
     problems: Problems | None
 
 
+def format_of(recipe: Recipe, data: Path, given: str | None = None) -> str:
+    """Return the format in which a folder is read: the given one, else the one that its files have.
+
+    The recipe's format is taken where the folder fits it too; else it says nothing about a folder that was named.
+
+    Raises:
+        UsageError: the recipe's data are procedural and read no folder; no such folder; or no format is given and none
+            fits: the message lists what was looked for.
+    """
+    refuse_folder(recipe, data)
+    if given is not None:
+        return given
+    own = FORMATS[recipe.data.format]
+    return recipe.data.format if data.is_dir() and own.recognises(data) else recognise(data)
+
+
+def refuse_folder(recipe: Recipe, data: Path) -> None:
+    """Raise UsageError where a folder is given and the recipe's data are procedural."""
+    if recipe.data.format != "synthetic":
+        return
+    try:
+        found = recognise(data)
+    except UsageError:
+        found = ""
+    fitting = ", ".join(recipes_for_photographs(found)[:_SUGGESTED])
+    raise UsageError(
+        f"Recipe '{recipe.name}' trains on procedural scenes and reads no folder: expected none, got '{data}'"
+        f"{f' (format {found})' if found else ''}. Recipes that fit a folder of photographs: {fitting}.",
+        about="procedural data",
+    )
+
+
 def data_root(recipe: Recipe, data: Path | None) -> Path | None:
     """Return the dataset's folder: `data` when given, else the recipe's own; None for procedural crowds.
 
     A recipe's `data/NAME` stands for `$SAM_MPROMPT_DATA/NAME` where that variable is set.
 
     Raises:
-        UsageError: the folder does not exist; says what to put where.
+        UsageError: the folder does not exist (says what to put where), or is given where data are procedural.
     """
     if recipe.data.format == "synthetic":
+        if data is not None:
+            refuse_folder(recipe, data)
         return None
     shared = os.environ.get(DATA_VARIABLE)
     if data is None:
@@ -193,8 +229,9 @@ def data_root(recipe: Recipe, data: Path | None) -> Path | None:
             data = Path(shared, *data.parts[1:])
     if not data.is_dir():
         raise UsageError(
-            f"No folder '{data}' with the {recipe.data.format} data of recipe '{recipe.name}'. Put it there, name it "
-            f"with --data DIR, or set ${DATA_VARIABLE} to the folder above it."
+            f"No folder '{data}' with the {recipe.data.format} data of recipe '{recipe.name}'. Put it there, or set "
+            f"${DATA_VARIABLE} to the folder above it.",
+            about="data folder",
         )
     return data
 
@@ -227,11 +264,12 @@ def open_split(recipe: Recipe, split: Literal["train", "val"], root: Path | None
     found = read_split(root, split, format=data.format, val_fraction=data.val_fraction, fold=data.fold)
     samples = [sample for sample in found.samples if sample.points is not None]
     if not samples:
-        raise UsageError(f"No annotated image in split '{split}' of '{root}': see 'sam-mprompt data check {root}'.")
+        raise UsageError(f"No annotated image in split '{split}' of '{root}'.", about="data", root=root)
     if split == "train" and recipe.targets.pseudo_mask == "boxes" and all(s.boxes is None for s in samples):
         raise UsageError(
-            f"targets.pseudo_mask = 'boxes' needs head boxes, and the {data.format} data in '{root}' has none. "
-            "Use --set targets.pseudo_mask=points."
+            f"targets.pseudo_mask = 'boxes' needs head boxes, and the {data.format} data in '{root}' has none; "
+            "'points' makes masks without.",
+            about="no boxes",
         )
     if split == "train" and data.annotation_noise > 0:
         samples = [
@@ -243,7 +281,7 @@ def open_split(recipe: Recipe, split: Literal["train", "val"], root: Path | None
     if recipe.targets.pseudo_mask == "files":
         folder = Path(recipe.targets.masks)
         if not folder.is_dir():
-            raise UsageError(f"targets.masks: no folder '{folder}'. Make it with 'sam-mprompt masks --out {folder}'.")
+            raise UsageError(f"targets.masks: no folder '{folder}'.", about="masks folder", folder=folder)
         mask_of = partial(mask_path, folder, root=root)
     geometry = geometry_of(recipe)
     # Beside cached features, pixels are read for the stem alone.

@@ -93,7 +93,7 @@ def _without_files(recipe: Recipe) -> Recipe:
     """Put random weights of the same shape where a registered SAM base is not on this machine."""
     model = recipe.model
     if model.encoder == "timm":
-        return recipe.model_copy(update={"model": model.model_copy(update={"pretrained": False})})
+        return recipe.model_copy(update={"model": model.model_copy(update={"pretrained": False, "weights": ""})})
     try:
         resolve(model.base)
     except UsageError:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ..bases.weights import fingerprint
-from ..recipe.schema import Recipe
+from ..recipe.schema import Peft, Prompts, Recipe, Side
 from ..tuning.attach import attach
 from .counter import CrowdCounter
 from .sam_encoder import SamEncoder
@@ -54,19 +54,19 @@ def build_encoder(recipe: Recipe, base: str | None = None, *, weights: bool = Tr
     Raises:
         UsageError: the base is not on disk (and how to get it), or is no checkpoint of this family.
     """
-    name = base or recipe.model.base
+    model, name = recipe.model, base or recipe.model.base
     encoder: nn.Module
-    if recipe.model.encoder == "sam":
-        encoder = SamEncoder.from_checkpoint(name, positions=recipe.model.positions)
+    if model.encoder == "sam":
+        encoder = SamEncoder.from_checkpoint(name, positions=model.positions)
     else:
-        pretrained = recipe.model.pretrained and weights
+        pretrained = model.pretrained and weights
         with _fixed_draw(not pretrained and recipe.tuning.method != "full"):
             encoder = TimmEncoder(
                 name,
                 pretrained=pretrained,
-                join=recipe.model.density_stride,
-                levels=recipe.model.levels,
-                stem_stride=recipe.model.stem_stride,
+                join=model.density_stride,
+                levels=model.levels,
+                stem_stride=model.stem_stride,
             )
     return encoder, Base(name, fingerprint(encoder.state_dict()))
 
@@ -90,14 +90,16 @@ def build_counter(recipe: Recipe, *, segmenter: bool) -> BuiltCounter:
     """
     encoder, base = build_encoder(recipe)
     tuning = recipe.tuning
-    tuned = attach(
-        encoder,
-        tuning.method,
-        bottleneck=tuning.bottleneck,
-        placement=tuning.placement,
-        blocks=tuning.blocks,
-        options=tuning.options,
-    )
+    if isinstance(tuning, Prompts | Peft):
+        tuned = attach(
+            encoder,
+            tuning.method,
+            placement=tuning.placement,
+            blocks=tuning.blocks,
+            options=tuning.peft_options,
+        )
+    else:
+        tuned = attach(encoder, tuning.method)
     counter = add_decoders(tuned, recipe, segmenter=segmenter)
     if recipe.loss.density == 0:
         counter.regressor.requires_grad_(False)
@@ -106,5 +108,5 @@ def build_counter(recipe: Recipe, *, segmenter: bool) -> BuiltCounter:
 
 def add_decoders(encoder: nn.Module, recipe: Recipe, *, segmenter: bool) -> CrowdCounter:
     """Put what a recipe has beside and behind its encoder there, fresh. Raises UsageError as `CrowdCounter`."""
-    side = recipe.tuning.bottleneck if recipe.tuning.method == "side" else 0
+    side = recipe.tuning.bottleneck if isinstance(recipe.tuning, Side) else 0
     return CrowdCounter(encoder, recipe.model, segmenter=segmenter, side=side)

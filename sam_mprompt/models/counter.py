@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import UsageError
-from ..recipe.schema import ModelRecipe
+from ..recipe.model import SamModel, TimmModel
 from .decoders import Decoder, LevelFusion, ReviveReLU, SideNetwork, Stem
 
 
@@ -40,7 +40,7 @@ class CrowdCounter(nn.Module):
         UsageError: a density stride that does not divide the encoder's, or is more than eight times finer.
     """
 
-    def __init__(self, encoder: nn.Module, recipe: ModelRecipe, *, segmenter: bool, side: int = 0) -> None:
+    def __init__(self, encoder: nn.Module, recipe: SamModel | TimmModel, *, segmenter: bool, side: int = 0) -> None:
         super().__init__()
         features = cast(Any, encoder)
         ratio = features.stride / recipe.density_stride
@@ -56,7 +56,7 @@ class CrowdCounter(nn.Module):
         self.fusion: nn.Module | None = None
         if side:
             self.fusion = SideNetwork(_levels_of(encoder), side)
-        elif recipe.fuse_levels:
+        elif isinstance(recipe, SamModel) and recipe.fuse_levels:
             self.fusion = LevelFusion(_levels_of(encoder))
         self.stem: nn.Module | None = None
         if recipe.stem_channels:

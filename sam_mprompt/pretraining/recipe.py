@@ -1,87 +1,118 @@
 """The recipe of a bundled base: one typed TOML file that says which encoder is trained, on what, for how long."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 import tomli_w
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
-from pydantic import NonNegativeInt as Count
+from pydantic import Field
 
 from ..recipe.find import find_recipe
-from ..recipe.schema import Section, read_recipe
+from ..recipe.limits import MIN_SIDE
+from ..recipe.schema import read_recipe
+from ..recipe.section import Contradiction, LearningRate, Name, Section, Seed, Share, Weight, Workers
 from ..resources import bundled
 
 _FOLDER = "pretrain"
+
+Tokens = Annotated[int, Field(ge=1, le=1024)]
+Steps = Annotated[int, Field(ge=1, le=100_000_000)]
 
 
 class EncoderShape(Section):
     """The shape of the SAM encoder that is trained; the defaults are those of "tiny"."""
 
-    embed_dim: PositiveInt = Field(192, description="channels of a token")
-    depth: PositiveInt = Field(9, description="number of blocks")
-    num_heads: PositiveInt = Field(3, description="attention heads; embed_dim is a multiple of it")
-    global_attn_indexes: tuple[Count, ...] = Field((2, 5, 8), description="blocks that attend over the whole image")
-    out_channels: PositiveInt = Field(256, description="channels of the features")
-    window_size: PositiveInt = Field(14, description="side of a window in tokens of 16 pixels")
-    grid: PositiveInt = Field(64, description="side of the absolute position table in tokens")
-    span: PositiveInt = Field(
+    embed_dim: Annotated[int, Field(ge=1, le=8192)] = Field(192, description="channels of a token")
+    depth: Annotated[int, Field(ge=1, le=256)] = Field(9, description="number of blocks")
+    num_heads: Annotated[int, Field(ge=1, le=256)] = Field(
+        3, description="attention heads; embed_dim is a multiple of it"
+    )
+    global_attn_indexes: tuple[Annotated[int, Field(ge=0, le=255)], ...] = Field(
+        (2, 5, 8), description="blocks that attend over the whole image"
+    )
+    out_channels: Annotated[int, Field(ge=1, le=8192)] = Field(256, description="channels of the features")
+    window_size: Tokens = Field(14, description="side of a window in tokens of 16 pixels")
+    grid: Tokens = Field(64, description="side of the absolute position table in tokens")
+    span: Tokens = Field(
         28, description="tokens that the global blocks' relative positions reach; scenes of size 16 * span use all"
     )
+
+    def contradictions(self) -> Iterator[Contradiction]:
+        """Yield heads that do not share the channels evenly, and blocks that are not there."""
+        if self.embed_dim % self.num_heads:
+            yield Contradiction(
+                ("embed_dim", "num_heads"), f"expected a multiple of num_heads = {self.num_heads}, got {self.embed_dim}"
+            )
+        if any(index >= self.depth for index in self.global_attn_indexes):
+            yield Contradiction(
+                ("global_attn_indexes", "depth"),
+                f"expected blocks from 0 to {self.depth - 1}, got {list(self.global_attn_indexes)}",
+            )
 
 
 class SceneRecipe(Section):
     """The procedural scenes of things (no crowds). Sizes are pixels."""
 
-    size: PositiveInt = Field(448, description="side of a scene, a multiple of 16 * parts")
-    parts: PositiveInt = Field(2, description="a scene is cut into parts * parts crops, unless it is seen whole")
-    whole_every: Count = Field(4, description="every n-th step sees its scenes whole; 0 for never")
-    val: PositiveInt = Field(24, description="fixed scenes for validation, of another seed")
+    size: Annotated[int, Field(ge=MIN_SIDE, le=4096)] = Field(
+        448, description="side of a scene, a multiple of 16 * parts"
+    )
+    parts: Annotated[int, Field(ge=1, le=64)] = Field(
+        2, description="a scene is cut into parts * parts crops, unless it is seen whole"
+    )
+    whole_every: Annotated[int, Field(ge=0, le=100_000)] = Field(
+        4, description="every n-th step sees its scenes whole; 0 for never"
+    )
+    val: Annotated[int, Field(ge=1, le=100_000)] = Field(24, description="fixed scenes for validation, of another seed")
 
-    @model_validator(mode="after")
-    def _cut_along_tokens(self) -> Self:
+    def contradictions(self) -> Iterator[Contradiction]:
+        """Yield a size that cannot be cut along tokens."""
         if self.size % (16 * self.parts):
-            raise ValueError(f"size = {self.size} is not a multiple of {16 * self.parts} (16 pixels * parts)")
-        return self
+            yield Contradiction(
+                ("size", "parts"), f"expected a multiple of {16 * self.parts} (16 pixels * parts), got {self.size}"
+            )
 
 
 class TaskRecipe(Section):
     """Promptable segmentation, SAM's task in small."""
 
-    prompts: PositiveInt = Field(24, description="point prompts per crop or whole scene")
-    embedding: PositiveInt = Field(32, description="channels that compare a pixel with a prompted one")
-    masks: PositiveFloat = Field(1.0, description="weight of the prompted masks")
-    maps: NonNegativeFloat = Field(1.0, description="weight of the dense maps: things, outlines, centres")
-    offsets: NonNegativeFloat = Field(1.0, description="weight of where in its thing a cell lies")
-    colours: NonNegativeFloat = Field(1.0, description="weight of the image itself at a quarter of its resolution")
+    prompts: Annotated[int, Field(ge=1, le=4096)] = Field(24, description="point prompts per crop or whole scene")
+    embedding: Annotated[int, Field(ge=1, le=4096)] = Field(
+        32, description="channels that compare a pixel with a prompted one"
+    )
+    masks: Annotated[float, Field(gt=0, le=1e6)] = Field(1.0, description="weight of the prompted masks")
+    maps: Weight = Field(1.0, description="weight of the dense maps: things, outlines, centres")
+    offsets: Weight = Field(1.0, description="weight of where in its thing a cell lies")
+    colours: Weight = Field(1.0, description="weight of the image itself at a quarter of its resolution")
 
 
 class PretrainSteps(Section):
     """The optimisation: linear warm-up, cosine decay to zero at whichever of the two budgets ends first."""
 
-    steps: PositiveInt = Field(20000, description="optimizer steps")
-    minutes: NonNegativeFloat = Field(0.0, description="end after this time at the latest; 0 for no limit")
-    scenes: PositiveInt = Field(2, description="scenes per step")
+    steps: Steps = Field(20000, description="optimizer steps")
+    minutes: Annotated[float, Field(ge=0, le=1e6)] = Field(
+        0.0, description="end after this time at the latest; 0 for no limit"
+    )
+    scenes: Annotated[int, Field(ge=1, le=4096)] = Field(2, description="scenes per step")
     optimizer: Literal["adamw", "muon"] = Field("adamw", description="of the blocks' matrices; AdamW for all else")
-    lr: PositiveFloat = 1e-3
-    weight_decay: NonNegativeFloat = 0.05
-    warmup: NonNegativeFloat = Field(0.03, le=0.5, description="share of the budget that warms up")
-    max_grad_norm: NonNegativeFloat = Field(1.0, description="largest gradient norm; 0 for no clipping")
+    lr: LearningRate = Field(1e-3, description="learning rate after warm-up")
+    weight_decay: Share = Field(0.05, description="decay of the weights per step, relative to lr")
+    warmup: Annotated[float, Field(ge=0, le=0.5)] = Field(0.03, description="share of the budget that warms up")
+    max_grad_norm: Weight = Field(1.0, description="largest gradient norm; 0 for no clipping")
     ema: Annotated[float, Field(gt=0, lt=1)] = Field(0.998, description="decay of the averaged weights")
-    log_every: PositiveInt = Field(100, description="steps per line of metrics.jsonl and save of the state")
-    validate_every: PositiveInt = Field(500, description="steps between validations and exports")
-    workers: Count = Field(1, description="processes that paint scenes")
-    seed: Count = 0
+    log_every: Steps = Field(100, description="steps per line of metrics.jsonl and save of the state")
+    validate_every: Steps = Field(500, description="steps between validations and exports")
+    workers: Workers = Field(1, description="processes that paint scenes")
+    seed: Seed = Field(0, description="of everything random")
 
 
 class PretrainRecipe(Section):
     """A whole pre-training. `name` is the file's stem and names the run and its checkpoint."""
 
-    name: str = Field("custom", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    encoder: EncoderShape = EncoderShape()
-    scenes: SceneRecipe = SceneRecipe()
-    task: TaskRecipe = TaskRecipe()
-    train: PretrainSteps = PretrainSteps()
+    name: Name = Field("custom", description="of the run and its checkpoint; by default the file's, without .toml")
+    encoder: EncoderShape = Field(EncoderShape(), description="the shape of the encoder")
+    scenes: SceneRecipe = Field(SceneRecipe(), description="the procedural scenes of things")
+    task: TaskRecipe = Field(TaskRecipe(), description="what is learnt on them")
+    train: PretrainSteps = Field(PretrainSteps(), description="the optimisation")
 
     def to_toml(self) -> str:
         """Return the fully resolved recipe as TOML; reading it back gives an equal recipe."""

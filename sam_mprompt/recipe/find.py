@@ -1,6 +1,6 @@
-"""Finding recipes by name and listing them. Without the schema: `recipes list` would mostly wait for pydantic.
+"""Which recipes there are, which come first, and which file one names. Without the schema: lists wait for no pydantic.
 
-What a recipe's values may be is recipe.py's question.
+What a recipe's values may be is schema.py's question.
 """
 
 import tomllib
@@ -16,6 +16,26 @@ from ..resources import bundled
 DEFAULT_BASE: Final = "sam_vit_b"
 DEFAULT_FORMAT: Final = "points"
 
+RECOMMENDED: Final = (
+    # Nothing to download: the first run, then photographs on a CPU.
+    *("demo", "shb-tiny-prompt", "sha-tiny-prompt", "shb-tiny-side", "sha-tiny-side", "shb-tiny-side-long"),
+    *("shb-scratch", "demo-adapter"),
+    # The paper's, on a GPU.
+    *("sha", "shb", "qnrf", "nwpu", "nwpu-segmenter"),
+    *("sha-hrnet", "shb-hrnet", "qnrf-hrnet", "nwpu-hrnet", "sha-vgg19", "sha-swin"),
+)
+"""The recipes that ship, in the order in which to try them. Others follow by name."""
+
+RENAMED: Final = {
+    "shb-tiny": "shb-tiny-prompt",
+    "shb-side": "shb-tiny-side",
+    "shb-deep": "shb-tiny-side-long",
+    "shb-native": "shb-scratch",
+    "sha-tiny": "sha-tiny-prompt",
+    "sha-side": "sha-tiny-side",
+}
+"""Recipes of version 0.1 by their names of then: dataset, base and method, in that order, name one now."""
+
 
 @dataclass(frozen=True)
 class RecipeSummary:
@@ -28,12 +48,26 @@ class RecipeSummary:
 
 
 def recipe_files(folders: Sequence[Path] | None = None) -> dict[str, Path]:
-    """Return the recipes by name: those of ./recipes first, then the bundled ones."""
+    """Return the recipes by name, the recommended first; one of ./recipes stands before a bundled one of its name."""
     found: dict[str, Path] = {}
     for folder in folders if folders is not None else (Path("recipes"), bundled("recipes")):
-        for path in sorted(folder.glob("*.toml")):
+        for path in folder.glob("*.toml"):
             found.setdefault(path.stem, path)
-    return found
+    order = {name: number for number, name in enumerate(RECOMMENDED)}
+    return dict(sorted(found.items(), key=lambda item: (order.get(item[0], len(order)), item[0])))
+
+
+def recipes_for_photographs(format: str) -> list[str]:
+    """Return the names of recipes that train on a folder of a format as they are, the recommended first.
+
+    Those made for the format, else those that need no head boxes, which a folder may not have; none of procedural data.
+    """
+    tables = {name: read_toml(path) for name, path in recipe_files().items()}
+    formats = {name: _value(table, "data", "format", DEFAULT_FORMAT) for name, table in tables.items()}
+    photographs = [name for name, own in formats.items() if own != "synthetic"]
+    made_for_it = [name for name in photographs if formats[name] == format]
+    boxless = [name for name in photographs if _value(tables[name], "targets", "pseudo_mask", "points") == "points"]
+    return made_for_it or boxless
 
 
 def find_recipe(name_or_file: str, folders: Sequence[Path] | None = None) -> Path:
@@ -44,6 +78,8 @@ def find_recipe(name_or_file: str, folders: Sequence[Path] | None = None) -> Pat
     known = recipe_files(folders)
     if name_or_file in known:
         return known[name_or_file]
+    if RENAMED.get(name_or_file) in known:
+        raise UsageError(f"Recipe '{name_or_file}' is called '{RENAMED[name_or_file]}' now.", about="recipe")
     what = f"recipe file '{name_or_file}'" if path.suffix == ".toml" else f"recipe '{name_or_file}'"
     hint = did_you_mean(path.stem, known) or f" Known recipes: {', '.join(known) or 'none'}."
     raise UsageError(f"No {what}.{hint}", about="recipe")

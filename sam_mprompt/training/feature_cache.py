@@ -98,7 +98,7 @@ def build_cache(
         "encoder": fingerprint,
         "levels": used,
         "geometry": {key: getattr(source.geometry, key) for key in ("max_side", "min_side", "scale")},
-        "positions": recipe.model.positions,
+        "positions": recipe.model.positions if recipe.model.encoder == "sam" else "resample",
         "pad": [*pad_colour, counter.size_divisor],
     }
     if until is not None:

@@ -16,6 +16,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
 from ..errors import UsageError, did_you_mean
+from ..recipe.tuning import UNSUITED
 from .frozen import check_base, check_bias, checksums, freeze_batch_norm
 from .prompt import PEFT_TYPE
 from .selection import Blocks, base_modules, target_modules
@@ -27,13 +28,6 @@ _OWN_SETTINGS: dict[str, dict[str, Any]] = {
     "c3a": {"init_weights": True},
     "fourierft": {"init_weights": True},
 }
-_UNSUITED = {
-    **dict.fromkeys(("adaption_prompt", "poly", "shadow", "trainable_tokens"), "it is made for language models"),
-    **dict.fromkeys(("gralora", "oft"), "it cannot read SAM's features, which are (B, H, W, C)"),
-    **dict.fromkeys(("unilora", "vblora"), "it cannot start as the base"),
-    "adalora": "the training loop would have to step its rank schedule",
-}
-
 
 BARE = ("none", "side", "full")
 """Methods that put nothing into the encoder."""
@@ -46,7 +40,7 @@ def methods() -> list[str]:
         for peft_type, config in PEFT_TYPE_TO_CONFIG_MAPPING.items()
         if peft_type in PEFT_TYPE_TO_TUNER_MAPPING and "target_modules" in _options(config)
     }
-    return ["prompt", *BARE, *sorted((of_peft | {"dora"}) - {"prompt"} - _UNSUITED.keys())]
+    return ["prompt", *BARE, *sorted((of_peft | {"dora"}) - {"prompt"} - UNSUITED.keys())]
 
 
 def attach(
@@ -108,7 +102,7 @@ def tuner_config(
     known_methods = methods()
     if method not in known_methods or method in BARE:
         reason = (
-            f"'{method}' is not for image encoders: {_UNSUITED[method]}" if method in _UNSUITED else f"got '{method}'"
+            f"'{method}' is not for image encoders: {UNSUITED[method]}" if method in UNSUITED else f"got '{method}'"
         )
         raise UsageError(
             f"tuning.method: {reason}.{did_you_mean(method, known_methods)} Choose one of: {', '.join(known_methods)}"

@@ -134,7 +134,7 @@ def test_a_misspelt_table_is_suggested():
 
 
 def test_the_dataset_is_the_first_part_of_a_recipes_name():
-    assert [dataset_of(name) for name in ("sha", "shb-tiny-prompt", "some/nwpu-hrnet.toml")] == ["sha", "shb", "nwpu"]
+    assert [dataset_of(name) for name in ("sha", "shb-tiny-prompt", "nwpu-hrnet", "demo")] == ["sha", "shb", "nwpu", ""]
 
 
 def test_the_command_trains_all_rows_and_writes_table_csv_and_plot(

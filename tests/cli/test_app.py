@@ -309,9 +309,8 @@ def test_a_wrong_request_exits_with_2_and_says_what_to_do(run_cli, tmp_path, mon
 
 
 def test_a_dataset_of_another_format_is_refused_and_says_what_it_looked_for(run_cli, crowd_folder, tmp_path):
-    done = run_cli(
-        "finetune", "--recipe", "shb", "--data", crowd_folder, "--base", "random:tiny", "--out", tmp_path / "r"
-    )
+    said = ["--data", crowd_folder, "--format", "shanghaitech"]
+    done = run_cli("finetune", "--recipe", "shb", *said, "--base", "random:tiny", "--out", tmp_path / "r")
     assert done.code == 2
     assert "shanghaitech" in done.err
     assert not (tmp_path / "r" / "state").exists()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sam_mprompt.data.sources import data_root, geometry_of, open_split
+from sam_mprompt.data.sources import data_root, format_of, geometry_of, open_split
 from sam_mprompt.errors import UsageError
 from sam_mprompt.geometry import resized
 from sam_mprompt.recipe.schema import load_recipe, parse_recipe
@@ -23,7 +23,7 @@ def test_the_data_folder_is_the_given_one_else_the_variables_else_the_recipes(tm
 def test_a_missing_data_folder_says_what_to_put_where(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SAM_MPROMPT_DATA", raising=False)
-    with pytest.raises(UsageError, match=r"data/nwpu.*--data DIR.*SAM_MPROMPT_DATA"):
+    with pytest.raises(UsageError, match=r"data/nwpu.*SAM_MPROMPT_DATA"):
         data_root(load_recipe("nwpu"), None)
 
 
@@ -58,7 +58,7 @@ def test_pseudo_masks_from_boxes_need_boxes(tmp_path, crowd_folder):
     recipe = parse_recipe(
         {"data": {"format": "points", "val_fraction": 0.5}, "targets": {"pseudo_mask": "boxes"}}, source="test"
     )
-    with pytest.raises(UsageError, match=r"--set targets\.pseudo_mask=points"):
+    with pytest.raises(UsageError, match=r"needs head boxes"):
         open_split(recipe, "train", tmp_path)
 
 
@@ -93,3 +93,36 @@ def test_annotation_noise_moves_train_and_never_val():
 def test_photographs_without_a_folder_are_refused():
     with pytest.raises(UsageError, match="folder of a shanghaitech dataset"):
         open_split(parse_recipe({"data": {"format": "shanghaitech"}}, source="test"), "train", None)
+
+
+def test_a_folder_is_read_as_what_it_is_whatever_the_recipe_was_made_for(crowd_folder):
+    assert format_of(load_recipe("sha-tiny-prompt"), crowd_folder) == "points"
+
+
+def test_a_format_that_is_given_decides(crowd_folder):
+    assert format_of(load_recipe("sha-tiny-prompt"), crowd_folder, "nwpu") == "nwpu"
+
+
+def test_a_folder_that_fits_the_recipes_format_and_another_is_read_in_the_recipes(tmp_path):
+    """As ShanghaiTech's, with an image and its points beside."""
+    (tmp_path / "train_data" / "images").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "a.txt").write_text("5 5\n")
+    assert format_of(load_recipe("sha"), tmp_path) == "shanghaitech"
+    assert format_of(parse_recipe({"data": {"format": "points"}}, source="test"), tmp_path) == "points"
+
+
+def test_a_folder_of_no_format_says_what_was_looked_for(tmp_path):
+    with pytest.raises(UsageError, match=r"Cannot tell the format of .*Looked for shanghaitech \(train_data/images/\)"):
+        format_of(load_recipe("shb"), tmp_path)
+    with pytest.raises(UsageError, match=r"Expected a dataset's folder at"):
+        format_of(load_recipe("shb"), tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("given", [None, "points"])
+def test_procedural_data_read_no_folder(crowd_folder, given):
+    with pytest.raises(UsageError, match=r"procedural scenes and reads no folder.*\(format points\).*shb-tiny-prompt"):
+        format_of(load_recipe("demo"), crowd_folder, given)
+    with pytest.raises(UsageError, match="reads no folder"):
+        data_root(load_recipe("demo"), crowd_folder)
+    assert data_root(load_recipe("demo"), None) is None

@@ -31,7 +31,7 @@ def test_a_mask_comes_back_from_its_file_as_it_was(tmp_path):
 
 
 def test_a_missing_broken_or_foreign_mask_is_refused(tmp_path):
-    with pytest.raises(UsageError, match="sam-mprompt masks"):
+    with pytest.raises(UsageError, match=r"targets\.masks: expected"):
         read_mask(tmp_path / "none.png", (4, 4))
     (tmp_path / "broken.png").write_bytes(b"no picture")
     with pytest.raises(UsageError, match="decoded"):
@@ -92,7 +92,7 @@ def test_the_mask_moves_with_the_image_under_crop_zoom_and_flip(zoom):
 
 def test_files_and_their_folder_come_together(tmp_path, crowd_folder):
     for targets in ({"pseudo_mask": "files"}, {"pseudo_mask": "boxes", "masks": "m"}):
-        with pytest.raises(UsageError, match="sam-mprompt masks"):
+        with pytest.raises(UsageError, match=r"targets\.masks: expected"):
             parse_recipe({"targets": targets}, source="test")
     with pytest.raises(UsageError, match=r"targets\.masks: no folder"):
         open_split(files_recipe(tmp_path / "nothing"), "train", crowd_folder)

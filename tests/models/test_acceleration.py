@@ -20,7 +20,7 @@ from sam_mprompt.models.sam_attention import biased_attention, flex_biased_atten
 from sam_mprompt.models.sam_config import SamConfig
 from sam_mprompt.models.sam_encoder import SamEncoder
 from sam_mprompt.models.timm_encoder import TimmEncoder
-from sam_mprompt.recipe.schema import ModelRecipe, load_recipe
+from sam_mprompt.recipe.schema import SamModel, load_recipe
 from sam_mprompt.training.session import Trainer
 from sam_mprompt.tuning.attach import attach
 
@@ -109,7 +109,7 @@ def test_a_timm_model_that_cannot_recompute_is_named():
 
 
 def test_channels_last_changes_the_heads_layout_and_no_output():
-    counter = CrowdCounter(SamEncoder.random(SMALL), ModelRecipe(stem_channels=4), segmenter=True).eval()
+    counter = CrowdCounter(SamEncoder.random(SMALL), SamModel(stem_channels=4), segmenter=True).eval()
     images = seeded(2, 3, 64, 64)
     before = counter(images)
     channels_last(counter)
@@ -122,7 +122,7 @@ def test_channels_last_changes_the_heads_layout_and_no_output():
 
 def test_channels_last_reaches_the_convolutions_of_a_timm_encoder():
     encoder = TimmEncoder("mobilenetv3_small_100", levels=[16], pretrained=False)
-    counter = CrowdCounter(encoder, ModelRecipe(density_stride=8), segmenter=True).eval()
+    counter = CrowdCounter(encoder, SamModel(density_stride=8), segmenter=True).eval()
     images = seeded(2, 3, 64, 64)
     before = counter(images).density
     channels_last(counter)

@@ -5,7 +5,7 @@ from torch import nn
 from sam_mprompt.errors import UsageError
 from sam_mprompt.models.counter import CrowdCounter
 from sam_mprompt.models.decoders import Stem
-from sam_mprompt.recipe.schema import ModelRecipe
+from sam_mprompt.recipe.schema import SamModel
 
 
 class Encoder(nn.Module):
@@ -27,7 +27,7 @@ class Encoder(nn.Module):
 
 def counter(segmenter=True, **model):
     torch.manual_seed(0)
-    return CrowdCounter(Encoder(), ModelRecipe(**model), segmenter=segmenter)
+    return CrowdCounter(Encoder(), SamModel(**model), segmenter=segmenter)
 
 
 IMAGES = torch.linspace(-2, 2, 2 * 3 * 64 * 96).view(2, 3, 64, 96)
@@ -106,7 +106,7 @@ def test_both_heads_of_sam_base_are_within_the_papers_budget():
     class Wide(Encoder):
         out_channels = 256
 
-    model = CrowdCounter(Wide(), ModelRecipe(), segmenter=True)
+    model = CrowdCounter(Wide(), SamModel(), segmenter=True)
     heads = sum(p.numel() for part in (model.regressor, model.segmenter) for p in part.parameters())
     assert 7.10e6 + heads == pytest.approx(7.9e6, abs=0.05e6)
 

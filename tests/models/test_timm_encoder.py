@@ -4,7 +4,7 @@ import torch
 from sam_mprompt.errors import UsageError
 from sam_mprompt.models.counter import CrowdCounter
 from sam_mprompt.models.timm_encoder import TimmEncoder
-from sam_mprompt.recipe.schema import ModelRecipe
+from sam_mprompt.recipe.schema import SamModel
 from sam_mprompt.tuning.attach import attach
 
 
@@ -23,7 +23,7 @@ def test_all_levels_from_stride_4_on_are_joined_at_stride_4(encoder):
 
 def test_a_counter_stands_on_it_at_stride_4_and_finer(encoder):
     for stride in (4, 2):
-        model = CrowdCounter(encoder, ModelRecipe(density_stride=stride, gate="segmenter"), segmenter=True)
+        model = CrowdCounter(encoder, SamModel(density_stride=stride, gate="segmenter"), segmenter=True)
         assert model(torch.randn(2, 3, 64, 64)).density.shape == (2, 1, 64 // stride, 64 // stride)
 
 

@@ -236,8 +236,8 @@ def test_a_resolved_recipe_reads_back_equal(tmp_path, recipe_file):
     [
         ("train.stepps=3", r"train.stepps: unknown key. Did you mean 'steps'\?"),
         ("train.lr=-1", r"train.lr: expected greater than 0, got -1"),
-        ("scenes.size=100", r"scenes: size = 100 is not a multiple of 32"),
-        ("task.embedding=0", r"task.embedding: expected greater than 0"),
+        ("scenes.size=100", r"scenes.size: expected a multiple of 32 \(16 pixels \* parts\), got 100"),
+        ("task.embedding=0", r"task.embedding: expected at least 1"),
         ("encoder.embed_dim='wide'", r"encoder.embed_dim: expected a valid integer, got 'wide'"),
     ],
 )

@@ -1,12 +1,16 @@
+import json
 import tomllib
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from sam_mprompt.errors import UsageError
+from sam_mprompt.pretraining.recipe import PretrainRecipe
 from sam_mprompt.recipe.find import find_recipe, recipe_files, summarise
-from sam_mprompt.recipe.schema import Recipe, load_recipe, parse_recipe
+from sam_mprompt.recipe.schema import Recipe, SamModel, load_recipe, parse_recipe
 
 
 @pytest.fixture
@@ -51,8 +55,51 @@ def test_every_header_shows_the_command_the_cost_and_the_papers_figures(name):
 
 
 def test_a_resolved_recipe_reads_back_equal():
-    recipe = load_recipe("nwpu", ["tuning.blocks=[0, 3]", "tuning.options.r=8", "data.random_scale=[0.8, 1.2]"])
+    chosen = ["tuning.method=lora", "tuning.blocks=[0, 3]", "tuning.options.r=8", "data.random_scale=[0.8, 1.2]"]
+    recipe = load_recipe("nwpu", chosen)
     assert parse_recipe(tomllib.loads(recipe.to_toml()), source="again") == recipe
+
+
+@pytest.mark.parametrize("name", sorted(recipe_files()))
+def test_a_resolved_recipe_holds_the_keys_of_its_encoder_method_and_format_only(name):
+    recipe = load_recipe(name)
+    table = tomllib.loads(recipe.to_toml())
+    assert parse_recipe(tomllib.loads(recipe.to_toml()), source="again") == recipe
+    assert table["model"].keys() == type(recipe.model).model_fields.keys()
+    assert table["tuning"].keys() == type(recipe.tuning).model_fields.keys()
+    assert ("synthetic" in table) == (recipe.data.format == "synthetic")
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_a_recipe_of_the_paper_is_its_dataset_and_backbone(name):
+    lines = [line for line in find_recipe(name).read_text().splitlines() if line and not line.startswith("#")]
+    assert len(lines) <= 15
+    assert load_recipe(name).dataset == name.split("-")[0]
+
+
+@pytest.mark.parametrize("name", sorted(recipe_files()))
+def test_a_shipped_recipe_says_nothing_twice(name):
+    written = tomllib.loads(find_recipe(name).read_text())
+    differs = load_recipe(name).model_dump(mode="json", exclude_defaults=True)
+    for table, values in written.items():
+        for key in values if isinstance(values, dict) else ():
+            assert key in differs[table], f"{table}.{key} is the default"
+
+
+def leaves(schema, prefix=""):
+    for name, field in schema.model_fields.items():
+        yield f"{prefix}{name}", field
+        for inner in (field.annotation, *get_args(field.annotation)):
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                assert inner.__doc__, inner
+                yield from leaves(inner, f"{prefix}{name}.")
+
+
+@pytest.mark.parametrize("schema", [Recipe, PretrainRecipe])
+def test_every_key_says_what_it_is(schema):
+    found = list(leaves(schema))
+    assert len(found) > 30
+    assert [key for key, field in found if not field.description] == []
 
 
 def test_every_fault_of_a_file_is_reported_at_once(recipe_file):
@@ -66,10 +113,10 @@ def test_every_fault_of_a_file_is_reported_at_once(recipe_file):
     for part in (
         "train.epocs: unknown key. Did you mean 'epochs'?",
         "train.lr: expected a valid number, got 'fast'",
-        "train.batch_size: expected greater than 0, got 0",
+        "train.batch_size: expected at least 1, got 0",
         "targets.kernel_size: expected an odd number, got 4",
         "dat: unknown key. Did you mean 'data'?",
-        "context = 0.5 needs the segmenter",
+        "loss.context: expected 0 without the segmenter, which segmentation = 0 removes, got 0.5",
     ):
         assert part in message
 
@@ -79,9 +126,118 @@ def test_a_misspelt_choice_names_the_choices(recipe_file):
         load_recipe(recipe_file('[model]\ngate = "segmentor"\n'))
 
 
-def test_stem_blocks_without_a_stem_are_told():
-    with pytest.raises(UsageError, match="stem_blocks = 3 need a stem: set stem_channels too"):
-        load_recipe("shb", ["model.stem_blocks=3"])
+FAULTY = """
+dataset = "uhn"
+speed = 3
+[data]
+fold = 3
+min_side = 3000
+crop = 16
+[targets]
+kernel_size = 1001
+pseudo_mask = "files"
+[model]
+levels = [4]
+gate = "segmentor"
+stem_blocks = 2
+[tuning]
+method = "promt"
+bottleneck = 0
+[loss]
+segmentation = 0.0
+[train]
+lr = 1e30
+[infer]
+tile = 96
+overlap = 60
+"""
+SAYS = """
+dataset: expected '', 'sha', 'shb', 'qnrf' or 'nwpu', got 'uhn'
+speed: unknown key. Known: name, dataset, data, synthetic, targets, model, tuning, loss, train, infer.
+data.fold: expected 1 with format = 'points' (only 'ucf50' has folds), got 3
+data.min_side: expected 1 to max_side = 2048, got 3000
+data.crop: expected at least 32, got 16
+targets.kernel_size: expected at most 127, got 1001
+targets.masks: expected the folder of the masks that pseudo_mask = 'files' reads, got none
+model.levels: expected no such key with model.encoder = 'sam' (it belongs to 'timm'), got [4]
+model.gate: expected 'none' or 'segmenter', got 'segmentor'. Did you mean 'segmenter'?
+model.stem_blocks: expected 0 without a stem (stem_channels = 48 would make one), got 2
+tuning.method: expected one of 34 names, got 'promt'. Did you mean 'prompt'?
+tuning.bottleneck: expected at least 1, got 0
+loss.context: expected 0 without the segmenter, which segmentation = 0 removes, got 0.5
+train.lr: expected at most 1, got 1e+30
+infer.overlap: expected 0 to half of tile = 96, got 60
+"""
+
+
+def test_contradictions_are_told_beside_faulty_values_a_line_each(recipe_file):
+    with pytest.raises(UsageError) as raised:
+        load_recipe(recipe_file(FAULTY))
+    head, *lines = str(raised.value).splitlines()
+    assert "15 faults" in head
+    assert sorted(line.strip() for line in lines) == sorted(SAYS.strip().splitlines())
+
+
+ALONE = [
+    ("shb", ["tuning.method=promt"], "tuning.method: expected one of 34 names, got 'promt'. Did you mean 'prompt'?"),
+    ("shb", ["tuning.method=adalora"], "got 'adalora': the training loop would have to step its rank schedule"),
+    ("shb", ["tuning.method=zzz"], "tuning.method: expected one of prompt, side, none, full, adamss, "),
+    ("shb", ["data.min_side=3000"], "data.min_side: expected 1 to max_side = 2048, got 3000"),
+    ("shb", ["model.levels=[4]"], "model.levels: expected no such key with model.encoder = 'sam'"),
+    ("shb", ["model.stem_stride=1"], "model.stem_stride: expected no such key with model.encoder = 'sam'"),
+    ("shb", ["model.pretrained=false"], "it belongs to 'timm'), got False"),
+    ("shb", ["tuning.options.r=4"], "with tuning.method = 'prompt' (it belongs to peft's methods), got {'r': 4}"),
+    ("shb", ["tuning.method=side", "tuning.options.r=4"], "tuning.options: expected no such key"),
+    ("shb", ["tuning.method=side", "tuning.blocks=[3]"], "tuning.blocks: expected no such key"),
+    ("shb", ["tuning.method=none", "tuning.bottleneck=4"], "(it belongs to 'prompt' and 'side'), got 4"),
+    ("shb", ["tuning.method=full", "tuning.placement=['mlp']"], "tuning.placement: expected no such key"),
+    ("shb", ["tuning.method=lora", "tuning.bottleneck=4"], "with tuning.method = 'lora'"),
+    ("shb", ["tuning.method=side", "model.fuse_levels=true"], "model.fuse_levels: tuning.method = 'side' and"),
+    ("sha-swin", ["tuning.method=side"], "tuning.method: expected another one with model.encoder = 'timm'"),
+    ("sha-swin", ["model.positions=slice"], "model.positions: expected no such key with model.encoder = 'timm'"),
+    ("sha-swin", ["model.fuse_levels=true"], "model.fuse_levels: expected no such key"),
+    ("sha-swin", ["model.stem_stride=1"], "model.stem_stride: expected 2, as only HRNet's stem can change"),
+    ("sha-swin", ["model.base="], "model.base: expected the name of a timm model"),
+    ("shb", ["data.fold=3"], "data.fold: expected 1 with format = 'shanghaitech'"),
+    ("shb", ["synthetic.size=96"], "synthetic: expected no such table with data.format = 'shanghaitech'"),
+    ("demo", ["data.cache=images"], "data.cache: expected 'none' as procedural scenes are painted"),
+    ("shb", ["data.cache=features"], "data.cache: 'features' computes what is frozen once, but tuning.method"),
+    ("shb", ["infer.overlap=449"], "infer.overlap: expected 0 to half of tile = 896, got 449"),
+    ("shb", ["targets.masks=m"], "targets.masks: expected no folder"),
+    ("shb", ["model.stem_blocks=3"], "model.stem_blocks: expected 0 without a stem"),
+    ("shb", ["loss.density=0"], "density = 0 trains a segmenter alone"),
+    ("shb", ["train.flex_attention=true"], "only pays with compile = true"),
+    ("shb", ["train.lr=1e30"], "train.lr: expected at most 1, got 1e+30"),
+    ("shb", ["train.lr=nan"], "train.lr: expected"),
+    ("shb", ["loss.density=inf"], "loss.density: expected"),
+    ("shb", ["targets.kernel_size=1001"], "targets.kernel_size: expected at most 127, got 1001"),
+    ("shb", ["targets.sigma=1e3"], "targets.sigma: expected at most 100, got 1000.0"),
+    ("shb", ["data.crop=16"], "data.crop: expected at least 32, got 16"),
+    ("shb", ["infer.tile=100000"], "infer.tile: expected at most 8192, got 100000"),
+    ("shb", ["data.random_scale=[0.01, 1.0]"], "data.random_scale: expected at least 0.1, got 0.01"),
+    ("shb", ["train.seed=4294967296"], "train.seed: expected less than 4294967296, got 4294967296"),
+    ("shb", ["train.workers=1000"], "train.workers: expected at most 128, got 1000"),
+]
+
+
+@pytest.mark.parametrize(("name", "sets", "says"), ALONE, ids=[" ".join((name, *sets)) for name, sets, _ in ALONE])
+def test_a_recipe_that_cannot_work_cannot_be_written(name, sets, says):
+    with pytest.raises(UsageError) as raised:
+        load_recipe(name, sets)
+    assert says in str(raised.value)
+    assert "1 fault:" in str(raised.value) or "data.jitter" in str(raised.value)
+
+
+def test_a_table_of_one_member_is_told_when_it_is_made_too():
+    with pytest.raises(ValueError, match="stem_blocks: expected 0 without a stem"):
+        SamModel(stem_blocks=3)
+
+
+def test_the_json_schema_tells_members_apart():
+    schema = Recipe.model_json_schema()
+    assert schema["properties"]["model"]["discriminator"]["propertyName"] == "encoder"
+    assert set(schema["properties"]["tuning"]["discriminator"]["mapping"]) >= {"prompt", "side", "none", "full", "lora"}
+    assert json.dumps(schema)
 
 
 def test_overrides_are_typed_and_checked_like_the_file():
@@ -140,9 +296,9 @@ def test_a_summary_says_what_the_recipe_says(name):
 @pytest.mark.parametrize(
     ("setting", "fault"),
     [
-        ("synthetic.size=31", "synthetic.size: expected greater than or equal to 32, got 31"),
-        ("synthetic.max_heads=5001", "synthetic.max_heads: expected less than or equal to 5000, got 5001"),
-        ("targets.sigma=0.01", "targets.sigma: expected greater than or equal to 0.02, got 0.01"),
+        ("synthetic.size=31", "synthetic.size: expected at least 32, got 31"),
+        ("synthetic.max_heads=5001", "synthetic.max_heads: expected at most 5000, got 5001"),
+        ("targets.sigma=0.01", "targets.sigma: expected at least 0.02, got 0.01"),
     ],
 )
 def test_what_no_scene_or_target_can_be_is_refused_with_the_recipe(setting, fault):

@@ -46,8 +46,8 @@ def deep_base(tmp_path_factory):
 def adapted(tmp_path, tiny_recipe, deep_base):
     """Return a recipe whose later blocks are adapted, with further overrides."""
 
-    def load(*overrides):
-        own = [f"model.base={deep_base}", "tuning.blocks=[3, 2]", f"data.cache_root={tmp_path / 'features'}"]
+    def load(*overrides, blocks="tuning.blocks=[3, 2]"):
+        own = [f"model.base={deep_base}", *filter(None, [blocks]), f"data.cache_root={tmp_path / 'features'}"]
         return load_recipe(tiny_recipe, [*CACHED, *own, *overrides])
 
     return load
@@ -184,7 +184,7 @@ def test_a_cache_made_for_another_first_block_is_not_read_and_one_for_another_me
     *_, cache, computed = cached(adapted(), crowd_folder)
     assert (computed, cache.until) == (6, 2)
     assert cached(adapted("tuning.blocks=[3]"), crowd_folder)[3] == 6
-    assert cached(adapted("tuning.method=side"), crowd_folder)[3] == 6
+    assert cached(adapted("tuning.method=side", blocks=""), crowd_folder)[3] == 6
     for same in ("tuning.blocks=[2]", "tuning.method=lora", "tuning.bottleneck=4"):
         *_, other, computed = cached(adapted(same), crowd_folder)
         assert (computed, other.files) == (0, cache.files)
@@ -250,7 +250,7 @@ def test_a_crop_larger_than_an_image_is_refused(recipe, crowd_folder):
     [
         ("tuning.method=prompt", r"trains inside the encoder .*from block 0 on with tuning\.blocks = 'all'"),
         ("tuning.method=lora tuning.blocks=[4, 0]", r"from block 0 on with tuning\.blocks = \[4, 0\]"),
-        ("tuning.method=full tuning.blocks=[4]", "trains all of the encoder"),
+        ("tuning.method=full", "trains all of the encoder"),
         ("tuning.method=prompt tuning.blocks=[4] model.encoder=timm", r"'timm' cannot go on from a block as 'sam' can"),
         ("data.jitter=0.1", "changes images in every epoch"),
         ("data.random_scale=[0.8, 1.2]", "does too"),
@@ -300,8 +300,8 @@ def test_an_adapter_trained_on_the_cache_counts(adapted, crowd_folder, tmp_path)
 
 def test_what_trains_before_the_first_adapted_block_cannot_be_cached(adapted, crowd_folder):
     with pytest.raises(UsageError, match=r"before block 2, .* but patch_embed would train"):
-        cached(adapted('tuning.options.modules_to_save=["patch_embed"]'), crowd_folder)
-    cached(adapted('tuning.options.modules_to_save=["neck"]'), crowd_folder)
+        cached(adapted('tuning.modules_to_save=["patch_embed"]'), crowd_folder)
+    cached(adapted('tuning.modules_to_save=["neck"]'), crowd_folder)
 
 
 def test_a_side_network_starts_as_the_encoders_own_features(recipe):

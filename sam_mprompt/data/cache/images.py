@@ -47,7 +47,7 @@ class ImageCache:
         try:
             found = path.stat()
         except OSError as error:
-            raise UsageError(f"Cannot read '{path}': {error.strerror}. Check the data with 'data check'.") from error
+            raise UsageError(f"Cannot read '{path}': {error.strerror}.", about="data", root=path.parent) from error
         sizes = [getattr(self.geometry, key) for key in ("max_side", "min_side", "scale")]
         described = json.dumps([str(path.absolute()), found.st_size, found.st_mtime_ns, sizes])
         return self.folder / f"{hashlib.sha256(described.encode()).hexdigest()[:24]}.npy"

@@ -126,10 +126,12 @@ def read_split(
     samples, problems = collect(splits[split])
     if problems.malformed:
         first, more = next(iter(problems.malformed.values())), len(problems.malformed) - 1
-        raise UsageError(f"{first} ({more} more like it: see 'sam-mprompt data check')" if more else first)
+        raise UsageError(f"{first} {more} more are like it." if more else first, about="data", root=root)
     if not samples and (splits[split] or not (carved and split == "val")):
         raise UsageError(
-            f"No usable image in the {split} split of '{root}': {'; '.join(problems.lines()) or 'it is empty'}."
+            f"No usable image in the {split} split of '{root}': {'; '.join(problems.lines()) or 'it is empty'}.",
+            about="data",
+            root=root,
         )
     return Split(samples, problems, format, carved and split != "test")
 

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from ...arrays import FloatArray
 from ...errors import UsageError, did_you_mean
 from ...files import replacing
+from ...recipe.limits import MIN_SIDE, MOST_HEADS
 from ..formats.entries import SPLIT_NAMES
 from ..noise import disturbed_boxes, disturbed_points
-from ..scenes import MIN_SIDE, MOST_HEADS
 from .camera import photograph
 from .gathering import gathering
 from .scenery import ground_and_background, random_view

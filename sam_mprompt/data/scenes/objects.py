@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ...arrays import ByteImage, Reals
 from ...errors import UsageError
-from ..scenes import MIN_SIDE
+from ...recipe.limits import MIN_SIDE
 from .camera import photograph
 from .painting import Rng, Size, chance, color, log_uniform, pattern, relief, shaded, texture, tinted
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from sam_mprompt.data.formats.read import read_split
 from sam_mprompt.data.image import read_image
-from sam_mprompt.data.scenes import MIN_SIDE
 from sam_mprompt.data.scenes import crowd as synthetic
 from sam_mprompt.data.scenes.crowd import Scene, crowd_scene, write_dataset
 from sam_mprompt.errors import UsageError
+from sam_mprompt.recipe.limits import MIN_SIDE
 
 SMALL = (120, 160)
 SEEDS = st.integers(0, 2**40)

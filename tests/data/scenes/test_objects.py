@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sam_mprompt.data.scenes import MIN_SIDE, camera, objects
+from sam_mprompt.data.scenes import camera, objects
 from sam_mprompt.data.scenes.objects import LARGEST, object_scene
 from sam_mprompt.errors import UsageError
+from sam_mprompt.recipe.limits import MIN_SIDE
 
 SMALL = (120, 160)
 SEEDS = st.integers(0, 2**40)

@@ -1,0 +1,99 @@
+"""The tables that say how a recipe is optimised, and how what came of it counts."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ..sizes import overlap_fault
+from .section import Contradiction, Epochs, LearningRate, PixelSide, Section, Seed, Share, Weight, Workers
+
+BatchSize = Annotated[int, Field(ge=1, le=4096)]
+
+
+class LossRecipe(Section):
+    """Weights and switches of mutual prompt learning (Eq. 1 to 4)."""
+
+    density: Weight = Field(1.0, description="l_d; 0 trains a segmenter alone, for pseudo masks")
+    segmentation: Weight = Field(0.5, description="l_s; 0 builds no segmenter")
+    context: Weight = Field(0.5, description="l_c; 0 switches the context prompt off")
+    count: Weight = Field(0.0, description="weight of the absolute count error, not in the paper")
+    offline: bool = Field(True, description="the offline prompt, Eq. 1")
+    online: bool = Field(True, description="the online prompt, Eq. 2")
+    kappa: Annotated[int, Field(ge=0, le=100_000)] = Field(50, description="epochs before the online prompt starts")
+    threshold: Weight = Field(0.0, description="of B(.) on predictions, in heads per cell")
+    # 1600 = 400 sqrt(16): the sum of squared errors over a batch of 16 crops of 400 pixels, as in the released code.
+    density_scale: Annotated[float, Field(gt=0, le=1e6)] = Field(
+        1600.0, description="squared errors are summed over a square of this side"
+    )
+
+    def contradictions(self) -> Iterator[Contradiction]:
+        """Yield parts that need a segmenter or a regressor where there is none."""
+        if self.density == 0:
+            alone = {"context": self.context > 0, "count": self.count > 0, "online": self.online}
+            extra = [name for name, there in alone.items() if there]
+            if extra or self.segmentation == 0:
+                yield Contradiction(
+                    ("density", "segmentation", "context", "count", "online"),
+                    "density = 0 trains a segmenter alone, without a regressor to prompt or be prompted by: expected "
+                    "segmentation above 0, context = 0, count = 0 and online = false, got "
+                    f"{' and '.join(extra) or 'segmentation = 0'}{' on' if extra else ''}",
+                )
+        elif self.context > 0 and self.segmentation == 0:
+            yield Contradiction(
+                ("context", "segmentation"),
+                f"expected 0 without the segmenter, which segmentation = 0 removes, got {self.context}",
+            )
+
+
+class TrainRecipe(Section):
+    """The optimisation."""
+
+    init_from: str = Field("", description="adapter whose weights training starts from; empty: none")
+    epochs: Epochs = Field(700, description="passes over the training images")
+    batch_size: BatchSize = Field(16, description="crops per optimizer step and process, before accumulation")
+    gradient_accumulation: BatchSize = Field(1, description="batches whose gradients are added before a step")
+    optimizer: Literal["adam", "adamw", "muon"] = Field("adam", description="what turns gradients into steps")
+    lr: LearningRate = Field(1e-4, description="learning rate after warm-up")
+    weight_decay: Share = Field(0.0, description="decay of the weights per step, relative to lr")
+    schedule: Literal["step", "cosine", "constant"] = Field("step", description="how the learning rate falls")
+    step_epochs: Epochs = Field(300, description="epochs between drops of the step schedule")
+    step_factor: Share = Field(0.4, description="factor of each drop")
+    warmup_epochs: Annotated[float, Field(ge=0, le=100_000)] = Field(0.0, description="epochs of linear warm-up")
+    max_grad_norm: Weight = Field(0.0, description="largest gradient norm; 0 for no clipping")
+    ema: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="decay of the averaged weights; 0 for none")
+    precision: Literal["no", "fp16", "bf16"] = Field("no", description="mixed precision, as accelerate names it")
+    gradient_checkpointing: bool = Field(False, description="recompute the encoder's blocks: more time, less memory")
+    compile: bool = Field(False, description="translate the encoder by torch.compile, once a crop size")
+    flex_attention: bool = Field(False, description="with compile, on a GPU: fuse SAM's position bias into attention")
+    validate_every: Epochs = Field(5, description="epochs between validations")
+    preview_every: Annotated[int, Field(ge=0, le=100_000)] = Field(
+        50, description="epochs between preview images; 0 for none"
+    )
+    save_minutes: Annotated[float, Field(gt=0, le=100_000)] = Field(
+        5.0, description="minutes between saves of the resumable state"
+    )
+    workers: Workers = Field(2, description="processes that load crops")
+    tensorboard: bool = Field(False, description="also log to TensorBoard in the run folder")
+    seed: Seed = Field(0, description="of everything random")
+
+    def contradictions(self) -> Iterator[Contradiction]:
+        """Yield fused attention that is not compiled."""
+        if self.flex_attention and not self.compile:
+            yield Contradiction(
+                ("flex_attention", "compile"),
+                "flex_attention = true only pays with compile = true: expected both or none, got one",
+            )
+
+
+class InferRecipe(Section):
+    """How whole images are counted. Sizes are pixels."""
+
+    tile: PixelSide = Field(896, description="images beyond this side are cut into overlapping tiles of it")
+    overlap: Annotated[int, Field(ge=0)] = Field(112, description="overlap of neighbouring tiles, at most half of tile")
+    batch_size: BatchSize = Field(1, description="tiles per forward pass")
+
+    def contradictions(self) -> Iterator[Contradiction]:
+        """Yield an overlap that the tile has no room for."""
+        if fault := overlap_fault(self.tile, self.overlap):
+            yield Contradiction(("overlap", "tile"), fault)

@@ -1,0 +1,50 @@
+import pytest
+
+from sam_mprompt.errors import UsageError
+from sam_mprompt.recipe.find import RECOMMENDED, RENAMED, find_recipe, recipe_files, recipes_for_photographs
+from sam_mprompt.recipe.schema import load_recipe
+from sam_mprompt.resources import bundled
+
+
+def test_every_shipped_recipe_has_its_place_among_the_recommended():
+    assert {path.stem for path in bundled("recipes").glob("*.toml")} == set(RECOMMENDED)
+    assert [name for name in recipe_files() if name in RECOMMENDED] == list(RECOMMENDED)
+    assert RECOMMENDED[0] == "demo"
+
+
+def test_recipes_of_ones_own_follow(tmp_path):
+    for name in ("b", "demo", "a", "sha"):
+        (tmp_path / f"{name}.toml").write_text("")
+    assert list(recipe_files([tmp_path])) == ["demo", "sha", "a", "b"]
+
+
+@pytest.mark.parametrize("old", sorted(RENAMED))
+def test_an_old_name_says_the_new_one(old):
+    with pytest.raises(UsageError, match=f"Recipe '{old}' is called '{RENAMED[old]}' now") as raised:
+        find_recipe(old)
+    assert "\n" not in str(raised.value)
+    assert load_recipe(RENAMED[old]).name == RENAMED[old]
+
+
+def test_a_recipe_of_ones_own_may_have_an_old_name(tmp_path, monkeypatch):
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "recipes" / "shb-tiny.toml").write_text("[train]\nepochs = 3\n")
+    monkeypatch.chdir(tmp_path)
+    assert load_recipe("shb-tiny").train.epochs == 3
+
+
+def test_recipes_for_a_folder_are_those_of_its_format_else_those_that_need_no_boxes():
+    assert recipes_for_photographs("nwpu") == ["nwpu", "nwpu-segmenter", "nwpu-hrnet"]
+    assert recipes_for_photographs("shanghaitech")[0] == "shb-tiny-prompt"
+    for name in recipes_for_photographs("points"):
+        recipe = load_recipe(name)
+        assert recipe.data.format != "synthetic"
+        assert recipe.targets.pseudo_mask == "points"
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_the_list_has_one_line_a_recipe_the_recommended_first(run_cli, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = run_cli("recipes", "list").out.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == list(recipe_files())
+    assert all(len(line) <= 80 and "\u2026" not in line for line in lines[1:])
