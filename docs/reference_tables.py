@@ -1,7 +1,7 @@
 """The reference pages that are made of the code: every key of a recipe, every command with its options."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -61,12 +61,17 @@ def recipe_page(schema: type[BaseModel], *, level: int = 2) -> str:
         for model in members:
             if len(members) > 1:
                 parts.append(f"{'#' * (level + 1)} `[{name}]` with {_told_by(model, key)}")
-            if model.get("description"):
-                parts.append(model["description"])
+            given = field.get("default", {}).get(key) if len(members) > 1 else None
+            taken = f" *This is meant where `{key}` is left out.*" if _is(model, key, given) else ""
+            parts.append(model.get("description", "") + taken)
             keys = {of: field for of, field in model["properties"].items() if of != key or len(_choices(field)) > 1}
-            parts.append(_key_table(keys, models, f"{name}.", silent) if keys else "It has no keys of its own.")
+            needed = model.get("required", ())
+            table = (
+                _key_table(keys, models, f"{name}.", silent, needed=needed) if keys else "It has no keys of its own."
+            )
+            parts.append(table)
     if plain:
-        parts.insert(0, _key_table(plain, models, "", silent))
+        parts.insert(0, _key_table(plain, models, "", silent, needed=whole.get("required", ())))
     if silent:
         raise MissingDescriptionError(f"expected a description of every key, found none of {', '.join(silent)}")
     return "\n\n".join(parts) + "\n"
@@ -94,13 +99,22 @@ def _told_by(model: Json, key: str | None) -> str:
     return f"`{key}` = {shown}{more}"
 
 
-def _key_table(keys: Mapping[str, Json], models: Json, prefix: str, silent: list[str]) -> str:
+def _is(model: Json, key: str | None, value: object) -> bool:
+    """Whether this member of a union is told by that value of its key."""
+    return key is not None and value is not None and _toml(value) in _choices(model["properties"][key])
+
+
+def _key_table(
+    keys: Mapping[str, Json], models: Json, prefix: str, silent: list[str], *, needed: Container[str]
+) -> str:
     rows = []
     for name, field in keys.items():
         about = field.get("description", "")
         if not about:
             silent.append(prefix + name)
-        default = f"`{_toml(field['default'])}` by default" if "default" in field else "required"
+        # What a factory makes (a table) is no part of the schema; it is empty.
+        default = f"`{_toml(field['default'])}` by default" if "default" in field else "empty by default"
+        default = "required" if name in needed else default
         rows.append((f"`{name}`", f"{about}<br>*{default}; {_values(field, models)}*"))
     return _table(("key", "meaning, default and values"), rows)
 

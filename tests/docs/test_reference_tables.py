@@ -53,6 +53,9 @@ def test_a_union_has_a_table_for_each_member_under_what_tells_it_apart():
     assert page.count("## `[tuning]`\n") == 1
     assert '### `[tuning]` with `method` = `"prompt"`' in page
     assert '### `[tuning]` with `method` = `"lora"` or `"dora"` or `"boft"` and 1 more' in page
+    assert "Modules inside. *This is meant where `method` is left out.*" in page
+    assert page.count("This is meant") == 1
+    assert "| `options` | by peft's names<br>*empty by default; table* |" in page
     assert page.index("width of a module") < page.index("by peft's names") < page.index("It has no keys of its own.")
     assert '| `method` | its name<br>*required; `"lora"`, `"dora"`, `"boft"`, `"ia3"`* |' in page
 
@@ -85,7 +88,7 @@ def test_keys_that_say_nothing_of_themselves_are_refused_all_at_once():
 @pytest.mark.parametrize("schema", [Recipe, PretrainRecipe])
 def test_every_key_of_our_recipes_is_described(schema):
     page = recipe_page(schema)
-    assert all(f"## `[{name}]`" in page for name, field in schema.model_fields.items() if name != "name")
+    assert all(f"# `[{name}]`\n" in page or f"| `{name}` |" in page for name in schema.model_fields)
 
 
 def test_a_command_has_usage_example_and_every_option():
