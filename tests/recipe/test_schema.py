@@ -273,12 +273,11 @@ def test_strings_are_not_taken_for_numbers_nor_booleans_for_integers(recipe_file
 @pytest.mark.parametrize("value", [None, 3, "x", [], {}, {"a": {}}, [[1]], {"b": [{}]}])
 @pytest.mark.parametrize("key", ["method", "encoder", "options", "blocks", "format", ""])
 def test_no_value_of_any_kind_is_a_traceback(table, key, value):
-    try:
-        recipe = parse_recipe({table: {key: value}}, source="test")
-    except UsageError as error:
-        assert f"{table}.{key}: " in str(error)
-    else:
-        assert recipe == Recipe()  # options = {} is what 0.1 wrote beside any method
+    if (table, key, value) == ("tuning", "options", {}):  # what 0.1 wrote beside any method
+        assert parse_recipe({table: {key: value}}, source="test") == Recipe()
+        return
+    with pytest.raises(UsageError, match=rf"{table}\.{key}: "):
+        parse_recipe({table: {key: value}}, source="test")
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.dictionaries(st.text(), x)))
