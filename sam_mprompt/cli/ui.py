@@ -63,9 +63,10 @@ def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
 def format_override(recipe: Any, overrides: Sequence[str], data: Path | None, given: str | None) -> list[str]:
     """Return the `data.format=F` that makes a recipe read a folder as what it is, none where it does so already.
 
-    A format that the user gave decides, else that of the folder; the recipe's own holds where no folder was given.
+    A format that the user gave decides, else that of the folder; the recipe's own holds where no folder was given, or
+    none is there (whoever reads it says so, and a finished table needs none).
     """
-    if data is not None:
+    if data is not None and data.is_dir():
         from ..data.sources import format_of
         from ..recipe.overrides import overridden
 
