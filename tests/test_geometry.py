@@ -54,7 +54,7 @@ def test_the_ratio_moves_points_with_the_pixels():
     [{"min_side": 0}, {"min_side": 3000}, {"scale": 0.0}, {"scale": float("nan")}, {"overlap": 449}, {"overlap": -1}],
 )
 def test_contradicting_sizes_are_refused(wrong):
-    with pytest.raises(UsageError, match="(?i)expected"):
+    with pytest.raises(UsageError, match=r"(?i)expected"):
         Geometry(**wrong)
 
 
