@@ -2,18 +2,21 @@
 
 import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
 from ..errors import RunError, UsageError
+from ..shown import shown
 from . import ablate, compare, count, describe, evaluate, export, finetune, masks, pretrain
 from .adapters import adapters
 from .advice import advised
 from .checkpoints import checkpoints
 from .data import data
 from .recipes import recipes
+from .ui import never_fail_on_characters
 
 # Typer has pydantic look at each flag that is not given and has no default, its own ones among them; importing pydantic
 # for that takes longer than a list. So where a command needs it for nothing else, these flags get a default.
@@ -62,20 +65,50 @@ def main() -> None:
     # Read when torch is imported, which is later. By default threads spin while they wait for each other, and when
     # another process has one of the cores, they spin for all of its time slices (benchmarks/speed/busy_core.py).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    never_fail_on_characters()
+    try:
+        code = _run()
+        if sys.stdout is not None:
+            sys.stdout.flush()  # here, not when Python ends: a full disk or a closed pipe is told in one line
+    except OSError as error:
+        # The reader of stdout has gone (`| head`), or what it is written to is full; or a disk failed where no part of
+        # the package expected it to.
+        _forget_stdout()
+        code = _failure(_told(error), 1)
+    sys.exit(code)
+
+
+def _run() -> int | str | None:
     try:
         app()
+    except SystemExit as ended:
+        return ended.code
     except UsageError as error:
-        sys.exit(_failure(error, 2))
+        return _failure(error, 2)
     except RunError as error:
-        sys.exit(_failure(error, 1))
+        return _failure(error, 1)
     except KeyboardInterrupt as error:
-        sys.exit(_failure(error, 130))
-    except BrokenPipeError:
-        # The reader of a pipe has gone (`| head`): point stdout elsewhere so that closing it stays silent.
+        return _failure(error, 130)
+    except MemoryError:
+        return _failure(RunError("The memory was not enough: expected smaller images, tiles or batches."), 1)
+    return 0
+
+
+def _told(error: OSError) -> RunError:
+    if isinstance(error, BrokenPipeError):
+        return RunError("What reads the output has ended before all was written.")
+    where = f"'{error.filename}'" if error.filename is not None else "the output"
+    return RunError(f"Cannot read or write {where}: {error.strerror or error}.")
+
+
+def _forget_stdout() -> None:
+    """Point stdout elsewhere, so that what could not be written is not tried again, and fails again, at the end."""
+    with suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
 
 
 def _failure(error: BaseException, code: int) -> int:
-    print(f"sam-mprompt: {advised(error) or 'interrupted'}", file=sys.stderr)  # noqa: T201 - plain, also without rich
+    line = f"sam-mprompt: {shown(advised(error), lines=True) or 'interrupted'}"
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)  # noqa: T201 - plain, also without rich
     return code

@@ -3,10 +3,9 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from ..errors import UsageError
-from .ui import AsJson, print_json, progress, table
+from .ui import AsJson, print_json, print_table, progress, table
 
 checkpoints = typer.Typer(help="List, fetch and verify base checkpoints.", no_args_is_help=True)
 
@@ -35,7 +34,7 @@ def list_checkpoints(as_json: AsJson = False) -> None:
         shown.add_row(
             *(f"{int(str(value)) / 1e6:.0f} MB" if key == "bytes" else str(value) for key, value in row.items())
         )
-    Console().print(shown)
+    print_table(shown)
 
 
 @checkpoints.command("pull", epilog="Example: `sam-mprompt checkpoints pull sam_vit_b`")
