@@ -55,10 +55,11 @@ def check_output(path: Path, kind: Literal["file", "folder"] = "file", suffixes:
         return
     if suffixes and path.suffix.lower() not in suffixes:
         raise UsageError(f"Cannot write '{path}': expected a name that ends in {' or '.join(suffixes)}.")
-    target = Path(os.path.realpath(path)) if path.is_symlink() else path
     try:
+        target = _behind_links(path)
         stands = "folder" if stat.S_ISDIR(target.stat().st_mode) else "file"
     except (FileNotFoundError, NotADirectoryError):
+        target = Path(os.path.realpath(path))
         stands = kind
     except OSError as error:
         raise UsageError(f"Cannot write '{path}': {_reason(error)}.") from error
@@ -100,7 +101,7 @@ def replacing(path: Path) -> Iterator[Path]:
             yield temporary
         return
     with _explained(path, any_error=True):
-        target = Path(os.path.realpath(path)) if path.is_symlink() else path
+        target = _behind_links(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = temporary_beside(target, "part")
     try:
@@ -196,6 +197,16 @@ def _check_name(path: Path, *, folder: bool = False) -> None:
         raise UsageError(f"'{path}' cannot be written: expected a name, got an empty one or one that no file can have.")
 
 
+def _behind_links(path: Path) -> Path:
+    """Return what is to be replaced: the path itself, or what a symbolic link leads to, whether it exists or not."""
+    if not path.is_symlink():
+        return path
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    return target
+
+
 @contextmanager
 def _explained(path: Path, *, any_error: bool = False) -> Iterator[None]:
     """Turn errors of the disk into RunError. `any_error`: what is done here is writing only, so all errors are."""
@@ -210,6 +221,8 @@ def _explained(path: Path, *, any_error: bool = False) -> Iterator[None]:
 
 
 def _reason(error: BaseException) -> str:
+    if isinstance(error, FileExistsError):
+        return "a file stands where a folder is needed"
     return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
 
 

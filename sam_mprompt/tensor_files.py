@@ -132,9 +132,9 @@ def check_against(
 @contextmanager
 def _reading(path: Path) -> Iterator[BinaryIO]:
     try:
+        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():  # opening one may wait for ever
+            raise UsageError(f"Cannot read '{path}': expected a safetensors file, got a device or a pipe.")
         with path.open("rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise UsageError(f"Cannot read '{path}': expected a safetensors file, got a device or a pipe.")
             yield file
     except OSError as error:
         raise UsageError(f"Cannot read '{path}': {error.strerror}. Expected a safetensors file.") from error
