@@ -70,9 +70,12 @@ def main() -> None:
         code = _run()
         if sys.stdout is not None:
             sys.stdout.flush()  # here, not when Python ends: a full disk or a closed pipe is told in one line
-    except OSError as error:
-        # The reader of stdout has gone (`| head`), or what it is written to is full; or a disk failed where no part of
-        # the package expected it to.
+    except (
+        BrokenPipeError
+    ):  # the reader of stdout has gone (`| head`): as other commands, and rich and click, in silence
+        _forget_stdout()
+        code = 1
+    except OSError as error:  # what stdout is written to is full, or a disk failed where nobody expected it to
         _forget_stdout()
         code = _failure(_told(error), 1)
     sys.exit(code)
@@ -95,8 +98,6 @@ def _run() -> int | str | None:
 
 
 def _told(error: OSError) -> RunError:
-    if isinstance(error, BrokenPipeError):
-        return RunError("What reads the output has ended before all was written.")
     where = f"'{error.filename}'" if error.filename is not None else "the output"
     return RunError(f"Cannot read or write {where}: {error.strerror or error}.")
 
