@@ -1,67 +1,174 @@
-"""Files that are either whole or absent: written to a temporary name, flushed, then renamed."""
+"""Files that are either whole or absent: written to a temporary name, flushed, then renamed.
+
+What is no file (a device, a pipe, `-` for standard output) is written to, never replaced; a symbolic link stays, and
+what it points to is replaced.
+"""
 
 import errno
 import hashlib
+import io
 import os
 import shutil
+import stat
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, BinaryIO, Literal, TextIO, cast
 
 from .errors import RunError, UsageError
+from .leftovers import done_with, recover, recover_within, temporary_beside
 
-_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
+__all__ = [
+    "appending", "check_output", "is_disk_error", "is_stream", "recover", "recover_within", "replacing", "sha256_of",
+    "write_text", "write_with",
+]  # fmt: skip
+
+_STANDARD = {"-": "stdout", "/dev/stdout": "stdout", "/dev/fd/1": "stdout", "/proc/self/fd/1": "stdout"} | {
+    "/dev/stderr": "stderr", "/dev/fd/2": "stderr", "/proc/self/fd/2": "stderr"
+}  # fmt: skip
+_DISK_ERRORS = {
+    getattr(errno, name)
+    for name in (
+        "EACCES", "EBUSY", "EDQUOT", "EFBIG", "EIO", "EISDIR", "ELOOP", "ENAMETOOLONG", "ENODEV", "ENOSPC", "ENOTDIR",
+        "ENOTEMPTY", "ENXIO", "EPERM", "EROFS", "ESTALE", "ETXTBSY",
+    )
+    if hasattr(errno, name)
+}  # fmt: skip
 
 
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+def check_output(path: Path, kind: Literal["file", "folder"] = "file", suffixes: tuple[str, ...] = ()) -> None:
+    """Check that `path` can be written, before work begins whose result goes there. Makes and changes nothing.
+
+    Args:
+        path: what will be written; a file may be a device, a pipe or `-`, and may exist already.
+        kind: what it will be.
+        suffixes: how a file's name has to end, such as (".jpg", ".png"); any way when empty.
+
+    Raises:
+        UsageError: the name cannot be one, a folder stands where a file is meant or the reverse, something above it is
+            no folder, or the folder it goes to cannot be written.
+    """
+    _check_name(path, folder=kind == "folder")
+    if kind == "file" and is_stream(path):
+        return
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise UsageError(f"Cannot write '{path}': expected a name that ends in {' or '.join(suffixes)}.")
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        target = _behind_links(path)
+        stands = "folder" if stat.S_ISDIR(target.stat().st_mode) else "file"
+    except (FileNotFoundError, NotADirectoryError):
+        target = Path(os.path.realpath(path))
+        stands = kind
+    except OSError as error:
+        raise UsageError(f"Cannot write '{path}': {_reason(error)}.") from error
+    if stands != kind:
+        raise UsageError(f"Cannot write '{path}': expected a {kind}, there is a {stands} of that name.")
+    above = target if kind == "folder" else target.parent
+    while not os.path.lexists(above):
+        above = above.parent
+    if not above.is_dir():
+        raise UsageError(f"Cannot write '{path}': '{above}' is no folder.")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise UsageError(f"Cannot write '{path}': this user may not write in '{above}'.")
+
+
+def is_stream(path: Path) -> bool:
+    """Whether `path` is to be written to, not replaced: `-` (standard output), a device or a pipe."""
+    if str(path) in _STANDARD:
+        return True
+    try:
+        return not (path.is_dir() or path.is_file()) and path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it becomes `path`, on any error nothing changes.
+    """Yield a temporary path; on success what was written there becomes `path`, on any error nothing changes.
 
     Works for a file and for a folder (create the folder at the yielded path); a folder that is replaced is moved
-    aside first and deleted only after the new one is in place.
+    aside first and deleted only after the new one is in place. Into a device, a pipe or `-` the file is copied.
 
     Raises:
         RunError: the disk is full or not writable; what stood at `path` before still stands.
+        UsageError: `path` cannot be the name of a file.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    _check_name(path)
+    if is_stream(path):
+        with _copied_into(path) as temporary:
+            yield temporary
+        return
+    with _explained(path, any_error=True):
+        target = _behind_links(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = temporary_beside(target, "part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _remove(temporary)  # of a process of this number that was killed
-        yield temporary
-        if temporary.is_dir():
-            for file in temporary.rglob("*"):
-                if file.is_file():
-                    _flush(file)
-            _swap_folder(temporary, path)
-        else:
-            _flush(temporary)
-            temporary.replace(path)
-    except BaseException as error:
+        with _explained(path):
+            yield temporary
+        with _explained(path, any_error=True):
+            if temporary.is_dir():
+                for file in temporary.rglob("*"):
+                    if file.is_file():
+                        _flush(file)
+                _swap_folder(temporary, target)
+            else:
+                _flush(temporary)
+                temporary.replace(target)
+    finally:
         with suppress(OSError):
-            _remove(temporary)
-        if is_disk_error(error):
-            raise RunError(f"Cannot write '{path}': {_reason(error)}. Nothing already saved was changed.") from error
-        raise
+            done_with(temporary)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text so that a reader sees the old file or the whole new one. RunError on a full disk."""
+    r"""Write UTF-8 text so that a reader sees the old file or the whole new one. RunError on a full disk.
+
+    What UTF-8 cannot hold (bytes of file names, lone surrogates) is written with a backslash, as `\udcff`.
+    """
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_with(path: Path, write: Callable[[Path], object]) -> None:
     """Call `write(temporary_path)` and rename the result to `path`. Raises RunError on a full disk."""
     with replacing(path) as temporary:
         write(temporary)
+
+
+@contextmanager
+def appending(path: Path, *, keep: bool = False) -> Iterator[Callable[[str], None]]:
+    """Yield a function that adds text to a file and has it on its way to the disk when it returns.
+
+    For results that come one by one: what was added stays, whatever ends the process. Devices, pipes and `-` are
+    written to.
+
+    Args:
+        path: the file; its folder is made where it is missing.
+        keep: add to what the file holds, instead of beginning anew.
+
+    Raises:
+        RunError: the disk is full or not writable.
+        UsageError: `path` cannot be the name of a file.
+    """
+    _check_name(path)
+    with _explained(path, any_error=True):
+        stream = is_stream(path)
+        if not stream:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        file = _opened(path) if stream else path.open("ab" if keep else "wb")
+
+    def add(text: str) -> None:
+        with _explained(path, any_error=True):
+            file.write(text.encode("utf-8", "backslashreplace"))
+            file.flush()
+
+    try:
+        yield add
+    finally:
+        with _explained(path, any_error=True):
+            if str(path) not in _STANDARD:
+                file.close()
 
 
 def sha256_of(path: Path) -> str:
@@ -73,21 +180,6 @@ def sha256_of(path: Path) -> str:
         raise UsageError(f"Cannot read '{path}': {error.strerror}. Expected a file.") from error
 
 
-def recover(path: Path) -> None:
-    """Mend what kills in the middle of `replacing` left beside `path`, which nobody may be writing now.
-
-    Where the folder `path` was moved aside and its successor did not take its place, it is put back; the rest goes.
-    """
-    asides = sorted(path.parent.glob(f".{path.name}.*.old"), key=lambda old: old.stat().st_mtime, reverse=True)
-    for old in asides:
-        if path.exists():
-            _remove(old)
-        else:
-            old.rename(path)
-    for part in path.parent.glob(f".{path.name}.*.part"):
-        _remove(part)
-
-
 def is_disk_error(error: BaseException) -> bool:
     """Whether an error means that the disk is full or not writable (safetensors wraps the number in its text)."""
     if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
@@ -95,28 +187,109 @@ def is_disk_error(error: BaseException) -> bool:
     return type(error).__name__ == "SafetensorError" and "os error" in str(error).lower()
 
 
+def _check_name(path: Path, *, folder: bool = False) -> None:
+    """Refuse what no file can be called. An empty name is the folder `.` to pathlib."""
+    try:
+        name = os.fsencode(path)
+    except UnicodeEncodeError:
+        name = b"\0"
+    if b"\0" in name or (not folder and path.name in ("", "..")):
+        raise UsageError(f"'{path}' cannot be written: expected a name, got an empty one or one that no file can have.")
+
+
+def _behind_links(path: Path) -> Path:
+    """Return what is to be replaced: the path itself, or what a symbolic link leads to, whether it exists or not."""
+    if not path.is_symlink():
+        return path
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    return target
+
+
+@contextmanager
+def _explained(path: Path, *, any_error: bool = False) -> Iterator[None]:
+    """Turn errors of the disk into RunError. `any_error`: what is done here is writing only, so all errors are."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # the reader has gone: no fault of the disk
+    except Exception as error:
+        if is_disk_error(error) or (any_error and isinstance(error, OSError)):
+            raise RunError(f"Cannot write '{path}': {_reason(error)}. Nothing already saved was changed.") from error
+        raise
+
+
 def _reason(error: BaseException) -> str:
+    if isinstance(error, FileExistsError):
+        return "a file stands where a folder is needed"
     return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
 
 
+@contextmanager
+def _copied_into(path: Path) -> Iterator[Path]:
+    """Yield a temporary path elsewhere whose content goes into the device, pipe or standard stream `path`."""
+    with _explained(path), tempfile.TemporaryDirectory() as folder:
+        temporary = Path(folder) / "content"
+        yield temporary
+        with _explained(path, any_error=True):
+            file = _opened(path)
+            try:
+                with temporary.open("rb") as content:
+                    shutil.copyfileobj(content, file)
+                file.flush()
+            finally:
+                if str(path) not in _STANDARD:
+                    file.close()
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Open a device, a pipe or a standard stream for writing; a standard stream is not to be closed."""
+    name = _STANDARD.get(str(path))
+    if name is None:
+        return path.open("wb")
+    stream = getattr(sys, name)
+    if stream is None:
+        raise OSError(errno.EBADF, f"{name} is closed")
+    stream.flush()
+    return getattr(stream, "buffer", None) or cast(BinaryIO, _AsText(stream))
+
+
+class _AsText(io.RawIOBase):
+    """Bytes of UTF-8 for a stream that takes only text, as one that a program has put in place of stdout."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self.stream = stream
+
+    def write(self, content: Any) -> int:
+        """Write whole characters."""
+        self.stream.write(bytes(content).decode("utf-8", "backslashreplace"))
+        return len(content)
+
+
+def _flush(path: Path) -> None:
+    # Windows flushes only what is open for writing; elsewhere a file may be one that is read only.
+    descriptor = os.open(path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _swap_folder(new: Path, path: Path) -> None:
-    if path.exists():
-        old = path.with_name(f".{path.name}.{os.getpid()}.old")
-        _remove(old)
-        path.rename(old)
-        try:
-            new.rename(path)
-        except OSError:
-            old.rename(path)
-            raise
-        old.rename(new)  # so that a folder moved aside is whole whenever a kill comes: this name means rubbish
-        _remove(new)
-    else:
+    if not path.exists():
         new.rename(path)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+        return
+    if not path.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "a file stands where a folder is written")
+    old = temporary_beside(path, "old")
+    path.rename(old)
+    try:
+        new.rename(path)
+    except OSError:
+        old.rename(path)
+        raise
+    # So that a folder moved aside is whole whenever a kill comes: this name means rubbish.
+    old.rename(new)
+    done_with(old)

@@ -10,8 +10,9 @@ import sam_mprompt
 
 PACKAGE = Path(sam_mprompt.__file__).resolve().parent
 LAYERS = (
-    ("errors", "arrays", "version", "sizes"),
-    ("files", "resources"),
+    ("errors", "arrays", "version", "sizes", "shown", "processes"),
+    ("leftovers", "locks", "resources"),
+    ("files",),
     ("tensor_files",),
     ("geometry", "targets", "render", "contact_sheet"),
     ("recipe",),

@@ -56,8 +56,8 @@ def download(url: str, target: Path, *, size: int, sha256: str, progress: Progre
             part.replace(target)
     except OSError as error:
         raise RunError(
-            f"Cannot write '{part}': {error.strerror}. Make room for {size:,} bytes or choose another folder with "
-            "$SAM_MPROMPT_CHECKPOINTS, then run the command again; what has arrived is kept."
+            f"Cannot write '{part}': {error.strerror or error}. Make room for {size:,} bytes or choose another folder "
+            "with $SAM_MPROMPT_CHECKPOINTS, then run the command again; what has arrived is kept."
         ) from error
 
 
@@ -74,10 +74,9 @@ def _fetch(url: str, part: Path, size: int, by_hand: str, progress: Progress) ->
     with _open(url, have, by_hand) as response:
         start = have if response.status == HTTPStatus.PARTIAL_CONTENT else 0
         length = response.headers.get("Content-Length")
-        if length is not None and start + int(length) != size:
-            raise UsageError(
-                f"{url} offers {start + int(length):,} bytes instead of {size:,}: perhaps a login page. {by_hand}"
-            )
+        if length is not None and length.strip() != str(size - start):
+            offered = f"{start + int(length):,}" if length.isascii() and length.isdigit() and len(length) < 20 else "?"
+            raise UsageError(f"{url} offers {offered} bytes instead of {size:,}: perhaps a login page. {by_hand}")
         with part.open("r+b" if have else "wb") as file:
             file.truncate(start)
             file.seek(start)

@@ -4,11 +4,10 @@ import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from ..errors import UsageError
 from .advice import advised
-from .ui import AsJson, Base, print_json, table
+from .ui import AsJson, Base, print_json, print_table, table
 
 adapters = typer.Typer(help="List, show and verify trained adapters.", no_args_is_help=True)
 
@@ -32,7 +31,10 @@ def list_adapters(as_json: AsJson = False) -> None:
     shown = table("name", "base", "dtype", "path", "fault")
     for row in rows:
         shown.add_row(row["name"], row["base"], row["dtype"], row["path"], row["fault"])
-    Console().print(shown if rows else "No adapters yet: train one with 'sam-mprompt finetune --recipe NAME'.")
+    if rows:
+        print_table(shown)
+    else:
+        typer.echo("No adapters yet: train one with 'sam-mprompt finetune --recipe NAME'.")
 
 
 @adapters.command("show", epilog="Example: `sam-mprompt adapters show runs/shb`")
@@ -48,7 +50,7 @@ def show_adapter(adapter: Annotated[str, typer.Argument(help="Folder or name.")]
     shown = table("key", "value")
     for key, value in described.items():
         shown.add_row(key, value if isinstance(value, str) else json.dumps(value))
-    Console().print(shown)
+    print_table(shown)
 
 
 @adapters.command("verify", epilog="Example: `sam-mprompt adapters verify adapters/shb --base sam_vit_b`")

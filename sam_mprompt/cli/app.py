@@ -4,18 +4,21 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
 from ..errors import RecipeWarning, RunError, UsageError
+from ..shown import shown
 from . import ablate, compare, count, describe, evaluate, export, finetune, masks, pretrain
 from .adapters import adapters
 from .advice import advised
 from .checkpoints import checkpoints
 from .data import data
 from .recipes import recipes
+from .ui import never_fail_on_characters
 
 # Typer has pydantic look at each flag that is not given and has no default, its own ones among them; importing pydantic
 # for that takes longer than a list. So where a command needs it for nothing else, these flags get a default.
@@ -64,20 +67,45 @@ def main() -> None:
     # Read when torch is imported, which is later. By default threads spin while they wait for each other, and when
     # another process has one of the cores, they spin for all of its time slices (benchmarks/speed/busy_core.py).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    never_fail_on_characters()
+    try:
+        code = _run()
+        if sys.stdout is not None:
+            sys.stdout.flush()  # here, not when Python ends: a full disk or a closed pipe is told in one line
+    except BrokenPipeError:  # the reader of stdout has gone (`| head`): in silence, as other commands, rich and click
+        _forget_stdout()
+        code = 1
+    except OSError as error:  # what stdout is written to is full, or a disk failed where nobody expected it to
+        _forget_stdout()
+        code = _failure(_told(error), 1)
+    sys.exit(code)
+
+
+def _run() -> int | str | None:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _shown_plainly(warnings.showwarning)
             app()
     except UsageError as error:
-        sys.exit(_failure(error, 2))
+        return _failure(error, 2)
     except RunError as error:
-        sys.exit(_failure(error, 1))
+        return _failure(error, 1)
     except KeyboardInterrupt as error:
-        sys.exit(_failure(error, 130))
-    except BrokenPipeError:
-        # The reader of a pipe has gone (`| head`): point stdout elsewhere so that closing it stays silent.
+        return _failure(error, 130)
+    except MemoryError:
+        return _failure(RunError("The memory was not enough: expected smaller images, tiles or batches."), 1)
+    return 0
+
+
+def _told(error: OSError) -> RunError:
+    where = f"'{error.filename}'" if error.filename is not None else "the output"
+    return RunError(f"Cannot read or write {where}: {error.strerror or error}.")
+
+
+def _forget_stdout() -> None:
+    """Point stdout elsewhere, so that what could not be written is not tried again, and fails again, at the end."""
+    with suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
 
 
 def _shown_plainly(others: Callable[..., None]) -> Callable[..., None]:
@@ -85,7 +113,7 @@ def _shown_plainly(others: Callable[..., None]) -> Callable[..., None]:
 
     def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
         if issubclass(category, RecipeWarning):
-            print(f"sam-mprompt: {message}", file=sys.stderr)  # noqa: T201 - plain, as errors are
+            print(f"sam-mprompt: {shown(str(message), lines=True)}", file=sys.stderr)  # noqa: T201 - plain, as errors are
         else:
             others(message, category, *rest, **more)
 
@@ -93,5 +121,7 @@ def _shown_plainly(others: Callable[..., None]) -> Callable[..., None]:
 
 
 def _failure(error: BaseException, code: int) -> int:
-    print(f"sam-mprompt: {advised(error) or 'interrupted'}", file=sys.stderr)  # noqa: T201 - plain, also without rich
+    line = f"sam-mprompt: {shown(advised(error), lines=True) or 'interrupted'}"
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)  # noqa: T201 - plain, also without rich
     return code

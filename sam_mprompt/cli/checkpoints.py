@@ -3,9 +3,8 @@
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from .ui import AsJson, print_json, progress, table
+from .ui import AsJson, print_json, print_table, progress, table
 
 if TYPE_CHECKING:
     from ..bases.locate import Status
@@ -38,7 +37,7 @@ def list_checkpoints(as_json: AsJson = False) -> None:
     for row in rows:
         size = "unknown" if row["bytes"] is None else f"{int(str(row['bytes'])) / 1e6:.0f} MB"
         shown.add_row(*(size if key == "bytes" else str(value) for key, value in row.items()))
-    Console().print(shown)
+    print_table(shown)
 
 
 @checkpoints.command("pull", epilog="Example: `sam-mprompt checkpoints pull sam_vit_b`")

@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from .count import expand
-from .ui import Adapter, Device, Paths, messages, progress, say, table
+from .ui import Adapter, Device, Paths, messages, print_table, progress, say, table
 
 EXAMPLE = "Example: `sam-mprompt compare runs/shb runs/shb-2 street.jpg --out sheet.jpg`"
 
@@ -32,5 +31,5 @@ def compare(
     shown = table("image", first, second)
     for image, one, other in counts:
         shown.add_row(str(image), f"{one:.1f}", f"{other:.1f}")
-    Console().print(shown)
+    print_table(shown)
     typer.echo(f"picture {out}")

@@ -3,9 +3,8 @@
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from .ui import AsJson, Overrides, print_json, table
+from .ui import AsJson, Overrides, print_json, print_table, table
 
 if TYPE_CHECKING:
     from ..evaluation.cost import Cost
@@ -39,6 +38,5 @@ def _print_cost(cost: "Cost") -> None:
     for name, parts in [*((part.name, [part]) for part in cost.parts), ("all", list(cost.parts))]:
         millions = (sum(getattr(part, key) for part in parts) / 1e6 for key in ("total", "trainable", "stored"))
         shown.add_row(name, *(f"{number:.2f}" for number in millions), f"{sum(part.macs for part in parts) / 1e9:.2f}")
-    console = Console()
-    console.print(shown)
-    console.print(f"kept for the backward pass: {cost.activations / 1e6:.0f} MB an image", highlight=False)
+    print_table(shown)
+    typer.echo(f"kept for the backward pass: {cost.activations / 1e6:.0f} MB an image")

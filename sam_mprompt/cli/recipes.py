@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from ..errors import UsageError
-from .ui import AsJson, print_json, table
+from .ui import AsJson, print_json, print_table, table
 
 recipes = typer.Typer(help="List, show and copy recipes.", no_args_is_help=True)
 
@@ -28,7 +27,7 @@ def list_recipes(as_json: AsJson = False) -> None:
     shown.add_column("for", no_wrap=True, overflow="ellipsis")  # one line each, whatever a header says
     for row in rows:
         shown.add_row(row.name, row.about)
-    Console().print(shown)
+    print_table(shown)
 
 
 @recipes.command("show", epilog="Example: `sam-mprompt recipes show nwpu --set train.epochs=5`")
@@ -56,12 +55,14 @@ def copy_recipe(
     to: Annotated[Path, typer.Argument(help="New TOML file.")],
 ) -> None:
     """Copy a recipe to a file of your own, to be changed and given to `finetune --recipe`."""
+    from ..files import check_output, write_with
     from ..recipe.find import find_recipe
 
     if to.suffix != ".toml":
         raise UsageError(f"Expected a file name that ends in .toml, got '{to}'.")
+    check_output(to)
     if to.exists():
         raise UsageError(f"'{to}' exists already: choose another name.")
-    to.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(find_recipe(name), to)
+    source = find_recipe(name)
+    write_with(to, lambda temporary: shutil.copyfile(source, temporary))
     typer.echo(str(to))

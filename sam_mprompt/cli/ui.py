@@ -4,14 +4,19 @@ Results go to stdout and can be piped; progress and messages go to stderr.
 """
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
+
+from ..shown import shown
 
 Adapter = Annotated[str, typer.Argument(metavar="ADAPTER", help="Adapter folder, run folder, or an adapter's name.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -27,6 +32,9 @@ Overrides = Annotated[
 Paths = Annotated[list[str], typer.Argument(metavar="PATH...", help="Images, folders of images, or globs.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the run's saved state.")]
 
+_UNBOUNDED = 1_000_000
+"""Characters; more than any row has."""
+
 Report = Callable[[int, int | None], None]
 """Called with (done, in all) while something is worked through."""
 
@@ -38,7 +46,14 @@ def messages() -> Console:
 
 def say(console: Console, line: str) -> None:
     """Print one line of text as it is: no markup, no colours, no wrapping."""
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(shown(line, lines=True), markup=False, highlight=False, soft_wrap=True)
+
+
+def never_fail_on_characters() -> None:
+    """Let stdout and stderr write what their encoding lacks with a backslash, instead of ending the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 @contextmanager
@@ -48,15 +63,23 @@ def progress(label: str, total: int | None = None, *, console: Console | None = 
 
     console = console or messages()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(label, total=total)
+        task = bar.add_task(escape(shown(label)), total=total)
         yield lambda done, in_all: bar.update(task, completed=done, total=in_all)
 
 
-def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
+class PlainTable(Table):
+    """A table whose cells are text: markup and control characters in them are shown, not obeyed."""
+
+    def add_row(self, *cells: RenderableType | None, **keywords: Any) -> None:
+        """Add a row; strings are shown as they are."""
+        super().add_row(*(Text(shown(cell)) if isinstance(cell, str) else cell for cell in cells), **keywords)
+
+
+def table(*columns: str, right: tuple[str, ...] = ()) -> PlainTable:
     """Return a plain table without borders; columns named in `right` are set flush right."""
-    made = Table(box=None, header_style="bold", pad_edge=False)
+    made = PlainTable(box=None, header_style="bold", pad_edge=False)
     for column in columns:
-        made.add_column(column, overflow="fold", justify="right" if column in right else "left")
+        made.add_column(Text(shown(column)), overflow="fold", justify="right" if column in right else "left")
     return made
 
 
@@ -74,6 +97,15 @@ def format_override(recipe: Any, overrides: Sequence[str], data: Path | None, gi
             given = recipe.data.format
         given = format_of(recipe, data, given)
     return [] if given in (None, recipe.data.format) else [f"data.format={given}"]
+
+
+def print_table(printed: Table) -> None:
+    """Print a table on stdout: folded to the width of a terminal, in full lines where it is piped or kept."""
+    console = Console()
+    if not console.is_terminal:
+        widest = console.measure(printed, options=console.options.update(max_width=_UNBOUNDED)).maximum
+        console = Console(width=max(widest, 1))
+    console.print(printed)
 
 
 def print_json(value: Any) -> None:

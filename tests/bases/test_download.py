@@ -41,7 +41,7 @@ class Handler(BaseHTTPRequestHandler):
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(server.content) - 1}/{len(server.content)}")
         if server.tells_length:
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", server.length or str(len(body)))
         self.end_headers()
         self.wfile.write(body[: server.cut])
 
@@ -51,6 +51,7 @@ class Handler(BaseHTTPRequestHandler):
 
 class Server(ThreadingHTTPServer):
     content, cut, status, resumes, tells_length, delay = CONTENT, None, 0, True, True, 0.0
+    length: str | None = None
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -136,6 +137,14 @@ def test_a_page_of_another_size_is_refused_before_it_is_stored(server: Server, t
     with pytest.raises(UsageError, match=r"offers 19 bytes instead of 10,240: perhaps a login page.*put sam.pth"):
         fetch(server.url, tmp_path / "sam.pth")
     assert (tmp_path / "sam.pth.part").read_bytes() == CONTENT[:100]
+
+
+@pytest.mark.parametrize("length", ["many", "-1", "9" * 5000, "1e9", ""])
+def test_a_length_that_is_no_number_is_another_file(server: Server, tmp_path: Path, length: str) -> None:
+    server.length = length or " "
+    with pytest.raises(UsageError, match=r"Cannot fetch|offers (\?|[\d,]+) bytes instead of"):
+        download(server.url, tmp_path / "sam.pth", size=len(CONTENT), sha256=SHA256)
+    assert not (tmp_path / "sam.pth").exists()
 
 
 @pytest.mark.parametrize("status", [403, 404, 416, 500])
