@@ -196,6 +196,7 @@ def test_pillows_limit_stands_again_after_reading_from_many_threads(tmp_path):
 def test_a_decompression_bomb_is_refused_before_decoding(tmp_path, monkeypatch):
     path = saved(tmp_path / "a.png", Image.fromarray(RGB))
     monkeypatch.setattr(image_module, "MAX_PIXELS", 30)
+    monkeypatch.setattr(image_module, "MAX_PIXELS_OF_LARGE_FILES", 30)
     with pytest.raises(UsageError, match="7x5 pixels, more than the 30 accepted"):
         image_size(path)
 
