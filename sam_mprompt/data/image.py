@@ -168,7 +168,8 @@ class Folder(NamedTuple):
 def sort_folder(folder: Path) -> Folder:
     """List a folder's images and what was passed over. A folder that does not exist holds neither; hidden files count
     as none."""
-    images, others = [], []
+    images: list[Path] = []
+    others: list[Path] = []
     if folder.is_dir():
         with os.scandir(folder) as entries:
             for entry in entries:

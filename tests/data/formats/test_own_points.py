@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sam_mprompt.data.formats.annotations import read_collection, read_sidecar
+from sam_mprompt.data.formats.collection import read_collection
+from sam_mprompt.data.formats.sidecars import read_sidecar
 from sam_mprompt.data.formats.read import read_split, recognise
 from sam_mprompt.data.sample import Sample
 from sam_mprompt.errors import UsageError
@@ -112,7 +113,7 @@ points_lists = st.lists(st.tuples(st.floats(0, 1e4), st.floats(0, 1e4)), max_siz
 def test_points_survive_a_text_file_whatever_separates_them(tmp_path_factory, points, separator):
     path = tmp_path_factory.mktemp("txt") / "a.txt"
     written(path, "\n".join(f"{x!r}{separator}{y!r}" for x, y in points))
-    np.testing.assert_array_equal(read_sidecar(path).points, np.reshape(points, (-1, 2)))
+    np.testing.assert_array_equal(read_sidecar(path).heads().points, np.reshape(points, (-1, 2)))
 
 
 @given(points=points_lists, delimiter=st.sampled_from(",;\t"), header=st.booleans())
@@ -121,10 +122,10 @@ def test_points_survive_a_csv_file_whatever_separates_them(tmp_path_factory, poi
     rows = [["image", "x", "y"]] * header + [["crowd 1.jpg", repr(x), repr(y)] for x, y in points]
     path = tmp_path_factory.mktemp("csv") / "annotations.csv"
     written(path, "\n".join(delimiter.join(row) for row in rows))
-    heads = read_collection(path)
+    heads = read_collection(path).marks
     assert set(heads) == ({"crowd 1.jpg"} if points else set())
     if points:
-        np.testing.assert_array_equal(heads["crowd 1.jpg"].points, points)
+        np.testing.assert_array_equal(heads["crowd 1.jpg"].heads().points, points)
 
 
 FIELDS = "points boxes shapes shape_type images annotations id file_name bbox image_id category_id keypoints image x y"
