@@ -76,7 +76,7 @@ def _csv(path: Path) -> dict[str, Marks]:
             rows = found.setdefault(name, {})
             if frame := columns.frame(cells):
                 frames.setdefault(name, frame)
-            mark = columns.mark(cells, where, delimiter)
+            mark = columns.mark(cells, where, delimiter.join(row))
             if mark is not None:
                 gathered = rows.setdefault(columns.label(cells), _Rows())
                 gathered.points.extend(mark.point)

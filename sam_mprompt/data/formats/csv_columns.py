@@ -58,12 +58,15 @@ class Columns(NamedTuple):
         sides = [int(value) for value in values if value.isdecimal() and len(value) < 10]
         return (sides[0], sides[1]) if len(sides) == 2 and min(sides) > 0 else None
 
-    def mark(self, cells: Sequence[str], where: str, delimiter: str) -> Mark | None:
-        """Return the row's head, None where it has no coordinates. Raises UsageError where these are no numbers."""
+    def mark(self, cells: Sequence[str], where: str, received: str) -> Mark | None:
+        """Return the row's head, None where it has no coordinates.
+
+        Raises:
+            UsageError: these are no numbers, or more than they should be; it shows the row as `received`.
+        """
         values = [_cell(cells, place) for place in self.place_at]
         if not any(values):
             return None
-        received = delimiter.join(cells)
         if not self.named and any(cells[3:]):
             raise UsageError(
                 f"{where}: {_EXPECTED}; received {len(cells)} columns ({received!r:.80}) without a header that names "

@@ -130,7 +130,7 @@ def _sample(entry: Entry, header: ImageHeader, annotation: Annotation | None, pr
     if isinstance(placed, str):
         problems.misframed[image] = placed
         return None
-    if in_shares(placed, header.size):
+    if in_shares(annotation, header.size):
         problems.shares.append(image)
         return None
     if placed is not annotation:

@@ -203,16 +203,16 @@ def test_coco_boxes_become_corners_and_groups_are_reported_instead_of_counted(tm
 
 def test_of_several_coco_categories_the_head_counts(tmp_path):
     pictures(tmp_path, "a.jpg", "b.jpg")
-    annotations = [{"image_id": 7, "category_id": number, "bbox": [number, 0, 2, 2]} for number in (1, 2, 2)]
+    annotations = [{"image_id": 7, "category_id": number, "bbox": [x, 0, 2, 2]} for x, number in ((1, 1), (2, 2), (4, 2))]
     categories = [{"id": 1, "name": "car"}, {"id": 2, "name": "Person"}, {"id": 3, "name": "head"}]
     written(tmp_path / "annotations.json", coco(annotations=annotations, categories=categories))
-    assert samples(tmp_path)["a.jpg"].points.tolist() == [[3, 1], [3, 1]]
+    assert samples(tmp_path)["a.jpg"].points.tolist() == [[3, 1], [5, 1]]
     categories[1]["name"] = "dog"
     written(tmp_path / "annotations.json", coco(annotations=annotations, categories=categories))
-    with pytest.raises(UsageError, match=r"several categories \(car, dog\)"):
+    with pytest.raises(UsageError, match=r"several labels \(car, dog\)"):
         samples(tmp_path)
     written(tmp_path / "annotations.json", coco(annotations=annotations, categories=3))
-    with pytest.raises(UsageError, match="several categories"):
+    with pytest.raises(UsageError, match=r"several labels \(category 1, category 2\)"):
         samples(tmp_path)
 
 
@@ -330,7 +330,7 @@ def test_ambiguous_annotations_are_refused_by_name(tmp_path, files, message):
         ("annotations.csv", 'a,1,"\n"\n', r"received 'a,1,\\n'"),
         ("annotations.csv", "a,1,1\n,2,2\n", r"line 2: .*no image name"),
         ("annotations.csv", "x,y\n1,1\n", r"line 1: expected a column 'image'"),
-        ("annotations.jsonl", '{"image": "a"}\nx', r"annotations\.jsonl' line 2: not valid JSON"),
+        ("annotations.jsonl", '{"image": "a"}\nx', r"annotations\.jsonl' line 2 is not valid JSON"),
         ("annotations.jsonl", '{"x": 1, "y": 2}', r"line 1: expected an object with the file name"),
         ("annotations.jsonl", '{"image": "a", "x": 1}', r"line 1: .*\[1, None\]"),
         ("annotations.json", {"images": []}, r"annotations\.json': expected a COCO file"),
