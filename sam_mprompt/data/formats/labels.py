@@ -31,6 +31,12 @@ class Marks:
     frame: tuple[int, int] | None = None
     error: UsageError | None = None
 
+    @property
+    def labels(self) -> frozenset[Label]:
+        """The labels of the image's marks; nothing where none of them has one, as in a table of points."""
+        used = {name for name, found in self.by_label.items() if isinstance(found, UsageError) or _any(found)}
+        return frozenset(used) if used - {None} else frozenset()
+
     def heads(self, counts: "Counts | None" = None) -> Annotation:
         """Return the marks that count (None: all); raises the UsageError of those that cannot be heads."""
         if self.error is not None:
@@ -39,7 +45,7 @@ class Marks:
         for label, marks in self.by_label.items():
             if _plain(label) in _TO_IGNORE and not (counts is not None and counts.given):
                 groups += 1 if isinstance(marks, UsageError) else max(1, len(marks.points))
-            elif counts is not None and not counts.counts(label):
+            elif self.labels and counts is not None and not counts.counts(label):
                 others.append(_shown(label))
             elif isinstance(marks, UsageError):
                 raise marks
@@ -102,6 +108,10 @@ def joined(parts: list[Annotation]) -> Annotation:
         np.concatenate(boxes) if boxes else None,
         sum(part.groups for part in parts),
     )
+
+
+def _any(marks: Annotation) -> bool:
+    return bool(len(marks.points) or marks.groups)
 
 
 def is_head_label(label: Label) -> bool:

@@ -117,7 +117,7 @@ class OwnFolder:
             collection = read_collection(found[0])
             listed = collection.listed
             sources += [(name, found[0], partial(_given, given)) for name, given in collection.marks.items()]
-            labels = {label for given in collection.marks.values() for label in given.by_label}
+            labels = {label for given in collection.marks.values() for label in given.labels}
         else:
             for file in self.sidecars:
                 read = _kept(file)
@@ -196,8 +196,8 @@ def _kept(file: Path) -> Callable[[], Marks]:
 def _labels(read: Callable[[], Marks]) -> set[Label]:
     """Return the labels of an annotation that was read; a table that was not has none."""
     if isinstance(read, partial) and read.func is _given:
-        return set(read.args[0].by_label)
-    return {None} if isinstance(read, partial) and read.func is read_sidecar else set()
+        return set(read.args[0].labels)
+    return set()
 
 
 def _heads(read: Callable[[], Marks], counts: Counts) -> Annotation:

@@ -14,7 +14,9 @@ def in_every_format(named: str, other: str) -> dict[str, dict[str, object]]:
     return {
         "labelme": {"a.json": {"shapes": [shape(label, place) for place, label in rows]}, "b.json": {"shapes": []}},
         "csv": {
-            "annotations.csv": "image,x,y,label\n" + "".join(f"a.jpg,{x},{y},{label}\n" for (x, y), label in rows) + "b.jpg"
+            "annotations.csv": "image,x,y,label\n"
+            + "".join(f"a.jpg,{x},{y},{label}\n" for (x, y), label in rows)
+            + "b.jpg"
         },
         "csv-class": {
             "annotations.csv": "class;image;x;y\n" + "".join(f"{label};a;{x};{y}\n" for (x, y), label in rows) + ";b;;"
@@ -101,7 +103,9 @@ def test_head_boxes_with_points_on_the_eyes_are_counted_once_each(tmp_path):
 
 def test_a_polygon_around_another_thing_is_no_fault_and_one_around_a_head_is(tmp_path):
     outline = [[0, 0], [9, 0], [9, 9]]
-    folder_of(tmp_path, {"a.json": {"shapes": [shape("head", NAMED), shape("car", *outline, kind="polygon")]}}, ["a.jpg"])
+    folder_of(
+        tmp_path, {"a.json": {"shapes": [shape("head", NAMED), shape("car", *outline, kind="polygon")]}}, ["a.jpg"]
+    )
     assert points(tmp_path) == {"a.jpg": [NAMED]}
     folder_of(tmp_path, {"a.json": {"shapes": [shape("head", *outline, kind="polygon")]}}, [])
     with pytest.raises(UsageError, match=r"shapes\[0\].*received 'polygon'"):
@@ -127,6 +131,11 @@ def test_marks_without_a_label_count_alone_and_not_beside_heads():
     assert (counts("head"), counts(None)) == (True, False)
     with pytest.raises(UsageError, match=r"\(car, without a label\)"):
         decide([None, "car"], "x")
+
+
+def test_a_table_of_points_counts_beside_files_that_have_labels(tmp_path):
+    files = {"a.json": {"shapes": [shape("person", NAMED), shape("car", OTHER)]}, "b.txt": "1 2\n"}
+    assert points(folder_of(tmp_path, files)) == {"a.jpg": [NAMED], "b.jpg": [[1, 2]]}
 
 
 def test_a_label_is_refused_for_formats_whose_heads_have_none(tmp_path):

@@ -203,7 +203,9 @@ def test_coco_boxes_become_corners_and_groups_are_reported_instead_of_counted(tm
 
 def test_of_several_coco_categories_the_head_counts(tmp_path):
     pictures(tmp_path, "a.jpg", "b.jpg")
-    annotations = [{"image_id": 7, "category_id": number, "bbox": [x, 0, 2, 2]} for x, number in ((1, 1), (2, 2), (4, 2))]
+    annotations = [
+        {"image_id": 7, "category_id": number, "bbox": [x, 0, 2, 2]} for x, number in ((1, 1), (2, 2), (4, 2))
+    ]
     categories = [{"id": 1, "name": "car"}, {"id": 2, "name": "Person"}, {"id": 3, "name": "head"}]
     written(tmp_path / "annotations.json", coco(annotations=annotations, categories=categories))
     assert samples(tmp_path)["a.jpg"].points.tolist() == [[3, 1], [5, 1]]

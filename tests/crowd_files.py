@@ -44,7 +44,9 @@ def shape(label: str | None, *places: list[float], kind: str = "point", **more: 
     return {"label": label, "shape_type": kind, "points": list(places), **more}
 
 
-def coco(marks: list[tuple[str, list[float]]], size: tuple[int, int] | None = None, **parts: object) -> dict[str, object]:
+def coco(
+    marks: list[tuple[str, list[float]]], size: tuple[int, int] | None = None, **parts: object
+) -> dict[str, object]:
     """Return a COCO file of a.jpg with marks (category, box) and of b.jpg without any; `size` is (width, height)."""
     names = sorted({name for name, _ in marks})
     stated = {} if size is None else {"width": size[0], "height": size[1]}
