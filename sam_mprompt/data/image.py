@@ -2,37 +2,45 @@
 
 import os
 import re
+import stat
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from ..arrays import ByteImage
 from ..errors import UsageError, did_you_mean
+from .pixels import Decoded, decoded, orientation_of
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 """Suffixes, in lower case, of the files that are taken for images when a folder is listed."""
 
-MAX_PIXELS = 1 << 30
-"""The largest image accepted, in pixels: the largest photograph of NWPU-Crowd has half as many."""
+MAX_PIXELS = 1 << 28
+"""The largest image accepted of any file, in pixels: decoding it takes less than 2 GB."""
 
-_ORIENTATION = 0x0112
+MAX_PIXELS_OF_LARGE_FILES = 1 << 30
+"""The largest image accepted of a file that is large enough to be a photograph of that size; NWPU-Crowd has one of half
+as many pixels."""
+
+_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
+_PIXELS_A_BYTE = 64  # of a photograph: even a sky in JPEG has fewer; a decompression bomb has a thousand
+_OTHER_PICTURES = re.compile(
+    r"\.(heic|heif|hif|gif|avif|jp2|j2k|jxl|svg|e?ps|pdf|psd|p[pgbn]m|tga|ico|icns|exr|hdr|dng|raw|cr[23]|nef|arw|orf|rw2"
+    r"|raf|dcm|fits|jxr|wdp|mpo)",
+    re.IGNORECASE,
+)
 _TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 _pillow_limit = threading.Lock()
+
+
+class DimImageWarning(UserWarning):
+    """A 16-bit image uses so few of its bits that it is nearly black on the scale of 0..65535."""
 
 
 @dataclass(frozen=True)
@@ -42,24 +50,32 @@ class ImageHeader:
     Attributes:
         size: (height, width) in pixels as displayed, that is after the EXIF orientation.
         orientation: the EXIF orientation, 1 (stored as displayed) to 8.
+        more_pages: whether the file holds further pages or frames behind the one that is read.
     """
 
     size: tuple[int, int]
     orientation: int
+    more_pages: bool = False
 
 
-def read_header(path: str | os.PathLike[str]) -> ImageHeader:
+def read_header(path: str | os.PathLike[str], *, max_pixels: int | None = None) -> ImageHeader:
     """Read size and orientation from the header only, without decoding pixels.
 
+    Args:
+        path: the file.
+        max_pixels: the most pixels accepted; None for `MAX_PIXELS`, and for `MAX_PIXELS_OF_LARGE_FILES` of a file that
+            holds at least a byte for 64 of them.
+
     Raises:
-        UsageError: no such file, not an image, or more than `MAX_PIXELS` pixels.
+        UsageError: no such file, a pipe or a device, not an image, or too many pixels.
     """
-    with _opened(Path(path)) as image:
-        orientation = _orientation(image)
+    with _opened(Path(path), max_pixels) as image:
+        orientation = orientation_of(image)
         # Pillow turns the size of a TIFF when it opens or when it loads it, depending on its version; the tags tell.
         tags = getattr(image, "tag_v2", {})
         width, height = (tags[_TIFF_WIDTH], tags[_TIFF_HEIGHT]) if _TIFF_WIDTH in tags else image.size
-        return ImageHeader((width, height) if orientation >= 5 else (height, width), orientation)
+        size = (width, height) if orientation >= 5 else (height, width)
+        return ImageHeader(size, orientation, _has_more_pages(image))
 
 
 def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
@@ -71,38 +87,54 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     return read_header(path).size
 
 
-def read_image(path: str | os.PathLike[str]) -> ByteImage:
+def decode(path: str | os.PathLike[str], *, max_pixels: int | None = None, stretch: bool = False) -> Decoded:
     """Decode an image file completely.
 
     The EXIF orientation is applied; grey becomes three equal channels; 16-bit grey is scaled from 0..65535 to 0..255;
     palettes and CMYK are converted; transparent pixels are composited on white. Of several frames the first is read.
+    Beside the pixels returned, memory is needed for those of the file alone (1 to 4 bytes each).
 
-    Returns:
-        uint8 (H, W, 3), RGB, contiguous and writable.
+    Args:
+        path: the file, a JPEG, PNG, BMP, TIFF or WebP whatever its name.
+        max_pixels: as `read_header`.
+        stretch: scale 16-bit grey from the bits that it uses (0..4095 of a camera with 12) instead of from 0..65535.
 
     Raises:
         UsageError: no such file, not an image, truncated, a pixel format without a meaning in RGB, or too large.
     """
     path = Path(path)
-    with _opened(path) as image:
-        return _pixels(image, path)
+    with _opened(path, max_pixels) as image:
+        return decoded(image, path, stretch)
 
 
-def as_rgb(image: str | os.PathLike[str] | Image.Image | ByteImage) -> ByteImage:
+def read_image(path: str | os.PathLike[str], *, max_pixels: int | None = None, stretch: bool = False) -> ByteImage:
+    """Return the pixels of `decode`, uint8 (H, W, 3), and warn (`DimImageWarning`) of a 16-bit image that is dim.
+
+    Raises:
+        UsageError: as `decode`.
+    """
+    return _bright(decode(path, max_pixels=max_pixels, stretch=stretch), path)
+
+
+def as_rgb(
+    image: str | os.PathLike[str] | Image.Image | ByteImage, *, max_pixels: int | None = None, stretch: bool = False
+) -> ByteImage:
     """Return uint8 RGB (H, W, 3) of a path, a PIL image, or a uint8 array of shape (H, W, 3) RGB or (H, W) grey.
 
     A PIL image is treated like the file it came from: an EXIF orientation that it still carries is applied. An array
-    that already has the right form is not copied.
+    that already has the right form is not copied. `max_pixels` and `stretch` are those of `decode`.
 
     Raises:
         UsageError: the image cannot be read, or the value is none of these.
     """
     if isinstance(image, str | os.PathLike):
-        return read_image(image)
+        return read_image(image, max_pixels=max_pixels, stretch=stretch)
     if isinstance(image, Image.Image):
         name = getattr(image, "filename", "") or "<PIL image>"
+        if 0 in image.size:
+            raise UsageError(f"Expected an image with pixels; received one of {image.width}x{image.height}.")
         with _explained(name):
-            return _pixels(image, name)
+            return _bright(decoded(image, name, stretch), name)
     if not isinstance(image, np.ndarray):
         raise UsageError(
             f"Expected an image as a path, a PIL image or a uint8 array (H, W, 3); received {type(image).__name__}."
@@ -120,17 +152,43 @@ def as_rgb(image: str | os.PathLike[str] | Image.Image | ByteImage) -> ByteImage
     return np.ascontiguousarray(image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2))
 
 
+class Folder(NamedTuple):
+    """The pictures directly inside a folder, each list in natural order.
+
+    Attributes:
+        images: the files that are taken for images.
+        passed_over: pictures of other kinds (such as HEIC), and what has an image's name but is no file: a folder, a
+            pipe, a device, a link to nowhere.
+    """
+
+    images: list[Path]
+    passed_over: list[Path]
+
+
+def sort_folder(folder: Path) -> Folder:
+    """List a folder's images and what was passed over. A folder that does not exist holds neither; hidden files count
+    as none."""
+    images: list[Path] = []
+    others: list[Path] = []
+    if folder.is_dir():
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                suffix = Path(entry.name).suffix
+                if entry.name.startswith("."):
+                    continue
+                if suffix.lower() in IMAGE_SUFFIXES:
+                    (images if entry.is_file() else others).append(folder / entry.name)
+                elif _OTHER_PICTURES.fullmatch(suffix):
+                    others.append(folder / entry.name)
+    return Folder(sorted(images, key=natural_order), sorted(others, key=natural_order))
+
+
 def images_in(folder: Path) -> list[Path]:
     """Return the image files directly inside a folder, in natural order (`2.jpg` before `10.jpg`), without hidden ones.
 
-    A folder that does not exist holds none.
+    A folder that does not exist holds none. `sort_folder` tells what was passed over, too.
     """
-    if not folder.is_dir():
-        return []
-    files = [
-        file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")
-    ]
-    return sorted(files, key=natural_order)
+    return sort_folder(folder).images
 
 
 def natural_order(path: Path) -> tuple[list[str | int], str]:
@@ -140,26 +198,46 @@ def natural_order(path: Path) -> tuple[list[str | int], str]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: Path, max_pixels: int | None) -> Iterator[Image.Image]:
     """Open an image lazily; whatever goes wrong, here or while it is used, becomes a UsageError about this file."""
-    with _explained(path), path.open("rb") as file, _open_any_size(file) as image:
-        if image.width * image.height > MAX_PIXELS:
-            raise UsageError(
-                f"Image '{path}' has {image.width}x{image.height} pixels, more than the {MAX_PIXELS} accepted. "
-                "Scale it down or cut it into parts."
-            )
-        yield image
+    with _explained(path):
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+            raise UsageError(f"Expected an image file, but '{path}' is a pipe or a device.")
+        with path.open("rb") as file, _open_any_size(file) as image:
+            pixels = image.width * image.height
+            plausible = status.st_size * _PIXELS_A_BYTE >= pixels
+            limit = max_pixels or (MAX_PIXELS_OF_LARGE_FILES if plausible else MAX_PIXELS)
+            if pixels > limit:
+                raise UsageError(
+                    f"Image '{path}' has {image.width}x{image.height} pixels, more than the {limit} accepted. "
+                    "Scale it down or cut it into parts."
+                )
+            if pixels == 0:
+                raise UsageError(f"Image '{path}' has {image.width}x{image.height} pixels; expected at least one.")
+            yield image
 
 
 def _open_any_size(file: IO[bytes]) -> Image.Image:
     # Pillow's own limit warns at a sixth of the largest NWPU photograph and refuses at a third. It is a global of a
-    # module that other libraries share, so it is lifted for the moment of reading the header, and `MAX_PIXELS` holds.
+    # module that other libraries share, so it is lifted for the moment of reading the header, and ours holds.
     with _pillow_limit:
         usual, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            return Image.open(file)
+            return Image.open(file, formats=_FORMATS)  # of the others some start programs of the system
         finally:
             Image.MAX_IMAGE_PIXELS = usual
+
+
+def _has_more_pages(image: Image.Image) -> bool:
+    if image.format != "TIFF":
+        # A JPEG of several pictures (MPO) holds views and previews of the same one.
+        return image.format in {"PNG", "WEBP"} and getattr(image, "n_frames", 1) > 1
+    try:
+        image.seek(1)  # not n_frames, which follows a chain that may be as long as the file
+    except Exception:  # whatever stands behind the first page is no page
+        return False
+    return True
 
 
 @contextmanager
@@ -180,45 +258,24 @@ def _explained(name: str | Path) -> Iterator[None]:
         raise UsageError(
             f"Cannot read image '{name}': {what}. Expected JPEG, PNG, BMP, TIFF or WebP; replace the file."
         ) from error
+    except OSError as error:
+        if error.errno is None:  # Pillow's own, about the content
+            raise UsageError(_broken(name, error)) from error
+        raise UsageError(f"Cannot read image '{name}': {error.strerror}.") from error
     except Exception as error:  # Pillow's decoders answer broken files with nearly every type of exception.
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UsageError(
-            f"Cannot read image '{name}': truncated or broken ({reason}). Replace it with an intact copy."
-        ) from error
+        raise UsageError(_broken(name, error)) from error
 
 
-def _orientation(image: Image.Image) -> int:
-    # Not `image.getexif()`: for a PNG that would decode every pixel in search of EXIF behind them.
-    orientation = Image.Image.getexif(image).get(_ORIENTATION, 1)
-    return orientation if orientation in _TURNS else 1
+def _broken(name: str | Path, error: Exception) -> str:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return f"Cannot read image '{name}': truncated or broken ({reason}). Replace it with an intact copy."
 
 
-def _pixels(image: Image.Image, name: str | Path) -> ByteImage:
-    # Pillow itself turns a TIFF while loading it.
-    turn = None if image.format == "TIFF" else _TURNS.get(_orientation(image))
-    image.load()
-    rgb = _rgb(image, name)
-    return np.array(rgb if turn is None else rgb.transpose(turn))
-
-
-def _rgb(image: Image.Image, name: str | Path) -> Image.Image:
-    if image.mode.startswith("I"):
-        return _from_16_bits(image, name).convert("RGB")
-    if image.mode in {"F", "LAB", "HSV"}:
-        raise UsageError(
-            f"Image '{name}' has '{image.mode}' pixels; expected RGB, grey or CMYK. Save it as one of them."
+def _bright(image: Decoded, name: str | os.PathLike[str]) -> ByteImage:
+    if image.dim:
+        warnings.warn(
+            f"Image '{name}' uses {image.bits} of its 16 bits and is dark for it: stretch it to count on it.",
+            DimImageWarning,
+            stacklevel=3,
         )
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        white = Image.new("RGBA", layer.size, "white")
-        return Image.alpha_composite(white, layer).convert("RGB")
-    return image.convert("RGB")
-
-
-def _from_16_bits(image: Image.Image, name: str | Path) -> Image.Image:
-    """Scale grey of the range 0..65535 to 0..255; a fixed scale, so that brightness means the same in every image."""
-    values = np.asarray(image).astype(np.int64)
-    low, high = int(values.min()), int(values.max())
-    if low < 0 or high > 65535:
-        raise UsageError(f"Image '{name}' has pixels of {low}..{high}; expected 0..65535. Save it with 8 or 16 bits.")
-    return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
+    return image.pixels

@@ -8,6 +8,7 @@ import numpy as np
 from ..arrays import Mask
 from ..errors import UsageError
 from ..files import write_with
+from .image import MAX_PIXELS_OF_LARGE_FILES, read_header
 
 
 def mask_path(folder: Path, image: Path, root: Path) -> Path:
@@ -29,17 +30,24 @@ def read_mask(path: Path, size: tuple[int, int]) -> Mask:
         size: (height, width) of its image in pixels.
 
     Raises:
-        UsageError: no such file, no picture, or of another size than the image.
+        UsageError: no such file, no picture, or of another size than the image. That is told from the header: a mask
+            takes no more memory than its image allows.
     """
     if not path.is_file():
         raise UsageError(f"No pseudo mask '{path}'.", about="pseudo mask")
-    pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_GRAYSCALE)
-    if pixels is None:
-        raise UsageError(f"The pseudo mask '{path}' cannot be decoded.", about="pseudo mask")
-    if pixels.shape != size:
+    try:
+        found = read_header(path, max_pixels=MAX_PIXELS_OF_LARGE_FILES).size
+        if found == size:
+            pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_GRAYSCALE)
+            found = size if pixels is None else pixels.shape
+    except (UsageError, OSError, cv2.error) as error:
+        raise UsageError(f"The pseudo mask '{path}' cannot be decoded.", about="pseudo mask") from error
+    if found != size:
         raise UsageError(
-            f"The pseudo mask '{path}' has {pixels.shape[1]}x{pixels.shape[0]} pixels, its image {size[1]}x{size[0]}.",
+            f"The pseudo mask '{path}' has {found[1]}x{found[0]} pixels, its image {size[1]}x{size[0]}.",
             about="pseudo mask",
         )
+    if pixels is None:
+        raise UsageError(f"The pseudo mask '{path}' cannot be decoded.", about="pseudo mask")
     mask: Mask = np.asarray(pixels) > 127
     return mask

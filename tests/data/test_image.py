@@ -1,4 +1,5 @@
 import io
+import os
 import threading
 import warnings
 from contextlib import suppress
@@ -11,7 +12,17 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from sam_mprompt.data import image as image_module
-from sam_mprompt.data.image import as_rgb, image_size, images_in, natural_order, read_header, read_image
+from sam_mprompt.data.image import (
+    DimImageWarning,
+    as_rgb,
+    decode,
+    image_size,
+    images_in,
+    natural_order,
+    read_header,
+    read_image,
+    sort_folder,
+)
 from sam_mprompt.errors import UsageError
 
 RGB = np.arange(5 * 7 * 3, dtype=np.uint8).reshape(5, 7, 3)
@@ -53,6 +64,7 @@ def test_a_meaningless_orientation_is_ignored(tmp_path, value):
     assert image_size(path) == (5, 7)
 
 
+@pytest.mark.filterwarnings("ignore::sam_mprompt.data.image.DimImageWarning")
 @given(values=st.lists(st.integers(0, 65535), min_size=1, max_size=30))
 @settings(max_examples=30, deadline=None)
 def test_sixteen_bit_grey_spans_the_eight_bit_range(values):
@@ -196,6 +208,7 @@ def test_pillows_limit_stands_again_after_reading_from_many_threads(tmp_path):
 def test_a_decompression_bomb_is_refused_before_decoding(tmp_path, monkeypatch):
     path = saved(tmp_path / "a.png", Image.fromarray(RGB))
     monkeypatch.setattr(image_module, "MAX_PIXELS", 30)
+    monkeypatch.setattr(image_module, "MAX_PIXELS_OF_LARGE_FILES", 30)
     with pytest.raises(UsageError, match="7x5 pixels, more than the 30 accepted"):
         image_size(path)
 
@@ -238,3 +251,124 @@ def test_natural_order_sorts_any_names(names):
     paths = [Path("x" + name) for name in names]
     other_way = list(reversed(paths))
     assert sorted(paths, key=natural_order) == sorted(other_way, key=natural_order)
+
+
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\n%%EndComments\nshowpage\n%%EOF\n"
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".eps"])
+def test_postscript_is_refused_under_any_name_and_starts_no_program(tmp_path, monkeypatch, suffix):
+    (tmp_path / "gs").write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+    (tmp_path / "gs").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    (tmp_path / f"street{suffix}").write_bytes(POSTSCRIPT)
+    with pytest.raises(UsageError, match="not an image of a known kind. Expected JPEG, PNG, BMP, TIFF or WebP"):
+        read_image(tmp_path / f"street{suffix}")
+    assert not (tmp_path / "started").exists()
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PPM", "TGA", "ICO", "PCX", "SGI"])
+def test_only_the_promised_formats_are_decoded_whatever_the_name(tmp_path, kind):
+    Image.fromarray(np.resize(RGB, (16, 16, 3))).save(tmp_path / "a.jpg", format=kind)
+    with pytest.raises(UsageError, match="not an image of a known kind"):
+        read_header(tmp_path / "a.jpg")
+
+
+def test_a_promised_format_is_read_under_another_suffix(tmp_path):
+    Image.fromarray(RGB).save(tmp_path / "a.gif", format="PNG")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.gif"), RGB)
+
+
+def bomb(path: Path, side: int) -> Path:
+    """Write a black PNG of side x side pixels whose file has only a thousandth of as many bytes."""
+    Image.new("1", (side, side)).save(path)
+    return path
+
+
+def test_the_limit_on_pixels_is_lower_for_files_that_hold_too_little_to_be_a_photograph(tmp_path, monkeypatch):
+    monkeypatch.setattr(image_module, "MAX_PIXELS", 1000 * 1000)
+    path = bomb(tmp_path / "a.png", 3000)
+    assert path.stat().st_size * 64 < 3000 * 3000
+    with pytest.raises(UsageError, match="3000x3000 pixels, more than the 1000000 accepted"):
+        read_header(path)
+    noise = np.random.default_rng(0).integers(0, 255, (1100, 1100), dtype=np.uint8)
+    assert image_size(saved(tmp_path / "b.png", Image.fromarray(noise))) == (1100, 1100)
+
+
+@pytest.mark.parametrize("read", [read_image, read_header, decode, as_rgb])
+def test_the_limit_that_a_caller_gives_holds_for_every_file(tmp_path, read):
+    path = bomb(tmp_path / "a.png", 300)
+    read(path, max_pixels=90_000)
+    with pytest.raises(UsageError, match="300x300 pixels, more than the 89999 accepted"):
+        read(path, max_pixels=89_999)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "I;16"])
+def test_an_image_read_in_strips_is_the_same_as_one_read_at_once(tmp_path, monkeypatch, mode, orientation):
+    values = np.random.default_rng(0).integers(0, 255, (11, 7, 4), dtype=np.uint8)
+    if mode == "I;16":
+        picture = Image.fromarray(values[:, :, 0].astype(np.uint16) * 257)
+    else:
+        picture = Image.fromarray(values).convert(mode) if mode != "RGB" else Image.fromarray(values[:, :, :3].copy())
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = saved(tmp_path / "a.png", picture, exif=exif)
+    whole = read_image(path)
+    monkeypatch.setattr("sam_mprompt.data.pixels._STRIP", 14)
+    np.testing.assert_array_equal(read_image(path), whole)
+
+
+@pytest.mark.parametrize("bits", range(8, 15))
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_a_16_bit_image_that_uses_few_bits_is_told_and_can_be_stretched(tmp_path, bits, suffix):
+    values = np.array([[0, (1 << bits) - 1, 1 << (bits - 1)]], np.uint16)
+    path = saved(tmp_path / f"a{suffix}", Image.fromarray(values))
+    with pytest.warns(DimImageWarning, match=f"uses {bits} of its 16 bits"):
+        read_image(path)
+    found = decode(path, stretch=True)
+    assert (found.bits, found.dim, decode(path).dim) == (bits, False, True)
+    assert found.pixels[0, :, 0].tolist() == [0, 255, round(255 * (1 << (bits - 1)) / ((1 << bits) - 1))]
+
+
+@pytest.mark.parametrize("values", [[0, 0], [0, 1 << 14], [9, 65535]])
+def test_a_16_bit_image_that_is_black_or_uses_its_range_is_not_called_dim(tmp_path, values):
+    assert not decode(saved(tmp_path / "a.png", Image.fromarray(np.array([values], np.uint16)))).dim
+
+
+def test_further_pages_are_told_from_the_header(tmp_path):
+    pages = [Image.fromarray(RGB), Image.fromarray(RGB[::-1].copy())]
+    for suffix in (".tif", ".png", ".webp"):
+        path = tmp_path / f"a{suffix}"
+        pages[0].save(path, save_all=True, append_images=pages[1:])
+        assert read_header(path).more_pages
+        assert read_header(path).size == (5, 7)
+        assert not read_header(saved(tmp_path / f"b{suffix}", pages[0])).more_pages
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), RGB)
+
+
+def test_pipes_folders_lost_links_and_pictures_of_other_kinds_are_passed_over_by_name(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "link.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    for name in ("a.jpg", "b.jfif", "IMG_2.HEIC", "c.gif", "d.avif", "notes.txt", ".hidden.heic"):
+        (tmp_path / name).touch()
+    images, passed_over = sort_folder(tmp_path)
+    assert [path.name for path in images] == ["a.jpg", "b.jfif"]
+    assert {path.name for path in passed_over} == {
+        "pipe.jpg",
+        "folder.png",
+        "link.jpg",
+        "IMG_2.HEIC",
+        "c.gif",
+        "d.avif",
+    }
+    with pytest.raises(UsageError, match="is a pipe or a device"):
+        read_image(tmp_path / "pipe.jpg")
+
+
+def test_a_name_that_no_file_can_have_and_an_image_without_pixels_are_refused(tmp_path):
+    with pytest.raises(UsageError, match="Cannot read image .*name too long"):
+        read_image(tmp_path / ("z" * 300 + ".jpg"))
+    with pytest.raises(UsageError, match="received one of 0x0"):
+        as_rgb(Image.new("RGB", (0, 0)))

@@ -1,11 +1,10 @@
-"""What every reader hands over (entries) and what the project makes of it (samples, and a record of all problems)."""
+"""Entries -> samples: what stands in the files, checked against the images, with a record of all problems."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,105 +13,24 @@ from ...arrays import FloatArray
 from ...errors import UsageError
 from ..image import ImageHeader, read_header
 from ..sample import Sample
+from .annotation import SPLIT_NAMES, Annotation, Entries, Entry, SplitName
+from .frames import fitted, in_shares
+from .problems import Problems
+from .repeats import without_repeats
 
-SplitName = Literal["train", "val", "test"]
-SPLIT_NAMES: tuple[SplitName, ...] = ("train", "val", "test")
+__all__ = [
+    "SPLIT_NAMES",
+    "Annotation",
+    "Entries",
+    "Entry",
+    "Problems",
+    "Split",
+    "SplitName",
+    "carve",
+    "collect",
+]
 
 _READING_THREADS = 8
-
-
-class Annotation(NamedTuple):
-    """The annotation of one image as it stands in its file.
-
-    Attributes:
-        points: float64 (N, 2), (x, y) of each head in pixels; not yet checked against the image.
-        boxes: float64 (M, 4) as (x1, y1, x2, y2), or None when the file has none.
-        groups: number of annotated groups of people that cannot be turned into heads.
-    """
-
-    points: NDArray[np.float64]
-    boxes: NDArray[np.float64] | None = None
-    groups: int = 0
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One image of a split, before anything is opened.
-
-    Attributes:
-        image: where the image is expected.
-        annotation: reads the annotation (raising UsageError where its file is malformed); None when there is none.
-        attributes: what the dataset says about the image.
-        hidden: the dataset keeps this annotation to itself, so that its absence is no problem.
-    """
-
-    image: Path
-    annotation: Callable[[], Annotation] | None
-    attributes: Mapping[str, str | int | float] = field(default_factory=dict)
-    hidden: bool = False
-
-
-Entries = dict[SplitName, list[Entry]]
-"""The entries of each split that a dataset defines."""
-
-
-@dataclass
-class Problems:
-    """Everything about a split that is not as it should be; true when something was left out or dropped.
-
-    Attributes:
-        missing_annotations: images without an annotation.
-        missing_images: images that a list or an annotation names, but that are not there.
-        unreadable: image -> why it cannot be read.
-        malformed: image -> what is wrong in the file of its annotation.
-        points_outside: image -> number of points outside its frame (or NaN), which are dropped.
-        boxes_degenerate: image -> number of boxes without area inside the frame, which are dropped.
-        groups: image -> number of annotated groups of people, which contribute no head.
-        turned: images stored with an EXIF orientation; their points are taken as pixels of the displayed image, which
-            is worth a look at a preview.
-        duplicates: images listed more than once in the split, read once.
-    """
-
-    missing_annotations: list[Path] = field(default_factory=list)
-    missing_images: list[Path] = field(default_factory=list)
-    unreadable: dict[Path, str] = field(default_factory=dict)
-    malformed: dict[Path, str] = field(default_factory=dict)
-    points_outside: dict[Path, int] = field(default_factory=dict)
-    boxes_degenerate: dict[Path, int] = field(default_factory=dict)
-    groups: dict[Path, int] = field(default_factory=dict)
-    turned: list[Path] = field(default_factory=list)
-    duplicates: list[Path] = field(default_factory=list)
-
-    def __bool__(self) -> bool:
-        return any(getattr(self, item.name) for item in fields(self) if item.name != "turned")
-
-    def lines(self, examples: int = 3) -> list[str]:
-        """Return one line per kind of problem: what it is and what was done, how many, and the first few file names."""
-        listed: list[tuple[str, int, Sequence[Path]]] = [
-            ("images without annotation, left out", len(self.missing_annotations), self.missing_annotations),
-            ("images listed or annotated, but missing", len(self.missing_images), self.missing_images),
-            ("unreadable images, left out", len(self.unreadable), list(self.unreadable)),
-            ("images with a malformed annotation, left out", len(self.malformed), list(self.malformed)),
-            ("points outside their image, dropped", sum(self.points_outside.values()), list(self.points_outside)),
-            (
-                "boxes without area in their image, dropped",
-                sum(self.boxes_degenerate.values()),
-                list(self.boxes_degenerate),
-            ),
-            ("annotated groups of people, not counted", sum(self.groups.values()), list(self.groups)),
-            ("images turned by EXIF, whose points a preview should confirm", len(self.turned), self.turned),
-            ("images listed more than once, read once", len(self.duplicates), self.duplicates),
-        ]
-        return [f"{text}: {number} ({_first_names(paths, examples)})" for text, number, paths in listed if paths]
-
-    def as_dict(self) -> dict[str, list[str] | dict[str, str] | dict[str, int]]:
-        """Return plain data for JSON: every kind, with every file."""
-        plain = {}
-        for item in fields(self):
-            value = getattr(self, item.name)
-            keyed = isinstance(value, dict)
-            plain[item.name] = {str(k): v for k, v in value.items()} if keyed else [str(path) for path in value]
-        return plain
 
 
 @dataclass(frozen=True)
@@ -137,11 +55,13 @@ def collect(entries: Sequence[Entry]) -> tuple[list[Sample], Problems]:
 
     A point is inside when 0 <= x < width and 0 <= y < height; all others are dropped and counted. Boxes are clipped to
     the frame. Nothing is left out without a note in the problems.
-
     """
     problems = Problems()
     unique: dict[Path, Entry] = {}
     for entry in entries:
+        if entry.unused:
+            problems.unused.append(entry.image)
+            continue
         if entry.image in unique:
             problems.duplicates.append(entry.image)
         unique.setdefault(entry.image, entry)
@@ -157,8 +77,8 @@ def collect(entries: Sequence[Entry]) -> tuple[list[Sample], Problems]:
             problems.malformed[entry.image] = str(annotation)
         elif annotation is None and not entry.hidden:
             problems.missing_annotations.append(entry.image)
-        else:
-            samples.append(_sample(entry, header, annotation, problems))
+        elif (sample := _sample(entry, header, annotation, problems)) is not None:
+            samples.append(sample)
     return samples, problems
 
 
@@ -181,7 +101,7 @@ def carve(train: Sequence[Entry], *, fraction: float, seed: int) -> tuple[list[E
 
 
 def _lot(name: str, seed: int) -> bytes:
-    return hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    return hashlib.sha256(f"{seed}/{name}".encode("utf-8", "surrogateescape")).digest()
 
 
 def _read(entry: Entry) -> tuple[ImageHeader | UsageError | None, Annotation | UsageError | None]:
@@ -197,22 +117,50 @@ def _read(entry: Entry) -> tuple[ImageHeader | UsageError | None, Annotation | U
         return header, error
 
 
-def _sample(entry: Entry, header: ImageHeader, annotation: Annotation | None, problems: Problems) -> Sample:
+def _sample(entry: Entry, header: ImageHeader, annotation: Annotation | None, problems: Problems) -> Sample | None:
+    """Return the sample, or None where the annotation is not one of this image; the problems tell why."""
+    image = entry.image
     if header.orientation != 1:
-        problems.turned.append(entry.image)
+        problems.turned.append(image)
+    if header.more_pages:
+        problems.more_pages.append(image)
     if annotation is None:
-        return Sample(entry.image, header.size, None, None, entry.attributes)
-    points = _inside(annotation.points, header.size)
-    if outside := len(annotation.points) - len(points):
-        problems.points_outside[entry.image] = outside
+        return Sample(image, header.size, None, None, entry.attributes)
+    placed = fitted(annotation, header.size)
+    if isinstance(placed, str):
+        problems.misframed[image] = placed
+        return None
+    if in_shares(annotation, header.size):
+        problems.shares.append(image)
+        return None
+    if placed is not annotation:
+        problems.rescaled.append(image)
+    kept = _without_repeats(entry, placed, problems)
+    points = _inside(kept.points, header.size)
+    if outside := len(kept.points) - len(points):
+        problems.points_outside[image] = outside
     boxes = None
-    if annotation.boxes is not None:
-        boxes = _clipped(annotation.boxes, header.size)
-        if degenerate := len(annotation.boxes) - len(boxes):
-            problems.boxes_degenerate[entry.image] = degenerate
-    if annotation.groups:
-        problems.groups[entry.image] = annotation.groups
-    return Sample(entry.image, header.size, points, boxes, entry.attributes)
+    if kept.boxes is not None:
+        boxes = _clipped(kept.boxes, header.size)
+        if degenerate := len(kept.boxes) - len(boxes):
+            problems.boxes_degenerate[image] = degenerate
+    if kept.groups:
+        problems.groups[image] = kept.groups
+    if kept.others:
+        problems.other_labels[image] = ", ".join(kept.others)
+    if kept.stated not in (None, len(annotation.points)):
+        problems.miscounted[image] = f"it states {kept.stated} and holds {len(annotation.points)}"
+    return Sample(image, header.size, points, boxes, entry.attributes)
+
+
+def _without_repeats(entry: Entry, annotation: Annotation, problems: Problems) -> Annotation:
+    kept, repeats = without_repeats(annotation)
+    if repeats and entry.official:
+        problems.official_repeats[entry.image] = repeats
+        return annotation
+    if repeats:
+        problems.repeats[entry.image] = repeats
+    return kept
 
 
 def _inside(points: NDArray[np.float64], size: tuple[int, int]) -> FloatArray:
@@ -226,8 +174,3 @@ def _clipped(boxes: NDArray[np.float64], size: tuple[int, int]) -> FloatArray:
     height, width = size
     clipped = np.clip(boxes, 0, [width, height, width, height]).astype(np.float32)
     return clipped[(clipped[:, 2] > clipped[:, 0]) & (clipped[:, 3] > clipped[:, 1])]
-
-
-def _first_names(paths: Sequence[Path], examples: int) -> str:
-    more = f" and {len(paths) - examples} more" if len(paths) > examples else ""
-    return ", ".join(path.name for path in paths[:examples]) + more

@@ -1,43 +1,33 @@
 """Annotation files -> arrays, with messages that name the file and the place in it."""
 
-import json
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.io import loadmat
+from scipy.io import loadmat, whosmat
 
 from ...errors import UsageError
+from .text import check_regular, numbered_lines
 
-
-def read_text(path: Path) -> str:
-    """Read a UTF-8 text file, with or without a byte order mark. Raises UsageError when it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise UsageError(f"Cannot read '{path}': {reason}.") from error
-
-
-def numbered_lines(path: Path) -> list[tuple[int, str]]:
-    """Return (line number, text) of each line that is neither empty nor a `#` comment."""
-    lines = ((number, line.strip()) for number, line in enumerate(read_text(path).splitlines(), start=1))
-    return [(number, line) for number, line in lines if line and not line.startswith("#")]
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file. Raises UsageError with the line at which it is malformed."""
-    try:
-        return json.loads(read_text(path))
-    except (json.JSONDecodeError, RecursionError) as error:
-        place = f"line {error.lineno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else "nested too deeply"
-        raise UsageError(f"'{path}' is not valid JSON: {place}.") from error
+_MAX_MAT_BYTES = 1 << 26  # of a file, and of what its compressed parts unpack to; the largest official one has 0.4 MB
+_MAX_MAT_VALUES = 1 << 23
+_MAT_HEADER, _COMPRESSED = 128, 15
 
 
 def read_mat(path: Path, field: str) -> Any:
-    """Read one variable of a MATLAB file (version 7 or older). Raises UsageError naming the file and the variable."""
+    """Read one variable of a MATLAB file (version 7 or older).
+
+    Raises:
+        UsageError: no such file or variable, damaged, or unpacked larger than 64 MB.
+    """
+    check_regular(path, _MAX_MAT_BYTES)
     try:
+        _check_unpacked(path)
+        shapes = {name: shape for name, shape, _ in whosmat(path)}
+        if any(abs(int(np.prod(shape, dtype=object))) > _MAX_MAT_VALUES for shape in shapes.values()):
+            raise ValueError("a variable of more than 8 million values")
         content = loadmat(path, variable_names=[field])
     except Exception as error:  # scipy answers broken files with nearly every type of exception.
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -45,6 +35,21 @@ def read_mat(path: Path, field: str) -> Any:
     if field not in content:
         raise UsageError(f"'{path}' has no variable '{field}', which holds the annotation of this format.")
     return content[field]
+
+
+def _check_unpacked(path: Path) -> None:
+    """Raise ValueError where the compressed parts of a MATLAB 5 file unpack to more than the limit."""
+    content, place, unpacked = path.read_bytes(), _MAT_HEADER, 0
+    order = "little" if content[126:128] == b"IM" else "big"
+    while place + 8 <= len(content):
+        kind = int.from_bytes(content[place : place + 4], order)  # type: ignore[arg-type] # one of the two literals
+        size = int.from_bytes(content[place + 4 : place + 8], order)  # type: ignore[arg-type]
+        if kind == _COMPRESSED:
+            inflater = zlib.decompressobj()
+            unpacked += len(inflater.decompress(content[place + 8 : place + 8 + size], _MAX_MAT_BYTES - unpacked + 1))
+            if unpacked > _MAX_MAT_BYTES:
+                raise ValueError(f"more than {_MAX_MAT_BYTES} bytes when unpacked")
+        place += 8 + size
 
 
 def table(values: Any, columns: str, where: str) -> NDArray[np.float64]:
@@ -56,7 +61,7 @@ def table(values: Any, columns: str, where: str) -> NDArray[np.float64]:
     width = len(columns.split())
     try:
         array = np.asarray(values)
-    except ValueError:  # rows of different lengths
+    except (ValueError, OverflowError, RecursionError):  # rows of different lengths, endless integers
         array = np.array(None)
     if array.size == 0:
         return np.empty((0, width))
@@ -70,8 +75,8 @@ def _culprit(values: Any, width: int) -> str:
         return f"{values.dtype} of shape {values.shape}"
     for index, row in enumerate(values if isinstance(values, list) else []):
         if not isinstance(row, list) or [type(cell) in {int, float} for cell in row] != [True] * width:
-            return f"{row!r:.60} as row {index}"
-    return f"{values!r:.60}"
+            return f"{row!a:.60} as row {index}"
+    return f"{values!a:.60}"
 
 
 def number_rows(path: Path, columns: str) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,25 +10,35 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import UsageError
-from ..image import images_in, natural_order
-from .entries import SPLIT_NAMES, Annotation, Entries, Entry, SplitName
-from .parsing import number_rows, numbered_lines, read_json, read_mat, table
+from ..image import images_in, natural_order, sort_folder
+from .annotation import SPLIT_NAMES, Annotation, Entries, Entry, SplitName
+from .parsing import number_rows, read_mat, table
+from .splits import split_called, split_folders, split_lists, the_only
+from .text import numbered_lines, read_json
 
 UCF50_FOLDS = 5
 """Number of folds of UCF_CC_50, of ten images each."""
 
 _UCF50_IMAGES = 50
-_SHANGHAITECH: dict[SplitName, str] = {"train": "train_data", "test": "test_data"}
 _OFFICIAL_PART_A = {"train": 300, "test": 182}  # images
 _IN_TRAIN = {f"IMG_{number}" for number in (40, 82, 98, 142, 173, 181)}
-_QNRF: dict[SplitName, str] = {"train": "Train", "test": "Test"}
 
 _Attributes = Mapping[str, str | int | float]
 
 
 def is_shanghaitech(root: Path) -> bool:
     """Whether `root` is one part of ShanghaiTech."""
-    return any((root / folder / "images").is_dir() for folder in _SHANGHAITECH.values())
+    return any((folder / "images").is_dir() for folders in _data_folders(root).values() for folder in folders)
+
+
+def _data_folders(root: Path) -> dict[SplitName, list[Path]]:
+    """Return the folders called `train_data`, `test_data` and so on, by split."""
+    found: dict[SplitName, list[Path]] = {}
+    for folder in sorted(root.glob("*_[dD][aA][tT][aA]")):
+        split = split_called(folder.name[: -len("_data")])
+        if split is not None and folder.is_dir():
+            found.setdefault(split, []).append(folder)
+    return {split: found[split] for split in SPLIT_NAMES if split in found}
 
 
 def shanghaitech(root: Path) -> Entries:
@@ -37,11 +48,10 @@ def shanghaitech(root: Path) -> Entries:
     figures without them are those of the group "no".
     """
     splits: Entries = {}
-    for split, name in _SHANGHAITECH.items():
-        if (folder := root / name).is_dir():
-            annotations = _files(folder / "ground-truth", r"GT_(.+)\.mat")
-            annotations |= _files(folder / "ground_truth", r"GT_(.+)\.mat")
-            splits[split] = _paired(folder / "images", annotations, _shanghaitech_points)
+    for split, folder in the_only(_data_folders(root)).items():
+        annotations = _files(folder / "ground-truth", r"GT_(.+)\.mat")
+        annotations |= _files(folder / "ground_truth", r"GT_(.+)\.mat")
+        splits[split] = _paired(folder / "images", annotations, _shanghaitech_points)
     if {split: len(entries) for split, entries in splits.items()} == _OFFICIAL_PART_A:
         splits["test"] = [
             replace(entry, attributes={"in_train": "yes" if entry.image.stem in _IN_TRAIN else "no"})
@@ -56,20 +66,23 @@ def _shanghaitech_points(path: Path) -> Annotation:
         location = info[0, 0]["location"][0, 0]
     except (IndexError, KeyError, ValueError, TypeError) as error:
         raise UsageError(f"'{path}' has no points at image_info[0,0]['location'][0,0], as ShanghaiTech has.") from error
-    return Annotation(table(location, "x y", f"'{path}' location"))
+    stated = None
+    with suppress(IndexError, KeyError, ValueError, TypeError, OverflowError):
+        stated = int(np.ravel(info[0, 0]["number"][0, 0])[0])
+    return Annotation(table(location, "x y", f"'{path}' location"), stated=stated)
 
 
 def is_qnrf(root: Path) -> bool:
     """Whether `root` is UCF-QNRF."""
-    return any(_files(root / folder, r"(.+)_ann\.mat") for folder in _QNRF.values())
+    folders = (folder for some in split_folders(root).values() for folder in some)
+    return any(_files(folder, r"(.+)_ann\.mat") for folder in folders)
 
 
 def qnrf(root: Path) -> Entries:
     """UCF-QNRF: `Train|Test/{img_0001.jpg, img_0001_ann.mat}`."""
     return {
-        split: _paired(root / name, _files(root / name, r"(.+)_ann\.mat"), _ann_points)
-        for split, name in _QNRF.items()
-        if (root / name).is_dir()
+        split: _paired(folder, _files(folder, r"(.+)_ann\.mat"), _ann_points)
+        for split, folder in the_only(split_folders(root)).items()
     }
 
 
@@ -91,8 +104,11 @@ def ucf50(root: Path, fold: int) -> Entries:
         name = str(number)
         annotation = annotations.get(name)
         split: SplitName = "test" if (number - 1) // size == fold - 1 else "train"
-        entry = Entry(images.get(name, root / f"{name}.jpg"), partial(_ann_points, annotation) if annotation else None)
-        splits[split].append(entry)
+        read = partial(_ann_points, annotation) if annotation else None
+        splits[split].append(Entry(images.get(name, root / f"{name}.jpg"), read, official=True))
+    numbered = {entry.image for entries in splits.values() for entry in entries}
+    others = [image for image in images_in(root) if image not in numbered]
+    splits["train"] += [Entry(image, None, unused=True) for image in (*others, *sort_folder(root).passed_over)]
     return splits
 
 
@@ -102,8 +118,7 @@ def _ann_points(path: Path) -> Annotation:
 
 def is_nwpu(root: Path) -> bool:
     """Whether `root` is NWPU-Crowd."""
-    lists = any((root / f"{split}.txt").is_file() for split in SPLIT_NAMES)
-    return lists and (root / "jsons").is_dir() and bool(_nwpu_image_folders(root))
+    return bool(split_lists(root)) and (root / "jsons").is_dir() and bool(_nwpu_image_folders(root))
 
 
 def nwpu(root: Path) -> Entries:
@@ -114,15 +129,13 @@ def nwpu(root: Path) -> Entries:
     images = {image.stem: image for folder in _nwpu_image_folders(root) for image in images_in(folder)}
     annotations = _files(root / "jsons", r"(.+)\.json")
     splits: Entries = {}
-    for split in SPLIT_NAMES:
-        if not (file := root / f"{split}.txt").is_file():
-            continue
+    for split, file in the_only(split_lists(root)).items():
         splits[split] = []
         for number, line in numbered_lines(file):
             name, attributes = _nwpu_line(line, f"'{file}' line {number}")
             image = images.get(name, root / "images" / f"{name}.jpg")
             annotation = partial(_nwpu_annotation, annotations[name]) if name in annotations else None
-            splits[split].append(Entry(image, annotation, attributes, hidden=split == "test"))
+            splits[split].append(Entry(image, annotation, attributes, hidden=split == "test", official=True))
     return splits
 
 
@@ -134,7 +147,7 @@ def _nwpu_line(line: str, where: str) -> tuple[str, _Attributes]:
     name, *labels = line.split()
     if len(labels) == 0:
         return name, {}
-    if len(labels) != 2 or not all(label.isdecimal() for label in labels):
+    if len(labels) != 2 or not all(_is_small_number(label) for label in labels):
         raise UsageError(f"{where}: expected 'id luminance level' or 'id'; received {line!r:.80}.")
     return name, {"luminance": int(labels[0]), "level": int(labels[1])}
 
@@ -143,16 +156,18 @@ def _nwpu_annotation(path: Path) -> Annotation:
     content = read_json(path)
     if not isinstance(content, dict) or "points" not in content:
         raise UsageError(f"'{path}': expected an object with 'points' and 'boxes', as NWPU-Crowd has.")
-    boxes = content.get("boxes")
+    boxes, stated = content.get("boxes"), content.get("human_num")
     return Annotation(
         table(content["points"], "x y", f"'{path}' points"),
         None if boxes is None else table(boxes, "x1 y1 x2 y2", f"'{path}' boxes"),
+        stated=stated if isinstance(stated, int) else None,
     )
 
 
 def is_jhu(root: Path) -> bool:
     """Whether `root` is JHU-Crowd++."""
-    return any((root / split / "images").is_dir() and (root / split / "gt").is_dir() for split in SPLIT_NAMES)
+    folders = (folder for some in split_folders(root).values() for folder in some)
+    return any((folder / "images").is_dir() and (folder / "gt").is_dir() for folder in folders)
 
 
 def jhu(root: Path) -> Entries:
@@ -162,10 +177,9 @@ def jhu(root: Path) -> Entries:
     distractor (1: a scene without people that looks like a crowd).
     """
     splits: Entries = {}
-    for split in SPLIT_NAMES:
-        if (folder := root / split).is_dir():
-            labels = _jhu_labels(folder / "image_labels.txt")
-            splits[split] = _paired(folder / "images", _files(folder / "gt", r"(.+)\.txt"), _jhu_heads, labels)
+    for split, folder in the_only(split_folders(root)).items():
+        labels = _jhu_labels(folder / "image_labels.txt")
+        splits[split] = _paired(folder / "images", _files(folder / "gt", r"(.+)\.txt"), _jhu_heads, labels)
     return splits
 
 
@@ -181,12 +195,16 @@ def _jhu_labels(path: Path) -> dict[str, _Attributes]:
     labels: dict[str, _Attributes] = {}
     for number, line in numbered_lines(path):
         cells = [cell.strip() for cell in line.split(",")]
-        if len(cells) != 5 or not (cells[3].isdecimal() and cells[4].isdecimal()):
+        if len(cells) != 5 or not (_is_small_number(cells[3]) and _is_small_number(cells[4])):
             raise UsageError(
                 f"'{path}' line {number}: expected 'id,count,scene,weather,distractor'; received {line!r:.80}."
             )
         labels[cells[0]] = {"scene": cells[2], "weather": int(cells[3]), "distractor": int(cells[4])}
     return labels
+
+
+def _is_small_number(text: str) -> bool:
+    return text.isdecimal() and len(text) < 10
 
 
 def _files(folder: Path, pattern: str) -> dict[str, Path]:
@@ -204,10 +222,13 @@ def _paired(
     attributes: Mapping[str, _Attributes] | None = None,
 ) -> list[Entry]:
     """Match images and annotations by name; where one of the two is missing the entry says so."""
-    images = {image.stem: image for image in images_in(folder)}
+    listed, passed_over = sort_folder(folder)
+    images = {image.stem: image for image in reversed(listed)}  # of two of one name the first; the other is unused
     entries = []
     for name in images.keys() | annotations.keys():
         annotation = partial(read, annotations[name]) if name in annotations else None
         image = images.get(name, folder / f"{name}.jpg")
-        entries.append(Entry(image, annotation, (attributes or {}).get(name, {})))
-    return sorted(entries, key=lambda entry: natural_order(entry.image))
+        entries.append(Entry(image, annotation, (attributes or {}).get(name, {}), official=True))
+    unused = [image for image in listed if images[image.stem] != image] + passed_over
+    entries.sort(key=lambda entry: natural_order(entry.image))
+    return entries + [Entry(image, None, unused=True) for image in unused]

@@ -7,6 +7,7 @@ from pathlib import Path
 from ...errors import UsageError, did_you_mean
 from . import own_points, public
 from .entries import SPLIT_NAMES, Entries, Problems, Split, SplitName, carve, collect
+from .splits import split_lists, unread
 
 __all__ = ["FORMATS", "Format", "Problems", "Split", "list_splits", "read_split", "recognise"]
 
@@ -20,24 +21,30 @@ class Format:
         recognises: whether a folder is of this format.
         splits: lists the entries of each split that the dataset defines, without opening images.
         folds: number of folds that `splits` takes as a second argument; 1 when it takes none.
+        lists: whether lists in the folder name the images of each split.
+        labels: whether marks may have labels, of which `splits` takes the one that counts as a second argument; such a
+            format tells itself which files nothing reads.
     """
 
     looks_like: str
     recognises: Callable[[Path], bool]
     splits: Callable[..., Entries]
     folds: int = 1
+    lists: bool = False
+    labels: bool = False
 
 
 FORMATS: dict[str, Format] = {
     "shanghaitech": Format("train_data/images/", public.is_shanghaitech, public.shanghaitech),
     "qnrf": Format("Train/*_ann.mat", public.is_qnrf, public.qnrf),
-    "nwpu": Format("images/, jsons/ and train.txt", public.is_nwpu, public.nwpu),
+    "nwpu": Format("images/, jsons/ and train.txt", public.is_nwpu, public.nwpu, lists=True),
     "jhu": Format("train/images/ and train/gt/", public.is_jhu, public.jhu),
     "ucf50": Format("1_ann.mat", public.is_ucf50, public.ucf50, public.UCF50_FOLDS),
     "points": Format(
         "images with .txt or .json beside them, annotations.csv, annotations.jsonl or COCO annotations.json",
         own_points.is_own_points,
         own_points.own_points,
+        labels=True,
     ),
 }
 """The formats by name, in the order in which they are tried."""
@@ -58,7 +65,13 @@ def recognise(root: Path) -> str:
 
 
 def list_splits(
-    root: Path, *, format: str | None = None, val_fraction: float = 0.1, seed: int = 0, fold: int = 1
+    root: Path,
+    *,
+    format: str | None = None,
+    val_fraction: float = 0.1,
+    seed: int = 0,
+    fold: int = 1,
+    label: str | None = None,
 ) -> tuple[str, Entries, bool]:
     """Return (format, the entries of each split, whether val is carved from train), without opening images.
 
@@ -79,7 +92,9 @@ def list_splits(
     if not 1 <= fold <= form.folds:
         expected = f"a fold of 1 to {form.folds}" if form.folds > 1 else "no fold but 1"
         raise UsageError(f"Expected {expected} for format '{format}'; received {fold}.")
-    splits = form.splits(root, fold) if form.folds > 1 else form.splits(root)
+    if label is not None and not form.labels:
+        raise UsageError(f"Expected no label for format '{format}', whose heads have none; received '{label}'.")
+    splits = _splits(form, root, fold, label)
     _check_disjoint(splits, root)
     carved = "val" not in splits and "train" in splits
     if carved:
@@ -95,6 +110,7 @@ def read_split(
     val_fraction: float = 0.1,
     seed: int = 0,
     fold: int = 1,
+    label: str | None = None,
 ) -> Split:
     """Read one split of a dataset: image headers and annotations, no pixels.
 
@@ -109,6 +125,7 @@ def read_split(
             points without one); train then excludes it. 0 leaves val empty.
         seed: chooses which images are carved; the same seed always chooses the same ones, in any order of listing.
         fold: of ucf50, 1 to 5: fold 1 tests on images 1 to 10, fold 2 on 11 to 20, and so on.
+        label: of points, the label whose marks are heads; None for those called head or person, or the only one.
 
     Raises:
         UsageError: the folder, the format or the split does not exist, two splits share an image, an annotation file
@@ -119,7 +136,9 @@ def read_split(
         raise UsageError(
             f"Expected a split of train, val or test; received '{split}'.{did_you_mean(split, SPLIT_NAMES)}"
         )
-    format, splits, carved = list_splits(root, format=format, val_fraction=val_fraction, seed=seed, fold=fold)
+    format, splits, carved = list_splits(
+        root, format=format, val_fraction=val_fraction, seed=seed, fold=fold, label=label
+    )
     if split not in splits:
         own = " Name its images in 'test.txt', one a line, to make one." if format == "points" else ""
         raise UsageError(f"'{root}' has no {split} split, only {' and '.join(splits)}.{own}")
@@ -134,6 +153,16 @@ def read_split(
             root=root,
         )
     return Split(samples, problems, format, carved and split != "test")
+
+
+def _splits(form: Format, root: Path, fold: int, label: str | None) -> Entries:
+    if form.labels:
+        return form.splits(root, label)
+    splits = form.splits(root, fold) if form.folds > 1 else form.splits(root)
+    lists = [file for files in split_lists(root).values() for file in files] if form.lists else []
+    if splits:
+        splits[next(iter(splits))] += unread([root], lists)
+    return splits
 
 
 def _check_folder(root: Path) -> None:

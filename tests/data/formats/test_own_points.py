@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sam_mprompt.data.formats.annotations import read_collection, read_sidecar
+from sam_mprompt.data.formats.collection import read_collection
 from sam_mprompt.data.formats.read import read_split, recognise
+from sam_mprompt.data.formats.sidecars import read_sidecar
 from sam_mprompt.data.sample import Sample
 from sam_mprompt.errors import UsageError
 
@@ -112,7 +113,7 @@ points_lists = st.lists(st.tuples(st.floats(0, 1e4), st.floats(0, 1e4)), max_siz
 def test_points_survive_a_text_file_whatever_separates_them(tmp_path_factory, points, separator):
     path = tmp_path_factory.mktemp("txt") / "a.txt"
     written(path, "\n".join(f"{x!r}{separator}{y!r}" for x, y in points))
-    np.testing.assert_array_equal(read_sidecar(path).points, np.reshape(points, (-1, 2)))
+    np.testing.assert_array_equal(read_sidecar(path).heads().points, np.reshape(points, (-1, 2)))
 
 
 @given(points=points_lists, delimiter=st.sampled_from(",;\t"), header=st.booleans())
@@ -121,10 +122,10 @@ def test_points_survive_a_csv_file_whatever_separates_them(tmp_path_factory, poi
     rows = [["image", "x", "y"]] * header + [["crowd 1.jpg", repr(x), repr(y)] for x, y in points]
     path = tmp_path_factory.mktemp("csv") / "annotations.csv"
     written(path, "\n".join(delimiter.join(row) for row in rows))
-    heads = read_collection(path)
+    heads = read_collection(path).marks
     assert set(heads) == ({"crowd 1.jpg"} if points else set())
     if points:
-        np.testing.assert_array_equal(heads["crowd 1.jpg"].points, points)
+        np.testing.assert_array_equal(heads["crowd 1.jpg"].heads().points, points)
 
 
 FIELDS = "points boxes shapes shape_type images annotations id file_name bbox image_id category_id keypoints image x y"
@@ -202,16 +203,18 @@ def test_coco_boxes_become_corners_and_groups_are_reported_instead_of_counted(tm
 
 def test_of_several_coco_categories_the_head_counts(tmp_path):
     pictures(tmp_path, "a.jpg", "b.jpg")
-    annotations = [{"image_id": 7, "category_id": number, "bbox": [number, 0, 2, 2]} for number in (1, 2, 2)]
+    annotations = [
+        {"image_id": 7, "category_id": number, "bbox": [x, 0, 2, 2]} for x, number in ((1, 1), (2, 2), (4, 2))
+    ]
     categories = [{"id": 1, "name": "car"}, {"id": 2, "name": "Person"}, {"id": 3, "name": "head"}]
     written(tmp_path / "annotations.json", coco(annotations=annotations, categories=categories))
-    assert samples(tmp_path)["a.jpg"].points.tolist() == [[3, 1], [3, 1]]
+    assert samples(tmp_path)["a.jpg"].points.tolist() == [[3, 1], [5, 1]]
     categories[1]["name"] = "dog"
     written(tmp_path / "annotations.json", coco(annotations=annotations, categories=categories))
-    with pytest.raises(UsageError, match=r"several categories \(car, dog\)"):
+    with pytest.raises(UsageError, match=r"several labels \(car, dog\)"):
         samples(tmp_path)
     written(tmp_path / "annotations.json", coco(annotations=annotations, categories=3))
-    with pytest.raises(UsageError, match="several categories"):
+    with pytest.raises(UsageError, match=r"several labels \(category 1, category 2\)"):
         samples(tmp_path)
 
 
@@ -329,7 +332,7 @@ def test_ambiguous_annotations_are_refused_by_name(tmp_path, files, message):
         ("annotations.csv", 'a,1,"\n"\n', r"received 'a,1,\\n'"),
         ("annotations.csv", "a,1,1\n,2,2\n", r"line 2: .*no image name"),
         ("annotations.csv", "x,y\n1,1\n", r"line 1: expected a column 'image'"),
-        ("annotations.jsonl", '{"image": "a"}\nx', r"annotations\.jsonl' line 2: not valid JSON"),
+        ("annotations.jsonl", '{"image": "a"}\nx', r"annotations\.jsonl' line 2 is not valid JSON"),
         ("annotations.jsonl", '{"x": 1, "y": 2}', r"line 1: expected an object with the file name"),
         ("annotations.jsonl", '{"image": "a", "x": 1}', r"line 1: .*\[1, None\]"),
         ("annotations.json", {"images": []}, r"annotations\.json': expected a COCO file"),

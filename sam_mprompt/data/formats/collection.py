@@ -1,0 +1,120 @@
+"""The user's own annotation of many images in one file: which marks it gives to which image, by the images' names."""
+
+import csv
+from array import array
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ...errors import UsageError
+from .annotation import Annotation
+from .coco import read_coco
+from .csv_columns import Columns, columns_of
+from .frames import stated_frame
+from .labels import Label, Marks, joined
+from .parsing import table
+from .sidecars import label_of, marks_of
+from .text import parse_json, streamed_lines
+
+
+class Collection(NamedTuple):
+    """What one file says of many images.
+
+    Attributes:
+        marks: by image name, as the file spells it.
+        listed: labels that the file defines, whether or not a mark has them.
+    """
+
+    marks: dict[str, Marks]
+    listed: frozenset[str] = frozenset()
+
+
+def read_collection(path: Path) -> Collection:
+    """Read one file that annotates many images: a `.csv`, a `.jsonl`, or a COCO `.json`.
+
+    Raises:
+        UsageError: malformed; the message names the line or the field.
+    """
+    if path.suffix == ".json":
+        return Collection(*read_coco(path))
+    return Collection(_csv(path) if path.suffix == ".csv" else _jsonl(path))
+
+
+class _Rows:
+    """The marks of one label in one image, gathered row by row in little memory."""
+
+    def __init__(self) -> None:
+        self.points, self.boxes = array("d"), array("d")
+
+    def annotation(self) -> Annotation:
+        boxes = np.array(self.boxes).reshape(-1, 4) if self.boxes else None
+        return Annotation(np.array(self.points).reshape(-1, 2), boxes)
+
+
+def _csv(path: Path) -> dict[str, Marks]:
+    """Rows `image,x,y`, or a header that names the columns; no coordinates: an image with nobody."""
+    lines = streamed_lines(path)
+    first = next((line for _, line in lines if line.strip()), "")
+    delimiter = next((mark for mark in ",;\t" if mark in first), ",")
+    found: dict[str, dict[Label, _Rows]] = {}
+    frames: dict[str, tuple[int, int]] = {}
+    columns: Columns | None = None
+    reader = csv.reader((line for _, line in streamed_lines(path)), delimiter=delimiter)
+    try:
+        for number, row in enumerate(reader, start=1):
+            cells = [cell.strip() for cell in row]
+            if not any(cells):
+                continue
+            if columns is None:
+                columns = columns_of(cells, f"'{path}' line {number}")
+                if columns.named:
+                    continue
+            where = f"'{path}' line {number}"
+            name = columns.image(cells, where)
+            rows = found.setdefault(name, {})
+            if frame := columns.frame(cells):
+                frames.setdefault(name, frame)
+            mark = columns.mark(cells, where, delimiter.join(row))
+            if mark is not None:
+                gathered = rows.setdefault(columns.label(cells), _Rows())
+                gathered.points.extend(mark.point)
+                gathered.boxes.extend(mark.box)
+    except csv.Error as error:
+        raise UsageError(f"'{path}' is not a CSV file: {error}.") from error
+    return {
+        name: Marks({label: rows.annotation() for label, rows in by_label.items()}, frames.get(name))
+        for name, by_label in found.items()
+    }
+
+
+def _jsonl(path: Path) -> dict[str, Marks]:
+    """Objects with `image` and either `x` and `y`, or `points` and `boxes`, or nothing (an image with nobody)."""
+    found: dict[str, list[Marks]] = {}
+    for number, line in streamed_lines(path):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        where = f"'{path}' line {number}"
+        content = parse_json(line, where)
+        if not isinstance(content, dict) or not isinstance(content.get("image"), str):
+            raise UsageError(f"{where}: expected an object with the file name of an image as 'image'.")
+        marks = Marks({}, stated_frame(content))
+        if "x" in content or "y" in content:
+            head = Annotation(table([[content.get("x"), content.get("y")]], "x y", where))
+            marks = Marks({label_of(content): head}, marks.frame)
+        elif "points" in content or "boxes" in content:
+            marks = marks_of(content, where)
+        found.setdefault(content["image"], []).append(marks)
+    return {name: _merged(parts) for name, parts in found.items()}
+
+
+def _merged(parts: Iterable[Marks]) -> Marks:
+    gathered: dict[Label, list[Annotation]] = {}
+    frame = None
+    for part in parts:
+        frame = frame or part.frame
+        for label, marks in part.by_label.items():
+            if isinstance(marks, Annotation):
+                gathered.setdefault(label, []).append(marks)
+    return Marks({label: joined(marks) for label, marks in gathered.items()}, frame)

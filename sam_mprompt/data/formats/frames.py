@@ -1,0 +1,50 @@
+"""Whether an annotation was made in the frame and the units of the image that it stands beside."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .annotation import Annotation
+
+
+def fitted(annotation: Annotation, size: tuple[int, int]) -> Annotation | str:
+    """Return the annotation in pixels of an image of `size` (height, width), or why that cannot be.
+
+    The frame that the annotation states for itself decides: the same picture at another size is scaled; the annotation
+    comes back unchanged (the same object) where the frame is the image's own, or is not stated.
+    """
+    if annotation.frame is None or annotation.frame == size:
+        return annotation
+    height, width = size
+    high, wide = annotation.frame
+    stated = f"annotated as {wide}x{high}, the image is {width}x{height}"
+    if _same_shape((high, wide), (height, width)):
+        ratio = np.array([width / wide, height / high])
+        boxes = None if annotation.boxes is None else annotation.boxes * np.tile(ratio, 2)
+        return annotation._replace(points=annotation.points * ratio, boxes=boxes, frame=size)
+    if _same_shape((wide, high), (height, width)):
+        return f"{stated}: turned after it was annotated, or by its EXIF orientation"
+    return f"{stated}: cropped or another image"
+
+
+def in_shares(annotation: Annotation, size: tuple[int, int]) -> bool:
+    """Whether the points seem to be shares of the image, not pixels: all lie in 0..1, not all on whole numbers."""
+    points: NDArray[np.float64] = annotation.points
+    if not len(points) or max(size) <= 2:
+        return False
+    return bool(((points >= 0) & (points <= 1)).all() and (points % 1 != 0).any())
+
+
+def _same_shape(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    # A side that was rounded to a whole pixel differs by half of one.
+    return abs(one[0] * other[1] - one[1] * other[0]) <= max(*one, *other)
+
+
+def stated_frame(content: dict[str, Any]) -> tuple[int, int] | None:
+    """Return (height, width) of the image as an object of a foreign file states it, None where it does not."""
+    for keys in (("height", "width"), ("imageHeight", "imageWidth")):
+        high, wide = (content.get(key) for key in keys)
+        if isinstance(high, int) and isinstance(wide, int) and high > 0 and wide > 0:
+            return high, wide
+    return None
