@@ -3,17 +3,15 @@
 import csv
 import glob
 import io
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
 
 from ..errors import RunError, UsageError
 from ..resources import bundled
-from .ui import Adapter, Base, BatchSize, Device, Paths, print_json, progress, table
+from .ui import Adapter, Base, BatchSize, Device, Paths, print_json, print_table, progress, table
 
 if TYPE_CHECKING:
     from ..counting.result import CountResult, ImageLike
@@ -68,7 +66,7 @@ def count(
     if as_json:
         print_json({"adapter": adapter, "images": rows, "failed": failed})
     else:
-        Console(soft_wrap=not sys.stdout.isatty()).print(shown)
+        print_table(shown)
     if failed:
         reasons = "\n  ".join(failed)
         raise RunError(f"{len(failed)} of {len(images)} images could not be counted:\n  {reasons}")
