@@ -16,4 +16,4 @@ Mask = NDArray[np.bool_]
 """A mask, bool (H, W)."""
 
 Rgb = tuple[float, float, float]
-"""Red, green and blue, each in [0, 1]."""
+"""Red, green and blue: of images in [0, 1], such as their mean or standard deviation."""

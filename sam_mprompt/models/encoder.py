@@ -9,7 +9,7 @@ are multiples of `size_divisor`, in any batch size, and computes in the dtype of
   any depth: this is where prompt modules and peft's methods are attached;
 - nothing in it depends on the random state while it is frozen (no drop path), or cached features would not be its own.
 
-Then `models/build.py` says which recipe makes it, and `recipe/schema.py` what its recipe may say.
+Then `models/build.py` says which recipe makes it, and `recipe/model.py` what its recipe may say.
 """
 
 from collections.abc import Sequence
@@ -17,10 +17,8 @@ from typing import Protocol, cast
 
 from torch import Tensor, nn
 
+from ..arrays import Rgb
 from ..errors import UsageError
-
-Rgb = tuple[float, float, float]
-"""Red, green and blue."""
 
 
 class Encoder(Protocol):

@@ -10,10 +10,10 @@ from segment_anything.modeling.image_encoder import PatchEmbed, window_partition
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from ..arrays import Rgb
 from ..bases.locate import RandomBase, resolve
 from ..bases.weights import encoder_tensors, open_checkpoint
 from ..errors import UsageError, did_you_mean
-from .encoder import Rgb
 from .sam_attention import Attention
 from .sam_config import CONFIGS, SamConfig
 from .sam_positions import ResampledTables, resample

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..arrays import Rgb
 from ..errors import UsageError, did_you_mean
-from .encoder import Rgb
 from .timm_sizes import size_divisor_of
 from .timm_weights import load_weights
 
