@@ -262,7 +262,7 @@ def test_postscript_is_refused_under_any_name_and_starts_no_program(tmp_path, mo
     (tmp_path / "gs").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     (tmp_path / f"street{suffix}").write_bytes(POSTSCRIPT)
-    with pytest.raises(UsageError, match="not an image of a known kind. Expected JPEG, PNG, BMP, TIFF or WebP"):
+    with pytest.raises(UsageError, match=r"not an image of a known kind\. Expected JPEG, PNG, BMP, TIFF or WebP"):
         read_image(tmp_path / f"street{suffix}")
     assert not (tmp_path / "started").exists()
 
@@ -368,7 +368,7 @@ def test_pipes_folders_lost_links_and_pictures_of_other_kinds_are_passed_over_by
 
 
 def test_a_name_that_no_file_can_have_and_an_image_without_pixels_are_refused(tmp_path):
-    with pytest.raises(UsageError, match="Cannot read image .*name too long"):
+    with pytest.raises(UsageError, match=r"Cannot read image .*name too long"):
         read_image(tmp_path / ("z" * 300 + ".jpg"))
     with pytest.raises(UsageError, match="received one of 0x0"):
         as_rgb(Image.new("RGB", (0, 0)))

@@ -3,7 +3,7 @@ from typing import get_args
 from sam_mprompt.recipe.schema import Recipe, parse_recipe
 from sam_mprompt.recipe.section import members
 from sam_mprompt.recipe.tuning import UNSUITED, PeftMethod
-from sam_mprompt.tuning.attach import methods
+from sam_mprompt.tuning.methods import methods
 
 
 def test_the_schema_knows_every_method_that_can_be_attached_and_no_other():

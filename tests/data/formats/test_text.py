@@ -63,7 +63,8 @@ def test_every_text_may_begin_with_a_byte_order_mark(tmp_path, name):
         "a.txt": "3 4",
         "annotations.csv": "image,x,y\na.jpg,3,4",
         "annotations.jsonl": '{"image": "a", "x": 3, "y": 4}',
-        "annotations.json": '{"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [{"image_id": 1, "bbox": [2, 3, 2, 2]}]}',
+        "annotations.json": '{"images": [{"id": 1, "file_name": "a.jpg"}], '
+        '"annotations": [{"image_id": 1, "bbox": [2, 3, 2, 2]}]}',
         "train.txt": "a.jpg",
     }[name]
     files: dict[str, object] = {"a.txt": "3 4"} if name == "train.txt" else {}
@@ -88,7 +89,7 @@ def test_a_file_beyond_the_limit_is_refused_before_it_is_read(tmp_path, monkeypa
 
 def test_a_csv_of_boxes_without_a_header_is_refused_and_with_one_gives_centres(tmp_path):
     folder_of(tmp_path, {"annotations.csv": "a.jpg,1,2,5,6\n"}, ["a.jpg"])
-    with pytest.raises(UsageError, match="received 5 columns .* without a header that names them"):
+    with pytest.raises(UsageError, match=r"received 5 columns .* without a header that names them"):
         train(tmp_path)
     for header in ("image,x,y,width,height", "image,x,y,w,h"):
         folder_of(tmp_path, {"annotations.csv": f"{header}\na.jpg,1,2,4,6\n"}, [])
