@@ -262,7 +262,7 @@ def test_postscript_is_refused_under_any_name_and_starts_no_program(tmp_path, mo
     (tmp_path / "gs").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     (tmp_path / f"street{suffix}").write_bytes(POSTSCRIPT)
-    with pytest.raises(UsageError, match="not an image of a known kind. Expected JPEG, PNG, BMP, TIFF or WebP"):
+    with pytest.raises(UsageError, match=r"not an image of a known kind\. Expected JPEG, PNG, BMP, TIFF or WebP"):
         read_image(tmp_path / f"street{suffix}")
     assert not (tmp_path / "started").exists()
 
@@ -355,7 +355,7 @@ def test_pipes_folders_lost_links_and_pictures_of_other_kinds_are_passed_over_by
         (tmp_path / name).touch()
     images, passed_over = sort_folder(tmp_path)
     assert [path.name for path in images] == ["a.jpg", "b.jfif"]
-    assert {path.name for path in passed_over} == {
+    others = {
         "pipe.jpg",
         "folder.png",
         "link.jpg",
@@ -363,12 +363,13 @@ def test_pipes_folders_lost_links_and_pictures_of_other_kinds_are_passed_over_by
         "c.gif",
         "d.avif",
     }
+    assert {path.name for path in passed_over} == others
     with pytest.raises(UsageError, match="is a pipe or a device"):
         read_image(tmp_path / "pipe.jpg")
 
 
 def test_a_name_that_no_file_can_have_and_an_image_without_pixels_are_refused(tmp_path):
-    with pytest.raises(UsageError, match="Cannot read image .*name too long"):
+    with pytest.raises(UsageError, match=r"Cannot read image .*name too long"):
         read_image(tmp_path / ("z" * 300 + ".jpg"))
     with pytest.raises(UsageError, match="received one of 0x0"):
         as_rgb(Image.new("RGB", (0, 0)))
