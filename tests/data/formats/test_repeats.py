@@ -71,9 +71,7 @@ def test_what_an_official_benchmark_repeats_is_kept_and_told(tmp_path):
 def test_the_same_picture_in_two_splits_is_told_by_its_bytes(tmp_path):
     folder_of(tmp_path / "train", {"a.txt": "1 1", "b.txt": "1 1"})
     folder_of(tmp_path / "valid", {"z.txt": "1 1", "b.txt": "1 1"}, ["z.jpg", "b.jpg"])
-    (tmp_path / "valid" / "b.jpg").write_bytes(
-        (tmp_path / "train" / "b.jpg").read_bytes()[:-1] + b"x"
-    )  # as long, another
+    (tmp_path / "valid" / "b.jpg").write_bytes((tmp_path / "train" / "b.jpg").read_bytes()[:-1] + b"x")
     _, splits, _ = list_splits(tmp_path, val_fraction=0)
     read = {split: collect(entries) for split, entries in splits.items()}
     assert not any(problems.copies for _, problems in read.values())

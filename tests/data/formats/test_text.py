@@ -6,10 +6,10 @@ import pytest
 from crowd_files import coco, folder_of, points, train
 from scipy.io import savemat
 
-from sam_mprompt.data.formats import text
 from sam_mprompt.data.formats.entries import collect
 from sam_mprompt.data.formats.parsing import read_mat
 from sam_mprompt.data.formats.read import list_splits
+from sam_mprompt.data.formats.text import MAX_BYTES_OF_ONE_IMAGE, numbered_lines, read_text
 from sam_mprompt.errors import UsageError
 
 DIGITS, DEEP = "9" * 5000, "[" * 5000
@@ -78,13 +78,16 @@ def test_a_pipe_instead_of_an_annotation_is_refused_and_not_waited_for(tmp_path)
     assert "found a folder, a pipe or a device" in reasons(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["a.txt", "a.json", "annotations.csv", "annotations.json"])
-def test_a_file_beyond_the_limit_is_refused_before_it_is_read(tmp_path, monkeypatch, name):
-    for limit in ("MAX_BYTES", "MAX_BYTES_OF_ONE_IMAGE"):
-        monkeypatch.setattr(text, limit, 4)
-    monkeypatch.setattr(text.read_text, "__defaults__", (4,))
-    monkeypatch.setattr(text.numbered_lines, "__kwdefaults__", {"limit": 4, "comments": True})
-    assert "it has 5 bytes; expected at most 4" in reasons(folder_of(tmp_path, {name: "1 2 3"}, ["a.jpg"]))
+def test_a_file_beyond_the_limit_is_refused_before_it_is_read(tmp_path):
+    folder_of(tmp_path, {"a.txt": "1 2 3"}, [])
+    for read in (read_text, numbered_lines):
+        with pytest.raises(UsageError, match="it has 5 bytes; expected at most 4"):
+            read(tmp_path / "a.txt", limit=4)
+
+
+def test_a_table_of_one_image_that_holds_more_than_a_million_heads_is_refused(tmp_path):
+    folder_of(tmp_path, {"a.txt": " " * (MAX_BYTES_OF_ONE_IMAGE + 1)}, ["a.jpg"])
+    assert f"expected at most {MAX_BYTES_OF_ONE_IMAGE}" in reasons(tmp_path)
 
 
 def test_a_csv_of_boxes_without_a_header_is_refused_and_with_one_gives_centres(tmp_path):
