@@ -42,9 +42,9 @@ class Status:
 
     def refusal(self) -> UsageError:
         """Return the error for one that is not ready."""
-        about = "checkpoint" if self.checkpoint.published else ""
         name = self.checkpoint.name
-        return UsageError(f"Base '{name}' is {self.state}: {self.detail}", about=about, name=name)
+        said = f"Base '{name}' is {self.state}: {self.detail}"
+        return UsageError(said, about="checkpoint" if self.checkpoint.published else "", name=name)
 
 
 def checkpoint_folder() -> Path:

@@ -6,6 +6,9 @@ from sam_mprompt.errors import UsageError
 from sam_mprompt.files import replacing
 from sam_mprompt.training.run import RunFolder
 
+DEAD = 99_999_999
+"""The number of a process that there cannot be."""
+
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path, monkeypatch):
@@ -44,22 +47,24 @@ def test_a_run_killed_between_the_two_renames_of_a_save_is_resumed_with_all_it_h
     save("last")
     # As a kill leaves it, by a process of our number and, of an earlier kill, by another's.
     (run / part).rename(run / f".{part}.{os.getpid()}.old")
-    for rubbish in (f".{part}.{os.getpid()}.part", f".{part}.1.part", f".{part}.1.old"):
+    for rubbish in (f".{part}.{os.getpid()}.part", f".{part}.{DEAD}.part", f".{part}.{DEAD}.old"):
         (run / rubbish).mkdir()
-    os.utime(run / f".{part}.1.old", (0, 0))
+    os.utime(run / f".{part}.{DEAD}.old", (0, 0))
     assert RunFolder.to_resume("killed").path == run.relative_to(tmp_path)
     assert (run / part / "text").read_text() == "last"
     save("next")
     assert sorted(path.name for path in run.iterdir()) == ["adapter", "state"]
 
 
-def test_what_kills_left_beside_a_run_does_not_stop_its_next_save(tmp_path):
+def test_what_kills_left_beside_a_run_does_not_stop_its_next_save_and_goes_when_it_is_resumed(tmp_path):
     state = tmp_path / "state"
     for name in ("state", f".state.{os.getpid()}.part", f".state.{os.getpid()}.old"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "text").write_text("old")
     with replacing(state) as temporary:
         temporary.mkdir()
+    assert list(state.iterdir()) == []
+    RunFolder(tmp_path).recover()
     assert list(tmp_path.glob(".state*")) == list(state.iterdir()) == []
 
 
