@@ -14,9 +14,9 @@ def test_every_row_of_every_experiment_is_a_valid_recipe(experiment):
 
 @pytest.mark.parametrize("experiment", experiments(), ids=lambda experiment: experiment.name)
 def test_every_committed_record_belongs_to_a_run_of_today(experiment):
-    runs = {run.key: (run.recipe, list(run.overrides)) for run in experiment.runs()}
+    runs = {run.key: (run.recipe, run.settings) for run in experiment.runs()}
     for record in read_records(experiment.records):
-        assert runs[record.row, record.seed] == (record.recipe, list(record.settings))
+        assert runs[record.row, record.seed] == (record.recipe, record.settings)
 
 
 def test_every_committed_record_belongs_to_an_experiment():
