@@ -5,12 +5,13 @@ Results go to stdout and can be piped; progress and messages go to stderr.
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
@@ -81,6 +82,33 @@ def table(*columns: str, right: tuple[str, ...] = ()) -> PlainTable:
     for column in columns:
         made.add_column(Text(shown(column)), overflow="fold", justify="right" if column in right else "left")
     return made
+
+
+class StreamedTable:
+    """A table that is printed on stdout row by row, as its rows come; a terminal folds what is too long for it.
+
+    Args:
+        columns: headings, each with cells as wide as its widest one will be.
+        right: columns that are set flush right.
+    """
+
+    def __init__(self, columns: Mapping[str, Sequence[str]], right: tuple[str, ...] = ()) -> None:
+        self.columns, self.right, self.begun = tuple(columns), right, False
+        self.widths = [max(cell_len(shown(cell)) for cell in (name, *cells)) for name, cells in columns.items()]
+
+    def add_row(self, *cells: str) -> None:
+        """Print a row, and before the first one the headings; cells are shown as they are."""
+        if not self.begun:
+            typer.echo(typer.style(self._line(self.columns), bold=True))
+        self.begun = True
+        typer.echo(self._line(cells))
+
+    def _line(self, cells: Sequence[str]) -> str:
+        padded = []
+        for name, width, cell in zip(self.columns, self.widths, map(shown, cells), strict=True):
+            blanks = " " * max(0, width - cell_len(cell))
+            padded.append(blanks + cell if name in self.right else cell + blanks)
+        return "  ".join(padded)
 
 
 def format_override(recipe: Any, overrides: Sequence[str], data: Path | None, given: str | None) -> list[str]:
