@@ -176,6 +176,10 @@ def fit_within(image: ByteImage, longest: int) -> ByteImage:
     return _resize(image, (max(1, round(image.shape[0] * factor)), max(1, round(image.shape[1] * factor))))
 
 
+PICTURES = (".png", ".jpg", ".jpeg")
+"""How the name of a picture that `save_image` writes may end."""
+
+
 def save_image(path: Path, image: ByteImage) -> None:
     """Write a uint8 RGB image as PNG or JPEG by the path's suffix, whole or not at all.
 
@@ -184,7 +188,7 @@ def save_image(path: Path, image: ByteImage) -> None:
         RunError: the disk is full or not writable.
     """
     suffix = path.suffix.lower()
-    if suffix not in {".png", ".jpg", ".jpeg"}:
+    if suffix not in PICTURES:
         raise UsageError(f"Expected a picture named .png or .jpg, got '{path}'.")
     if suffix != ".png" and max(image.shape[:2]) > _LONGEST_JPEG:
         height, width = image.shape[:2]

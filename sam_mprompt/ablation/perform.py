@@ -14,7 +14,7 @@ from ..errors import RunError, UsageError
 from ..evaluation.evaluate import evaluate
 from ..evaluation.metrics import Metrics
 from ..recipe.schema import DataRecipe, Recipe, TargetRecipe, load_recipe
-from ..training.finetune import FinetuneResult, finetune, prepare_run
+from ..training.finetune import FinetuneResult, claimed_run, finetune
 from ..training.observer import SILENT, Observer
 from ..version import __version__
 from .records import Record, append_record, read_records, run_fingerprint
@@ -124,11 +124,10 @@ def train_run(run: Run, data: Path | None, mark: str, *, test: bool, observer: O
             "since. Delete that folder, or choose another one.",
             about="other training",
         )
-    run.folder.discard_unsaved()
-    recipe, folder = prepare_run(run.recipe, run.settings, run.folder.path, resume=resume)
-    if not resume:
-        folder.mark(mark)
-    result = finetune(recipe, data=data, run=folder, resume=resume, observer=observer)
+    with claimed_run(run.recipe, run.settings, run.folder.path, resume=resume) as (recipe, folder):
+        if not resume:
+            folder.mark(mark)
+        result = finetune(recipe, data=data, run=folder, resume=resume, observer=observer)
     if not isinstance(result, FinetuneResult):
         raise UsageError("An ablation compares counters, trained in one process: no loss.density = 0, no launcher.")
     tested = count_test(result, recipe, data) if test else None

@@ -30,6 +30,11 @@ def ablate(
 
     What is done is not done again: the same command goes on where it was stopped, also within a run.
     """
+    from ..files import check_output
+
+    if out is not None:
+        check_output(out, "folder")
+
     from ..ablation.perform import perform
     from ..ablation.records import read_records
     from ..ablation.report import plot, write_tables

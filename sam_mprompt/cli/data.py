@@ -45,8 +45,12 @@ def synthesize_data(
     """Write procedural crowd scenes as a dataset of the 'points' format: to look at, count and train on."""
     from ..contact_sheet import contact_sheet
     from ..data.scenes.crowd import crowd_scene, write_dataset
-    from ..render import save_image
+    from ..files import check_output
+    from ..render import PICTURES, save_image
 
+    check_output(directory, "folder")
+    if sheet is not None:
+        check_output(sheet, suffixes=PICTURES)
     write_dataset(directory, seed=seed, splits={"train": train, "val": val, "test": test}, annotation_noise=noise)
     if sheet is not None:
         scenes = [crowd_scene(seed, index) for index in range(min(16, train))]

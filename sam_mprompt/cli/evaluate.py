@@ -57,12 +57,19 @@ def evaluate(
 
     A val split that is carved from train is the one the adapter's recipe was validated on.
     """
+    from ..files import check_output, write_text
+
+    for file in (json_file, submission, locations):
+        if file is not None:
+            check_output(file)
+    if worst is not None:
+        check_output(worst, "folder")
+
     from ..ablation.compare import run_of
     from ..counting.counter import load
     from ..evaluation.evaluate import evaluate as compare_counts
     from ..evaluation.submissions import write_locations, write_submission
     from ..evaluation.worst import write_worst
-    from ..files import write_text
 
     counter = load(adapter, device=device, base=base)
     samples = _samples(counter.recipe, data, split, data_format)

@@ -18,6 +18,10 @@ def export(
     ] = "float32",
 ) -> None:
     """Write an adapter folder to share or deploy: prompt modules and regressor, without base and segmenter."""
+    from ..files import check_output
+
+    check_output(to, "folder")
+
     from ..adapter.find import find_adapter
     from ..adapter.folder import AdapterFolder
 

@@ -28,18 +28,22 @@ def finetune(
 
     Ctrl-C saves the state; --resume goes on to the same weights as an uninterrupted run.
     """
+    from ..files import check_output
     from ..recipe.schema import load_recipe
 
+    if out is not None:
+        check_output(out, "folder")
     wanted = [*(overrides or ()), *([f"model.base={json.dumps(base)}"] if base else ())]
     found = load_recipe(recipe, wanted)  # whoever misspelt something need not wait for torch
+    if found.data.cache != "none":
+        check_output(Path(found.data.cache_root), "folder")
     wanted += format_override(found, wanted, data, data_format)
 
-    from ..training.finetune import FinetuneResult, prepare_run
+    from ..training.finetune import FinetuneResult, claimed_run
     from ..training.finetune import finetune as train
     from .training_display import TrainingDisplay
 
-    resolved, run = prepare_run(recipe, wanted, out, resume=resume)
-    with TrainingDisplay(messages()) as display:
+    with claimed_run(recipe, wanted, out, resume=resume) as (resolved, run), TrainingDisplay(messages()) as display:
         result = train(resolved, data=data, run=run, resume=resume, observer=display)
     if result is None:  # not the main process of a distributed run
         return

@@ -33,6 +33,10 @@ def masks(
     Sources: the dataset's own head boxes; its points, dilated; the segmenter of a run; or the frozen SAM, prompted with
     every point, which needs no box at all.
     """
+    from ..files import check_output
+
+    check_output(out, "folder")
+
     from ..counting.torch_backend import choose_device
     from ..masks.make import BoxMasks, PointMasks, SegmenterMasks, make_masks
     from ..masks.point_prompter import PointPrompter

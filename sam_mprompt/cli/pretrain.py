@@ -17,15 +17,19 @@ def pretrain(
     resume: Resume = False,
 ) -> None:
     """Train a small base from scratch on procedural scenes without people: class-agnostic promptable segmentation."""
+    from ..files import check_output
+
+    if out is not None:
+        check_output(out, "folder")
+
     from ..pretraining.pretrain import pretrain as train
     from ..pretraining.recipe import load_pretrain_recipe
     from ..training.run import RunFolder
     from .training_display import TrainingDisplay
 
     resolved = load_pretrain_recipe(recipe, overrides or ())
-    run = RunFolder.choose(resolved.name, out, resume=resume)
-    if resume:
-        resolved = load_pretrain_recipe(run.recipe, overrides or ())
-    with TrainingDisplay(messages()) as display:
+    with RunFolder.claimed(resolved.name, out, resume=resume) as run, TrainingDisplay(messages()) as display:
+        if resume:
+            resolved = load_pretrain_recipe(run.recipe, overrides or ())
         checkpoint = train(resolved, run, resume=resume, observer=display)
     typer.echo(str(checkpoint))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import RunError, UsageError
+from ...files import check_output
 from ...recipe.schema import DataRecipe
 
 
@@ -22,6 +23,7 @@ def check_room(recipe: DataRecipe, what: str, whole: int, missing: int) -> None:
     Raises:
         UsageError: it does not fit; says what to change.
     """
+    check_output(Path(recipe.cache_root), "folder")
     if whole > recipe.cache_gb * 1e9:
         raise UsageError(
             f"The cached {what} would take {whole / 1e9:.1f} GB, more than data.cache_gb = {recipe.cache_gb:g}. Allow "
