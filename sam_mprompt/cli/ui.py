@@ -27,6 +27,9 @@ Data = Annotated[Path, typer.Option(metavar="DIR", help="Dataset folder.")]
 DataOfRecipe = Annotated[Path | None, typer.Option(metavar="DIR", help="Dataset folder instead of the recipe's.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; by default the GPU when there is one.")]
 Format = Annotated[str | None, typer.Option("--format", metavar="F", help="Layout on disk; recognised when not given.")]
+Label = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Label whose marks are heads, where there are several.")
+]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe key; repeatable.")
 ]
@@ -127,13 +130,14 @@ def format_override(recipe: Any, overrides: Sequence[str], data: Path | None, gi
     return [] if given in (None, recipe.data.format) else [f"data.format={given}"]
 
 
-def print_table(printed: Table) -> None:
-    """Print a table on stdout: folded to the width of a terminal, in full lines where it is piped or kept."""
-    console = Console()
-    if not console.is_terminal:
+def print_table(printed: Table, console: Console | None = None) -> None:
+    """Print a table, by default on stdout: folded to the width of a terminal, in full lines where it is piped."""
+    console = console or Console()
+    if console.is_terminal:
+        console.print(printed)
+    else:
         widest = console.measure(printed, options=console.options.update(max_width=_UNBOUNDED)).maximum
-        console = Console(width=max(widest, 1))
-    console.print(printed)
+        console.print(printed, width=max(widest, 1), crop=False, no_wrap=True)
 
 
 def print_json(value: Any) -> None:

@@ -69,7 +69,9 @@ def test_nothing_to_resume_and_a_folder_in_use_are_refused(tmp_path):
     assert [path.name for path in (tmp_path / "runs" / "a").iterdir()] == ["adapter"]
 
 
-@pytest.mark.parametrize("left", [["metrics.jsonl"], ["metrics.jsonl", "recipe.toml", ".lock", ".state.1.part"]])
+@pytest.mark.parametrize(
+    "left", [["metrics.jsonl"], ["metrics.jsonl", "recipe.toml", ".lock", ".state.999999999.part"]]
+)
 def test_a_run_that_was_killed_before_its_first_state_starts_anew_and_resuming_says_so(tmp_path, left):
     out = tmp_path / "out"
     out.mkdir()
