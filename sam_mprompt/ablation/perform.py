@@ -4,6 +4,7 @@ import os
 import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..counting.counter import load
@@ -13,6 +14,8 @@ from ..data.sources import Source, data_root, open_split
 from ..errors import RunError, UsageError
 from ..evaluation.evaluate import evaluate
 from ..evaluation.metrics import Metrics
+from ..files import recover_within
+from ..locks import locked
 from ..recipe.schema import DataRecipe, Recipe, TargetRecipe, load_recipe
 from ..training.finetune import FinetuneResult, claimed_run, finetune
 from ..training.observer import SILENT, Observer
@@ -69,6 +72,33 @@ def perform(
         yield record
     if failed:
         raise RunError(f"{failed} of {len(runs)} runs failed, see above; the others are in '{records}'.")
+
+
+@contextmanager
+def folder_of_runs(folder: Path) -> Iterator[None]:
+    """Keep other processes out of an ablation's folder until the block ends; what killed ones left in it goes.
+
+    A folder that is new and empty in the end, since what was asked for was refused, goes too.
+
+    Raises:
+        UsageError: another process fills it.
+        RunError: it cannot be made.
+    """
+    new = not folder.exists()
+    try:
+        with locked(folder, "filled"):
+            recover_within(folder)
+            yield
+    finally:
+        if new:
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def progress_of(runs: Sequence[Run], records: Path) -> str:
+    """Return how many of the runs have a record; the folder may hold those of more seeds."""
+    found = {run.key for run in runs} & {(record.row, record.seed) for record in read_records(records)}
+    return f"{len(found)} of {len(runs)} runs are done"
 
 
 def check_before(

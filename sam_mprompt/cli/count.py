@@ -12,7 +12,19 @@ import typer
 from ..errors import Interrupted, RunError, SamMpromptError, UsageError
 from ..resources import bundled
 from .advice import advised
-from .ui import Adapter, Base, BatchSize, Device, Paths, StreamedTable, messages, print_json, progress, say
+from .ui import (
+    Adapter,
+    Base,
+    BatchSize,
+    Device,
+    Paths,
+    StreamedTable,
+    check_outputs,
+    messages,
+    print_json,
+    progress,
+    say,
+)
 
 if TYPE_CHECKING:
     from ..counting.counter import Counter
@@ -145,16 +157,13 @@ class _Job:
 
 def _check_outputs(csv_file: Path | None, overlay: Path | None, *, resume: bool, as_json: bool) -> None:
     """Refuse what cannot be written before anything is loaded."""
-    from ..files import check_output, is_stream
+    from ..files import is_stream
 
     if resume and (csv_file is None or is_stream(csv_file)):
         raise UsageError("--resume-csv needs --csv FILE: the file that holds the counts so far.")
     if as_json and str(csv_file) in _STDOUT:
         raise UsageError("Expected --json or --csv -, got both: only one of them can be printed.")
-    if csv_file is not None:
-        check_output(csv_file)
-    if overlay is not None:
-        check_output(overlay, "folder")
+    check_outputs(csv_file, folder=overlay)
 
 
 def expand(paths: Sequence[str]) -> list[Path]:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from ..errors import UsageError
 from .evaluation_tables import print_evaluation
-from .ui import Adapter, Base, BatchSize, Data, Device, Format, Label, messages, progress, say
+from .ui import Adapter, Base, BatchSize, Data, Device, Format, Label, check_outputs, messages, progress, say
 
 if TYPE_CHECKING:
     from ..counting.counter import Counter
@@ -58,19 +58,14 @@ def evaluate(
 
     A val split that is carved from train is the one the adapter's recipe was validated on.
     """
-    from ..files import check_output, write_text
-
-    for file in (json_file, submission, locations):
-        if file is not None:
-            check_output(file)
-    if worst is not None:
-        check_output(worst, "folder")
+    check_outputs(json_file, submission, locations, folder=worst)
 
     from ..ablation.compare import run_of
     from ..counting.counter import load
     from ..evaluation.evaluate import evaluate as compare_counts
     from ..evaluation.submissions import write_locations, write_submission
     from ..evaluation.worst import write_worst
+    from ..files import write_text
 
     counter = load(adapter, device=device, base=base)
     samples = _samples(counter.recipe, data, split, data_format, label)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .ui import DataOfRecipe, Format, Overrides, Resume, format_override, messages
+from .ui import DataOfRecipe, Format, Overrides, Resume, check_outputs, format_override, messages
 
 if TYPE_CHECKING:
     from ..training.finetune import FinetuneResult, SegmenterResult
@@ -28,15 +28,13 @@ def finetune(
 
     Ctrl-C saves the state; --resume goes on to the same weights as an uninterrupted run.
     """
-    from ..files import check_output
     from ..recipe.schema import load_recipe
 
-    if out is not None:
-        check_output(out, "folder")
+    check_outputs(folder=out)
     wanted = [*(overrides or ()), *([f"model.base={json.dumps(base)}"] if base else ())]
     found = load_recipe(recipe, wanted)  # whoever misspelt something need not wait for torch
     if found.data.cache != "none":
-        check_output(Path(found.data.cache_root), "folder")
+        check_outputs(folder=Path(found.data.cache_root))
     wanted += format_override(found, wanted, data, data_format)
 
     from ..training.finetune import FinetuneResult, claimed_run

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..errors import UsageError
-from .ui import Data, Device, Format, Label, progress
+from .ui import Data, Device, Format, Label, check_outputs, progress
 
 if TYPE_CHECKING:
     from ..masks.make import MaskSource
@@ -34,9 +34,7 @@ def masks(
     Sources: the dataset's own head boxes; its points, dilated; the segmenter of a run; or the frozen SAM, prompted with
     every point, which needs no box at all.
     """
-    from ..files import check_output
-
-    check_output(out, "folder")
+    check_outputs(folder=out)
 
     from ..counting.torch_backend import choose_device
     from ..masks.make import BoxMasks, PointMasks, SegmenterMasks, make_masks

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .ui import Overrides, Resume, messages
+from .ui import Overrides, Resume, check_outputs, messages
 
 EXAMPLE = "Example: `sam-mprompt pretrain --recipe sam-tiny --set train.minutes=120`"
 
@@ -17,10 +17,7 @@ def pretrain(
     resume: Resume = False,
 ) -> None:
     """Train a small base from scratch on procedural scenes without people: class-agnostic promptable segmentation."""
-    from ..files import check_output
-
-    if out is not None:
-        check_output(out, "folder")
+    check_outputs(folder=out)
 
     from ..pretraining.pretrain import pretrain as train
     from ..pretraining.recipe import load_pretrain_recipe

@@ -114,6 +114,17 @@ class StreamedTable:
         return "  ".join(padded)
 
 
+def check_outputs(*files: Path | None, folder: Path | None = None) -> None:
+    """Refuse, before any work, files and a folder that could not be written in its end; None is not asked for."""
+    from ..files import check_output
+
+    for file in files:
+        if file is not None:
+            check_output(file)
+    if folder is not None:
+        check_output(folder, "folder")
+
+
 def format_override(recipe: Any, overrides: Sequence[str], data: Path | None, given: str | None) -> list[str]:
     """Return the `data.format=F` that makes a recipe read a folder as what it is, none where it does so already.
 

@@ -10,6 +10,9 @@ from sam_mprompt.errors import UsageError
 from sam_mprompt.files import replacing
 from sam_mprompt.training.run import RunFolder
 
+DEAD = 999_999_999
+"""A number that no process has."""
+
 
 def claimed(out, *, resume=False):
     """The folder `out`, or the next of the name "x"."""
@@ -69,9 +72,7 @@ def test_nothing_to_resume_and_a_folder_in_use_are_refused(tmp_path):
     assert [path.name for path in (tmp_path / "runs" / "a").iterdir()] == ["adapter"]
 
 
-@pytest.mark.parametrize(
-    "left", [["metrics.jsonl"], ["metrics.jsonl", "recipe.toml", ".lock", ".state.999999999.part"]]
-)
+@pytest.mark.parametrize("left", [["metrics.jsonl"], ["metrics.jsonl", "recipe.toml", ".lock", f".state.{DEAD}.part"]])
 def test_a_run_that_was_killed_before_its_first_state_starts_anew_and_resuming_says_so(tmp_path, left):
     out = tmp_path / "out"
     out.mkdir()
@@ -130,9 +131,9 @@ def test_a_run_killed_between_the_two_renames_of_a_save_is_resumed_with_all_it_h
     save("last")
     # As a kill leaves it, by a process of our number and, of an earlier kill, by another's.
     (run / part).rename(run / f".{part}.{os.getpid()}.old")
-    for rubbish in (f".{part}.{os.getpid()}.part", f".{part}.1.part", f".{part}.1.old"):
+    for rubbish in (f".{part}.{os.getpid()}.part", f".{part}.{DEAD}.part", f".{part}.{DEAD}.old"):
         (run / rubbish).mkdir()
-    os.utime(run / f".{part}.1.old", (0, 0))
+    os.utime(run / f".{part}.{DEAD}.old", (0, 0))
     with RunFolder.claimed("killed", resume=True) as resumed:
         assert resumed.path == run.relative_to(tmp_path)
     assert (run / part / "text").read_text() == "last"
@@ -145,6 +146,7 @@ def test_what_kills_left_beside_a_run_does_not_stop_its_next_save(tmp_path):
     for name in ("state", f".state.{os.getpid()}.part", f".state.{os.getpid()}.old"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "text").write_text("old")
+    RunFolder(tmp_path).recover()
     with replacing(state) as temporary:
         temporary.mkdir()
     assert list(tmp_path.glob(".state*")) == list(state.iterdir()) == []
