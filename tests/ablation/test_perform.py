@@ -109,7 +109,7 @@ def test_procedural_crowds_are_refused_a_test_before_anything_is_trained(tmp_pat
     folder = tmp_path / "out"
     outcome = run_cli("ablate", "--recipe", "demo", "--rows", two_rows, "--out", folder, "--test")
     assert outcome.code == 2
-    assert "leave out --test" in outcome.err
+    assert "Leave out --test" in outcome.err
     assert not list(folder.glob("**/recipe.toml"))
 
 
