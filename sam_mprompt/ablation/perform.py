@@ -4,6 +4,7 @@ import os
 import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..counting.counter import load
@@ -13,8 +14,10 @@ from ..data.sources import Source, data_root, open_split
 from ..errors import RunError, UsageError
 from ..evaluation.evaluate import evaluate
 from ..evaluation.metrics import Metrics
+from ..files import recover_within
+from ..locks import locked
 from ..recipe.schema import DataRecipe, Recipe, TargetRecipe, load_recipe
-from ..training.finetune import FinetuneResult, finetune, prepare_run
+from ..training.finetune import FinetuneResult, claimed_run, finetune
 from ..training.observer import SILENT, Observer
 from ..version import __version__
 from .records import Record, append_record, read_records, run_fingerprint
@@ -71,6 +74,33 @@ def perform(
         raise RunError(f"{failed} of {len(runs)} runs failed, see above; the others are in '{records}'.")
 
 
+@contextmanager
+def folder_of_runs(folder: Path) -> Iterator[None]:
+    """Keep other processes out of an ablation's folder until the block ends; what killed ones left in it goes.
+
+    A folder that is new and empty in the end, since what was asked for was refused, goes too.
+
+    Raises:
+        UsageError: another process fills it.
+        RunError: it cannot be made.
+    """
+    new = not folder.exists()
+    try:
+        with locked(folder, "filled"):
+            recover_within(folder)
+            yield
+    finally:
+        if new:
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def progress_of(runs: Sequence[Run], records: Path) -> str:
+    """Return how many of the runs have a record; the folder may hold those of more seeds."""
+    found = {run.key for run in runs} & {(record.row, record.seed) for record in read_records(records)}
+    return f"{len(found)} of {len(runs)} runs are done"
+
+
 def check_before(
     runs: Sequence[Run],
     done: Mapping[Key, Record],
@@ -124,11 +154,10 @@ def train_run(run: Run, data: Path | None, mark: str, *, test: bool, observer: O
             "since. Delete that folder, or choose another one.",
             about="other training",
         )
-    run.folder.discard_unsaved()
-    recipe, folder = prepare_run(run.recipe, run.settings, run.folder.path, resume=resume)
-    if not resume:
-        folder.mark(mark)
-    result = finetune(recipe, data=data, run=folder, resume=resume, observer=observer)
+    with claimed_run(run.recipe, run.settings, run.folder.path, resume=resume) as (recipe, folder):
+        if not resume:
+            folder.mark(mark)
+        result = finetune(recipe, data=data, run=folder, resume=resume, observer=observer)
     if not isinstance(result, FinetuneResult):
         raise UsageError("An ablation compares counters, trained in one process: no loss.density = 0, no launcher.")
     tested = count_test(result, recipe, data) if test else None

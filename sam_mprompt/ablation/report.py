@@ -1,12 +1,11 @@
 """What an ablation shows: a Markdown table with spreads and the paper's figures, one CSV line per run, and a plot."""
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
 from ..files import write_text, write_with
+from ..shown import csv_line
 from .records import Record
 from .variants import Ablation, Variant, dataset_of
 
@@ -65,13 +64,12 @@ def markdown(
 
 def csv_text(ablation: Ablation, records: Sequence[Record], dataset: str) -> str:
     """Return CSV with one line per run, in the order of the rows; `paper` is the paper's MAE."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n", extrasaction="ignore")
-    writer.writeheader()
+    lines = [csv_line(_COLUMNS)]
     for row in ablation.rows:
         for record in _of(row, records):
-            writer.writerow(record.model_dump() | {"paper": row.paper.get(dataset)})
-    return text.getvalue()
+            values = record.model_dump() | {"paper": row.paper.get(dataset)}
+            lines.append(csv_line(values[name] for name in _COLUMNS))
+    return "".join(lines)
 
 
 def plot(ablation: Ablation, records: Sequence[Record], path: Path) -> None:

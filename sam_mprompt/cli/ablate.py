@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ..errors import Interrupted
-from .ui import DataOfRecipe, Format, Overrides, format_override, messages, print_json, say
+from .ui import DataOfRecipe, Format, Overrides, check_outputs, format_override, messages, print_json, say
 
 EXAMPLE = "Example: `sam-mprompt ablate --rows table2 --recipe sha --data data/part_A --seeds 3 --test`"
 
@@ -30,7 +30,9 @@ def ablate(
 
     What is done is not done again: the same command goes on where it was stopped, also within a run.
     """
-    from ..ablation.perform import perform
+    check_outputs(folder=out)
+
+    from ..ablation.perform import folder_of_runs, perform, progress_of
     from ..ablation.records import read_records
     from ..ablation.report import plot, write_tables
     from ..ablation.variants import load_ablation, plan
@@ -43,28 +45,22 @@ def ablate(
     settings = list(overrides or ())
     settings += format_override(load_recipe(recipe, settings), settings, data, data_format)
     runs = plan(ablation, recipe, seeds=per_row, settings=settings, out=folder)
-    keys, console, records = {run.key for run in runs}, messages(), folder / "records.jsonl"
-
-    def done() -> str:
-        """How many of the runs have a record; the folder may hold those of more seeds."""
-        found = keys & {(record.row, record.seed) for record in read_records(records)}
-        return f"{len(found)} of {len(runs)} runs are done"
-
-    try:
-        with TrainingDisplay(console) as display:
-            for _ in perform(runs, records, data=data, test=test, observer=display, minutes=minutes):
-                write_tables(folder, ablation, read_records(records), recipe)
-    except KeyboardInterrupt as error:
-        raise Interrupted(f"stopped; {done()}, the same command goes on.") from error
-    found = read_records(records)
-    text = write_tables(folder, ablation, found, recipe)
-    drawn = find_spec("matplotlib") is not None
-    if found and drawn:
-        plot(ablation, found, folder / "plot.png")
+    console, records, drawn = messages(), folder / "records.jsonl", find_spec("matplotlib") is not None
+    with folder_of_runs(folder):
+        try:
+            with TrainingDisplay(console) as display:
+                for _ in perform(runs, records, data=data, test=test, observer=display, minutes=minutes):
+                    write_tables(folder, ablation, read_records(records), recipe)
+        except KeyboardInterrupt as error:
+            raise Interrupted(f"stopped; {progress_of(runs, records)}, the same command goes on.") from error
+        found = read_records(records)
+        text = write_tables(folder, ablation, found, recipe)
+        if found and drawn:
+            plot(ablation, found, folder / "plot.png")
     if as_json:
         print_json([record.model_dump() for record in found])
     else:
         typer.echo(text)
-    say(console, f"{done()}: {folder}")
+    say(console, f"{progress_of(runs, records)}: {folder}")
     if not drawn:
         say(console, "No plot was drawn: pip install 'sam-mprompt[plots]'.")

@@ -16,6 +16,7 @@ ADVICE: dict[str, str] = {
     "recipe": "See 'sam-mprompt recipes list'.",
     "run in use": "Give another --out, or --resume to go on with it.",
     "nothing to resume": "Leave --resume out to start a run.",
+    "nothing saved": "Leave --resume out: the same command starts it anew.",
     "damaged state": "Start without --resume.",
     "diverged": "Then go on with --resume.",
     "stopped": "Go on with --resume --out {run}",

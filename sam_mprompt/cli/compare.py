@@ -19,10 +19,14 @@ def compare(
     device: Device = None,
 ) -> None:
     """Draw two counters on the same images: both densities with counts, and where runs' masks differ."""
-    from ..ablation.compare import compare as draw
-    from ..render import save_image
+    from ..files import check_output
+    from ..render import PICTURES, save_image
 
+    check_output(out, suffixes=PICTURES)
     images = expand(paths)
+
+    from ..ablation.compare import compare as draw
+
     with progress("comparing", len(images)) as report:
         sheet, counts, without = draw(first, second, images, device=device, progress=report)
     save_image(out, sheet)

@@ -1,29 +1,51 @@
 """`count`: count the people in images."""
 
-import csv
 import glob
-import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ..errors import RunError, UsageError
+from ..errors import Interrupted, RunError, SamMpromptError, UsageError
 from ..resources import bundled
-from .ui import Adapter, Base, BatchSize, Device, Paths, print_json, print_table, progress, table
+from .advice import advised
+from .ui import (
+    Adapter,
+    Base,
+    BatchSize,
+    Device,
+    Paths,
+    StreamedTable,
+    check_outputs,
+    messages,
+    print_json,
+    progress,
+    say,
+)
 
 if TYPE_CHECKING:
-    from ..counting.result import CountResult, ImageLike
+    from ..counting.counter import Counter
+    from ..counting.result import CountResult
 
 EXAMPLE = "Example: `sam-mprompt count runs/shb street.jpg photos/ 'cam-*/*.png' --overlay out/`"
+
+_STDOUT = ("-", "/dev/stdout")
+_FAULTS = "could not be counted", "could not be drawn"
 
 
 def count(
     adapter: Adapter,
     paths: Paths,
-    csv_file: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Also write image,count.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Also write image,count, row by row; - is stdout.")
+    ] = None,
+    resume_csv: Annotated[
+        bool, typer.Option("--resume-csv", help="Keep what the CSV file holds, and count the other images.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON in the end, instead of the table.")] = False,
     overlay: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Also draw heat maps with the count into this folder.")
     ] = None,
@@ -37,39 +59,111 @@ def count(
     base: Base = None,
     device: Device = None,
 ) -> None:
-    """Count the people in images."""
-    from ..counting.counter import load
-    from ..files import write_text
-    from ..render import save_image
+    """Count the people in images.
 
+    Every count is printed and written as soon as there is one; an image that cannot be counted costs a line. What was
+    stopped goes on with --resume-csv.
+    """
+    _check_outputs(csv_file, overlay, resume=resume_csv, as_json=as_json)
     images = expand(paths)
+
+    from ..counting.counter import load
+    from .count_csv import counts_in, csv_rows
+
+    known = counts_in(csv_file) if csv_file is not None and resume_csv else frozenset()
+    todo = [image for image in images if str(image) not in known]
     counter = load(adapter, device=device, base=base, precision=precision, compile=compiled)
-    pictures = _picture_names(images, overlay) if overlay is not None else {}
-    shown = table("image", "count", right=("count",))
-    rows: list[dict[str, object]] = []  # not the results: their densities would fill the memory on a large folder
-    failed: list[str] = []
+    job = _Job(todo, _picture_names(images, overlay) if overlay is not None else {})
+    if len(todo) < len(images):
+        job.say(f"{len(images) - len(todo)} of {len(images)} images are in '{csv_file}' already.")
+    with ExitStack() as stack:
+        if csv_file is not None:
+            job.told.append(stack.enter_context(csv_rows(csv_file, keep=resume_csv)))
+        if not as_json and str(csv_file) not in _STDOUT:
+            job.told.append(_printed(todo))
+        try:
+            job.run(counter, batch_size)
+        finally:
+            if as_json and (job.rows or len(images) > 1):
+                print_json({"adapter": adapter, "images": job.rows, "failed": job.failed})
+    job.conclude()
 
-    def left_out(_image: "ImageLike", error: UsageError) -> None:
-        if len(images) == 1:
-            raise error
-        failed.append(str(error))
 
-    with progress("counting", len(images)) as report:
-        for result in counter.count_many(images, batch_size=batch_size, on_error=left_out):
-            if overlay is not None and result.image is not None:
-                save_image(pictures[result.image], result.overlay())
-            shown.add_row(str(result.image), f"{result.count:.1f}")
-            rows.append(_row(result))
-            report(len(rows) + len(failed), len(images))
-    if csv_file is not None:
-        write_text(csv_file, _csv(rows))
-    if as_json:
-        print_json({"adapter": adapter, "images": rows, "failed": failed})
-    else:
-        print_table(shown)
-    if failed:
-        reasons = "\n  ".join(failed)
-        raise RunError(f"{len(failed)} of {len(images)} images could not be counted:\n  {reasons}")
+@dataclass
+class _Job:
+    """What is counted, who is told of every result, and what became of it."""
+
+    images: Sequence[Path]
+    pictures: dict[Path, Path]
+    told: list[Callable[["CountResult"], None]] = field(default_factory=list)
+    rows: list[dict[str, object]] = field(default_factory=list)  # not the results: their densities fill the memory
+    failed: list[str] = field(default_factory=list)
+    undrawn: int = 0
+
+    def __post_init__(self) -> None:
+        self.console = messages()
+
+    def say(self, line: str) -> None:
+        """Tell the user a line."""
+        say(self.console, line)
+
+    def run(self, counter: "Counter", batch_size: int) -> None:
+        """Count the images; raises the error of one that is alone, and Interrupted."""
+        from .counted import counted
+
+        def left_out(_image: Path, error: SamMpromptError) -> None:
+            if len(self.images) == 1:
+                raise error
+            self.failed.append(advised(error))
+            self.say(self.failed[-1])
+
+        try:
+            with progress("counting", len(self.images), console=self.console) as report:
+                for result in counted(counter, self.images, batch_size=batch_size, on_error=left_out):
+                    self.rows.append(_row(result))
+                    for tell in self.told:
+                        tell(result)
+                    self._draw(result)
+                    report(len(self.rows) + len(self.failed), len(self.images))
+        except KeyboardInterrupt as error:
+            raise Interrupted(f"stopped; {len(self.rows)} of {len(self.images)} images were counted.") from error
+
+    def conclude(self) -> None:
+        """Raise RunError where an image or a picture failed; each was told before."""
+        faults = [
+            f"{number} of {len(self.images)} images {what}"
+            for number, what in zip((len(self.failed), self.undrawn), _FAULTS, strict=True)
+            if number
+        ]
+        if faults:
+            raise RunError(f"{', '.join(faults)}: see above.")
+
+    def _draw(self, result: "CountResult") -> None:
+        from ..render import save_image
+        from .counted import memory_fault
+
+        if result.image is None or result.image not in self.pictures:
+            return
+        path = self.pictures[result.image]
+        try:
+            save_image(path, result.overlay())
+        except Exception as error:
+            if not isinstance(error, UsageError | RunError) and not memory_fault(error):
+                raise
+            self.undrawn += 1
+            why = advised(error) if isinstance(error, SamMpromptError) else "the memory was not enough."
+            self.say(f"'{result.image}' was counted, but not drawn as '{path}': {why}")
+
+
+def _check_outputs(csv_file: Path | None, overlay: Path | None, *, resume: bool, as_json: bool) -> None:
+    """Refuse what cannot be written before anything is loaded."""
+    from ..files import is_stream
+
+    if resume and (csv_file is None or is_stream(csv_file)):
+        raise UsageError("--resume-csv needs --csv FILE: the file that holds the counts so far.")
+    if as_json and str(csv_file) in _STDOUT:
+        raise UsageError("Expected --json or --csv -, got both: only one of them can be printed.")
+    check_outputs(csv_file, folder=overlay)
 
 
 def expand(paths: Sequence[str]) -> list[Path]:
@@ -117,9 +211,7 @@ def _row(result: "CountResult") -> dict[str, object]:
     return {"image": str(result.image), "count": result.count, "width": width, "height": height}
 
 
-def _csv(rows: Sequence[dict[str, object]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["image", "count"])
-    writer.writerows([row["image"], f"{row['count']:.4f}"] for row in rows)
-    return text.getvalue()
+def _printed(images: Sequence[Path]) -> "Callable[[CountResult], None]":
+    """Return what prints a result as a row of a table; the names of all images are known before their counts."""
+    rows = StreamedTable({"image": [str(image) for image in images], "count": ["12345.6"]}, right=("count",))
+    return lambda result: rows.add_row(str(result.image), f"{result.count:.1f}")

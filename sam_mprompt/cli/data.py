@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from ..errors import RunError
 from .data_report import print_report
-from .ui import AsJson, Format, print_json, progress
+from .ui import AsJson, Format, Label, print_json, progress
 
 data = typer.Typer(help="Look at datasets before training.", no_args_is_help=True)
 
@@ -16,20 +17,29 @@ data = typer.Typer(help="Look at datasets before training.", no_args_is_help=Tru
 def check_data(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Dataset folder.")],
     data_format: Format = None,
+    label: Label = None,
     preview: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw annotated images into this folder.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read a dataset completely: heads per split, what is missing, unreadable or outside, pictures to look at."""
-    from ..data.check import check, write_previews
+    """Read a dataset completely: heads per split, what is missing, unreadable or outside, pictures to look at.
 
+    Exits with 1 where a training would learn from less, or from other, than the files seem to hold.
+    """
+    from ..data.check import check, write_previews
+    from ..files import check_output
+
+    if preview is not None:
+        check_output(preview, "folder")
     with progress("decoding images") as shown:
-        report = check(directory, data_format, progress=shown)
+        report = check(directory, data_format, label=label, progress=shown)
     if preview is not None:
         write_previews(report, preview)
     if as_json:
         print_json(report.as_dict())
     else:
         print_report(report, Console())
+    if report.faults:
+        raise RunError(f"'{report.root}' is not fit to train on as it is: {'; '.join(report.faults)}.")
 
 
 @data.command("synthesize", epilog="Example: `sam-mprompt data synthesize data/scenes --sheet scenes.png`")
@@ -45,8 +55,12 @@ def synthesize_data(
     """Write procedural crowd scenes as a dataset of the 'points' format: to look at, count and train on."""
     from ..contact_sheet import contact_sheet
     from ..data.scenes.crowd import crowd_scene, write_dataset
-    from ..render import save_image
+    from ..files import check_output
+    from ..render import PICTURES, save_image
 
+    check_output(directory, "folder")
+    if sheet is not None:
+        check_output(sheet, suffixes=PICTURES)
     write_dataset(directory, seed=seed, splits={"train": train, "val": val, "test": test}, annotation_noise=noise)
     if sheet is not None:
         scenes = [crowd_scene(seed, index) for index in range(min(16, train))]

@@ -18,15 +18,15 @@ _FIGURES = ("heads", "min", "median", "max")
 def print_report(report: "CheckReport", console: Console) -> None:
     """Print a table of the splits, a histogram of heads per image, and every kind of problem with a few file names."""
     say(console, f"{report.root} (format {report.format})")
-    shown = Table()
+    figures_of = Table()
     for column in ("split", "images", *_FIGURES):
-        shown.add_column(column, justify="left" if column == "split" else "right")
+        figures_of.add_column(column, justify="left" if column == "split" else "right")
     for name, split in report.splits.items():
         figures = split.as_dict()
         cells = ["-" if figures[key] is None else f"{figures[key]:,}".removesuffix(".0") for key in _FIGURES]
         label = f"{name} (carved from train)" if name == "val" and report.carved else name
-        shown.add_row(label, f"{len(split.samples):,}", *cells)
-    console.print(shown)
+        figures_of.add_row(label, f"{len(split.samples):,}", *cells)
+    console.print(figures_of)
     counts = [count for split in report.splits.values() for count in split.counts]
     if counts:
         say(console, "\nHeads per image")

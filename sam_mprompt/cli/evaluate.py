@@ -11,7 +11,7 @@ from rich.console import Console
 
 from ..errors import UsageError
 from .evaluation_tables import print_evaluation
-from .ui import Adapter, Base, BatchSize, Data, Device, Format, messages, progress, say
+from .ui import Adapter, Base, BatchSize, Data, Device, Format, Label, check_outputs, messages, progress, say
 
 if TYPE_CHECKING:
     from ..counting.counter import Counter
@@ -31,6 +31,7 @@ def evaluate(
     adapter: Adapter,
     data: Data,
     data_format: Format = None,
+    label: Label = None,
     split: Annotated[Split, typer.Option(help="Which split to count.")] = "test",
     per_image: Annotated[bool, typer.Option("--per-image", help="Print every image, not only the worst five.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write all as JSON.")] = None,
@@ -57,6 +58,8 @@ def evaluate(
 
     A val split that is carved from train is the one the adapter's recipe was validated on.
     """
+    check_outputs(json_file, submission, locations, folder=worst)
+
     from ..ablation.compare import run_of
     from ..counting.counter import load
     from ..evaluation.evaluate import evaluate as compare_counts
@@ -65,7 +68,7 @@ def evaluate(
     from ..files import write_text
 
     counter = load(adapter, device=device, base=base)
-    samples = _samples(counter.recipe, data, split, data_format)
+    samples = _samples(counter.recipe, data, split, data_format, label)
     trained = run_of(adapter, device) if masks else None
     if masks and trained is None:
         raise UsageError(f"'{adapter}' keeps no segmenter, so it has no masks: only a run of finetune does.")
@@ -86,11 +89,13 @@ def evaluate(
     print_evaluation(evaluation, Console(), worst=len(evaluation.rows) if per_image else 5)
 
 
-def _samples(recipe: "Recipe", data: Path, split: Split, data_format: str | None) -> "list[Sample]":
+def _samples(recipe: "Recipe", data: Path, split: Split, data_format: str | None, label: str | None) -> "list[Sample]":
     """Return the split's samples; says what was left out of them."""
     from ..data.formats.read import read_split
 
-    found = read_split(data, split, format=data_format, val_fraction=recipe.data.val_fraction, fold=recipe.data.fold)
+    found = read_split(
+        data, split, format=data_format, val_fraction=recipe.data.val_fraction, fold=recipe.data.fold, label=label
+    )
     for line in found.problems.lines():
         say(messages(), line)
     return found.samples

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from .ui import say, table
+from .ui import print_table, say, table
 
 if TYPE_CHECKING:
     from ..evaluation.evaluate import Evaluation, ImageResult
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 def print_evaluation(evaluation: "Evaluation", console: Console, *, worst: int = 5) -> None:
     """Print metrics by group, the `worst` worst images and every image that could not be read."""
     if evaluation.metrics is None:
-        console.print(f"{len(evaluation.rows)} images counted; none is annotated, so there are no metrics.")
+        say(console, f"{len(evaluation.rows)} images counted; none is annotated, so there are no metrics.")
     else:
-        console.print(_metrics_table(evaluation, evaluation.metrics))
+        print_table(_metrics_table(evaluation, evaluation.metrics), console)
         if worst > 0:
-            console.print(_worst_table(evaluation.worst(worst)))
+            print_table(_worst_table(evaluation.worst(worst)), console)
     if evaluation.mask_iou is not None:
-        console.print(f"Mask IoU with head boxes: {evaluation.mask_iou:.3f}")
+        say(console, f"Mask IoU with head boxes: {evaluation.mask_iou:.3f}")
     if evaluation.localisation:
-        console.print(_localisation_table(evaluation.localisation))
+        print_table(_localisation_table(evaluation.localisation), console)
     if evaluation.failed:
         say(console, f"{len(evaluation.failed)} images could not be read and are in no figure above:")
         for _, reason in evaluation.failed:

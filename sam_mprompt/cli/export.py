@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from .ui import Adapter
+from .ui import Adapter, check_outputs
 
 EXAMPLE = "Example: `sam-mprompt export runs/shb --to adapters/shb --dtype float16`"
 
@@ -18,6 +18,8 @@ def export(
     ] = "float32",
 ) -> None:
     """Write an adapter folder to share or deploy: prompt modules and regressor, without base and segmenter."""
+    check_outputs(folder=to)
+
     from ..adapter.find import find_adapter
     from ..adapter.folder import AdapterFolder
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .ui import DataOfRecipe, Format, Overrides, Resume, format_override, messages
+from .ui import DataOfRecipe, Format, Overrides, Resume, check_outputs, format_override, messages
 
 if TYPE_CHECKING:
     from ..training.finetune import FinetuneResult, SegmenterResult
@@ -30,16 +30,18 @@ def finetune(
     """
     from ..recipe.schema import load_recipe
 
+    check_outputs(folder=out)
     wanted = [*(overrides or ()), *([f"model.base={json.dumps(base)}"] if base else ())]
     found = load_recipe(recipe, wanted)  # whoever misspelt something need not wait for torch
+    if found.data.cache != "none":
+        check_outputs(folder=Path(found.data.cache_root))
     wanted += format_override(found, wanted, data, data_format)
 
-    from ..training.finetune import FinetuneResult, prepare_run
+    from ..training.finetune import FinetuneResult, claimed_run
     from ..training.finetune import finetune as train
     from .training_display import TrainingDisplay
 
-    resolved, run = prepare_run(recipe, wanted, out, resume=resume)
-    with TrainingDisplay(messages()) as display:
+    with claimed_run(recipe, wanted, out, resume=resume) as (resolved, run), TrainingDisplay(messages()) as display:
         result = train(resolved, data=data, run=run, resume=resume, observer=display)
     if result is None:  # not the main process of a distributed run
         return

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..errors import UsageError
-from .ui import Data, Device, Format, progress
+from .ui import Data, Device, Format, Label, check_outputs, progress
 
 if TYPE_CHECKING:
     from ..masks.make import MaskSource
@@ -19,6 +19,7 @@ def masks(
     data: Data,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the masks; what is there already is kept.")],
     data_format: Format = None,
+    label: Label = None,
     dilation: Annotated[int, typer.Option(min=1, help="points: radius of a head in pixels.")] = 8,
     run: Annotated[Path | None, typer.Option(metavar="DIR", help="segmenter: the run that trained it.")] = None,
     overrides: Annotated[
@@ -33,6 +34,8 @@ def masks(
     Sources: the dataset's own head boxes; its points, dilated; the segmenter of a run; or the frozen SAM, prompted with
     every point, which needs no box at all.
     """
+    check_outputs(folder=out)
+
     from ..counting.torch_backend import choose_device
     from ..masks.make import BoxMasks, PointMasks, SegmenterMasks, make_masks
     from ..masks.point_prompter import PointPrompter
@@ -48,7 +51,7 @@ def masks(
     else:
         maker = PointMasks(dilation) if source == "points" else BoxMasks()
     with progress("making masks") as report:
-        made = make_masks(maker, data, out, data_format=data_format, progress=report)
+        made = make_masks(maker, data, out, data_format=data_format, label=label, progress=report)
     kept = f", {made.kept} were there" if made.kept else ""
     typer.echo(f"{made.made} masks made{kept}: {out}\nlook at {made.preview}")
     typer.echo(f"use them with --set targets.pseudo_mask=files --set targets.masks={out}")

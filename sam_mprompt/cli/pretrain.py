@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .ui import Overrides, Resume, messages
+from .ui import Overrides, Resume, check_outputs, messages
 
 EXAMPLE = "Example: `sam-mprompt pretrain --recipe sam-tiny --set train.minutes=120`"
 
@@ -17,15 +17,16 @@ def pretrain(
     resume: Resume = False,
 ) -> None:
     """Train a small base from scratch on procedural scenes without people: class-agnostic promptable segmentation."""
+    check_outputs(folder=out)
+
     from ..pretraining.pretrain import pretrain as train
     from ..pretraining.recipe import load_pretrain_recipe
     from ..training.run import RunFolder
     from .training_display import TrainingDisplay
 
     resolved = load_pretrain_recipe(recipe, overrides or ())
-    run = RunFolder.choose(resolved.name, out, resume=resume)
-    if resume:
-        resolved = load_pretrain_recipe(run.recipe, overrides or ())
-    with TrainingDisplay(messages()) as display:
+    with RunFolder.claimed(resolved.name, out, resume=resume) as run, TrainingDisplay(messages()) as display:
+        if resume:
+            resolved = load_pretrain_recipe(run.recipe, overrides or ())
         checkpoint = train(resolved, run, resume=resume, observer=display)
     typer.echo(str(checkpoint))

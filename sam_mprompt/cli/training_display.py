@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -16,7 +17,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
+from ..shown import shown
 from ..training.observer import Observer
 from .ui import say
 
@@ -59,7 +62,7 @@ class TrainingDisplay(Observer):
             self._prepared()
             columns = (*Progress.get_default_columns(), *([DownloadColumn()] if in_bytes else []))
             bar = Progress(*columns, console=self.console, transient=True)
-            bar.add_task(label)
+            bar.add_task(escape(shown(label)))
             bar.start()
             self._preparing = label, bar
         _, bar = self._preparing
@@ -87,7 +90,7 @@ class TrainingDisplay(Observer):
         """Show a record: in the display, or as one plain line."""
         self._latest |= record
         if self._live is None:
-            self.console.print(_line(record), soft_wrap=True, highlight=False)
+            say(self.console, _line(record))
         else:
             self._live.update(self._display())
 
@@ -108,16 +111,16 @@ class TrainingDisplay(Observer):
         display = Table.grid()
         display.add_row(self._batches)
         for group in _GROUPS:
-            shown = {name: self._latest[name] for name in group if self._latest.get(name) is not None}
-            if shown:
-                values = Table(*shown, box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
-                values.add_row(*(_text(value) for value in shown.values()))
+            known = {name: self._latest[name] for name in group if self._latest.get(name) is not None}
+            if known:
+                values = Table(*known, box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+                values.add_row(*(Text(_text(value)) for value in known.values()))
                 display.add_row(values)
         return display
 
 
 def _text(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else shown(value)
 
 
 def _line(record: Mapping[str, Any]) -> str:

@@ -5,12 +5,13 @@ Results go to stdout and can be piped; progress and messages go to stderr.
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
@@ -26,6 +27,9 @@ Data = Annotated[Path, typer.Option(metavar="DIR", help="Dataset folder.")]
 DataOfRecipe = Annotated[Path | None, typer.Option(metavar="DIR", help="Dataset folder instead of the recipe's.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; by default the GPU when there is one.")]
 Format = Annotated[str | None, typer.Option("--format", metavar="F", help="Layout on disk; recognised when not given.")]
+Label = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Label whose marks are heads, where there are several.")
+]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe key; repeatable.")
 ]
@@ -83,6 +87,44 @@ def table(*columns: str, right: tuple[str, ...] = ()) -> PlainTable:
     return made
 
 
+class StreamedTable:
+    """A table that is printed on stdout row by row, as its rows come; a terminal folds what is too long for it.
+
+    Args:
+        columns: headings, each with cells as wide as its widest one will be.
+        right: columns that are set flush right.
+    """
+
+    def __init__(self, columns: Mapping[str, Sequence[str]], right: tuple[str, ...] = ()) -> None:
+        self.columns, self.right, self.begun = tuple(columns), right, False
+        self.widths = [max(cell_len(shown(cell)) for cell in (name, *cells)) for name, cells in columns.items()]
+
+    def add_row(self, *cells: str) -> None:
+        """Print a row, and before the first one the headings; cells are shown as they are."""
+        if not self.begun:
+            typer.echo(typer.style(self._line(self.columns), bold=True))
+        self.begun = True
+        typer.echo(self._line(cells))
+
+    def _line(self, cells: Sequence[str]) -> str:
+        padded = []
+        for name, width, cell in zip(self.columns, self.widths, map(shown, cells), strict=True):
+            blanks = " " * max(0, width - cell_len(cell))
+            padded.append(blanks + cell if name in self.right else cell + blanks)
+        return "  ".join(padded)
+
+
+def check_outputs(*files: Path | None, folder: Path | None = None) -> None:
+    """Refuse, before any work, files and a folder that could not be written in its end; None is not asked for."""
+    from ..files import check_output
+
+    for file in files:
+        if file is not None:
+            check_output(file)
+    if folder is not None:
+        check_output(folder, "folder")
+
+
 def format_override(recipe: Any, overrides: Sequence[str], data: Path | None, given: str | None) -> list[str]:
     """Return the `data.format=F` that makes a recipe read a folder as what it is, none where it does so already.
 
@@ -99,13 +141,14 @@ def format_override(recipe: Any, overrides: Sequence[str], data: Path | None, gi
     return [] if given in (None, recipe.data.format) else [f"data.format={given}"]
 
 
-def print_table(printed: Table) -> None:
-    """Print a table on stdout: folded to the width of a terminal, in full lines where it is piped or kept."""
-    console = Console()
-    if not console.is_terminal:
+def print_table(printed: Table, console: Console | None = None) -> None:
+    """Print a table, by default on stdout: folded to the width of a terminal, in full lines where it is piped."""
+    console = console or Console()
+    if console.is_terminal:
+        console.print(printed)
+    else:
         widest = console.measure(printed, options=console.options.update(max_width=_UNBOUNDED)).maximum
-        console = Console(width=max(widest, 1))
-    console.print(printed)
+        console.print(printed, width=max(widest, 1), crop=False, no_wrap=True)
 
 
 def print_json(value: Any) -> None:

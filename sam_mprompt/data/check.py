@@ -17,7 +17,8 @@ from ..errors import UsageError
 from ..render import draw_points, save_image, side_by_side
 from .formats.entries import Problems, SplitName, collect
 from .formats.read import list_splits
-from .image import read_image
+from .formats.repeats import note_copies
+from .image import decode, read_image
 from .sample import Sample
 
 _PREVIEW_SIDE = 1600  # pixels of a preview's longer side; smaller images grow, up to twice or to half of this
@@ -75,12 +76,25 @@ class CheckReport:
             split.problems for split in self.splits.values()
         )
 
+    @property
+    def faults(self) -> list[str]:
+        """Why a training would be wrong, a phrase a split: problems that are serious, or nothing that can be used.
+
+        Serious is what leaves out or changes something that the files seem to hold; see `Problems.serious`. Of a split
+        of which nothing is annotated, such as a benchmark's test split, nothing is expected.
+        """
+        found = [f"in {name} something is left out or wrong" for name, s in self.splits.items() if s.problems.serious]
+        if not any(split.counts for split in self.splits.values()):
+            found.append("it has no annotated image that can be used")
+        return found
+
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain data for JSON, with every file of every problem."""
         return {
             "data": str(self.root),
             "format": self.format,
             "sound": self.sound,
+            "faults": self.faults,
             "val_carved_from_train": self.carved,
             "splits": {name: split.as_dict() for name, split in self.splits.items()},
         }
@@ -93,6 +107,7 @@ def check(
     val_fraction: float = 0.1,
     seed: int = 0,
     fold: int = 1,
+    label: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> CheckReport:
     """Read all splits of a dataset and decode every image completely, so that truncated ones are found too.
@@ -103,25 +118,33 @@ def check(
         val_fraction: as `read_split`, which describes `seed` and `fold` too.
         seed: chooses the images of a carved val split.
         fold: of ucf50.
+        label: of points.
         progress: called after each image with the number decoded and the number of all.
 
     Raises:
         UsageError: the folder or its format is not known, or its lists contradict each other.
     """
     root = Path(root)
-    format, entries, carved = list_splits(root, format=format, val_fraction=val_fraction, seed=seed, fold=fold)
+    format, entries, carved = list_splits(
+        root, format=format, val_fraction=val_fraction, seed=seed, fold=fold, label=label
+    )
     read = {name: collect(listed) for name, listed in entries.items()}
+    note_copies(read)
     samples = [sample for kept, _ in read.values() for sample in kept]
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        errors = {}
-        for done, (sample, error) in enumerate(zip(samples, pool.map(_decoding_error, samples), strict=True), start=1):
-            if error:
-                errors[sample.image] = error
+        errors: dict[Path, str] = {}
+        dim: set[Path] = set()
+        for done, (sample, found) in enumerate(zip(samples, pool.map(_decoding, samples), strict=True), start=1):
+            if isinstance(found, UsageError):
+                errors[sample.image] = str(found)
+            elif found:
+                dim.add(sample.image)
             if progress is not None:
                 progress(done, len(samples))
     splits = {}
     for name, (kept, problems) in read.items():
         problems.unreadable.update({s.image: errors[s.image] for s in kept if s.image in errors})
+        problems.dim.extend(s.image for s in kept if s.image in dim)
         splits[name] = SplitReport([s for s in kept if s.image not in errors], problems)
     return CheckReport(root, format, splits, carved)
 
@@ -185,9 +208,9 @@ def draw_sample(sample: Sample) -> ByteImage:
     return side_by_side([picture], [title.encode("ascii", "replace").decode()])
 
 
-def _decoding_error(sample: Sample) -> str | None:
+def _decoding(sample: Sample) -> UsageError | bool:
+    """Decode an image; return why that cannot be done, or whether it is a 16-bit image that is dim."""
     try:
-        read_image(sample.image)
+        return decode(sample.image).dim
     except UsageError as error:
-        return str(error)
-    return None
+        return error

@@ -1,6 +1,7 @@
 """Pseudo masks m_p of a dataset (Eq. 1), made once and kept as files that recipes read."""
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from ..data.image import read_image
 from ..data.masks import mask_path, read_mask, write_mask
 from ..data.sample import Sample
 from ..errors import UsageError
-from ..files import write_text
+from ..files import recover_within, write_text
 from ..render import fit_within, mask_overlay, save_image
 from ..targets import box_mask, point_mask
 from ..training.run import RunFolder
@@ -115,6 +116,7 @@ def make_masks(
     out: Path,
     *,
     data_format: str | None = None,
+    label: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> MasksMade:
     """Write the mask of every annotated image of a dataset, and a sheet of the first ones.
@@ -126,17 +128,19 @@ def make_masks(
         data: dataset folder.
         out: folder for the masks, `masks.json` with the source's settings, and `preview.jpg`.
         data_format: layout on disk; recognised when None.
+        label: as `read_split`.
         progress: called after each image with the number done and the number of all.
 
     Raises:
         UsageError: no such data, or `out` holds masks of another source.
         RunError: the disk is full.
     """
-    found, splits, _ = list_splits(data, format=data_format)
-    read = (read_split(data, split, format=found) for split in splits)
+    found, splits, _ = list_splits(data, format=data_format, label=label)
+    read = (read_split(data, split, format=found, label=label) for split in splits)
     samples = [sample for split in read for sample in split.samples if sample.points is not None]
     if not samples:
         raise UsageError(f"No annotated image in '{data}'.", about="data", root=data)
+    _mend(out)
     _claim(out, source.settings)
     made = 0
     for done, sample in enumerate(samples, start=1):
@@ -150,11 +154,24 @@ def make_masks(
     return MasksMade(made, len(samples) - made, out / _SHEET)
 
 
+def _mend(out: Path) -> None:
+    """Remove what killed calls left in the folder and in those below it, which have the dataset's own names."""
+    recover_within(out)
+    for folder, below, _ in os.walk(out):
+        for name in below:
+            recover_within(Path(folder, name))
+
+
 def _claim(out: Path, settings: dict[str, Any]) -> None:
     """Note what the folder's masks are made by, or refuse one that holds others."""
     record = out / _RECORD
     if record.is_file():
-        found = json.loads(record.read_text(encoding="utf-8"))
+        try:
+            found = json.loads(record.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise UsageError(
+                f"'{record}' does not tell what the masks are made by: {error}.", about="other masks"
+            ) from error
         if found != settings:
             raise UsageError(f"'{out}' holds masks of {found}, not of {settings}.", about="other masks")
     elif out.is_dir() and any(out.iterdir()):

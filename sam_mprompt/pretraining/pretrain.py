@@ -91,8 +91,10 @@ class PretrainingSession:
 
     def fit(self) -> Path:
         """Run all steps that are left and return the checkpoint. Raises as `pretrain`."""
-        write_text(self.run.recipe, self.recipe.to_toml())
         with MetricsLog(self.run.metrics, kept_lines=self.progress.log_lines) as log:
+            write_text(self.run.recipe, self.recipe.to_toml())
+            if self.progress.step == 0:
+                self.save()
             self.observer.batch(self.progress.step, self.recipe.train.steps, {})
             try:
                 self._steps(log)
@@ -101,6 +103,10 @@ class PretrainingSession:
             finally:
                 self.observer.end()
         return self.checkpoint
+
+    def save(self) -> None:
+        """Write the state. Raises RunError when it is not finite, or on a full disk."""
+        save_state(self.run, self.progress, self.model, self.optimizer, average=self.average, scaler=None)
 
     def train_batch(self, batch: PromptedBatch) -> dict[str, float]:
         """Take one step: forward, loss, backward, step. Returns the loss terms; RunError when they are not finite."""
@@ -144,7 +150,7 @@ class PretrainingSession:
             log.append(record)
             self.observer.epoch(record)
             progress.log_lines = log.lines
-            save_state(self.run, progress, self.model, self.optimizer, average=self.average, scaler=None)
+            self.save()
             sums, seen, since = {}, 0, time.monotonic()
             if last:
                 break

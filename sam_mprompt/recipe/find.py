@@ -93,6 +93,9 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise UsageError(f"Recipe '{path}' is not valid TOML: {error}.") from error
 
 
+_COMMENT = "# "
+
+
 def summarise(name: str, path: Path) -> RecipeSummary:
     """Read what a list shows of a recipe; faulty values are shown as they are. Raises UsageError for no TOML."""
     table = read_toml(path)
@@ -101,7 +104,7 @@ def summarise(name: str, path: Path) -> RecipeSummary:
         name,
         base=_value(table, "model", "base", DEFAULT_BASE),
         data=_value(table, "data", "format", DEFAULT_FORMAT),
-        about=lines[0].lstrip("# ") if lines else "",
+        about=lines[0].lstrip(_COMMENT) if lines else "",
     )
 
 

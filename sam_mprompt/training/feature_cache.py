@@ -3,7 +3,8 @@
 Where blocks of the encoder are adapted, that is what enters the first of them, and training goes on from there. An
 image is encoded whole, as counting encodes one that fits a tile, and once more mirrored. What was computed is found
 again by the encoder's fingerprint, the first adapted block, the sizes that images are brought to, and the bytes of the
-image file: a cache of another base, recipe or image is never read, and one that was interrupted goes on.
+image file: a cache of another base, recipe or image is never read, and one that was interrupted goes on. A file that
+was cut short is made anew; one whose content was changed is refused when it is first read.
 """
 
 import hashlib
@@ -21,11 +22,12 @@ from torch.utils.data import Dataset
 
 from ..counting.preprocess import network_input
 from ..data.augment import AnnotatedImage, horizontal_flip
-from ..data.cache.room import check_room, read_cached
+from ..data.cache.arrays import is_whole, read_cached, write_array
+from ..data.cache.room import check_room
 from ..data.dataset import Crop, Key, padded_image, padded_targets
 from ..data.sources import DiskSource
 from ..errors import RunError, UsageError, listed
-from ..files import sha256_of, write_text, write_with
+from ..files import recover_within, sha256_of, write_text
 from ..geometry import resized, round_up
 from ..losses import Targets
 from ..models.counter import CrowdCounter
@@ -106,7 +108,8 @@ def build_cache(
     folder = Path(recipe.data.cache_root) / name
     files = tuple(folder / f"{sha256_of(sample.image)[:24]}.npy" for sample in source.samples)
     cache = FeatureCache(files, tuple(used), stride, stop_before)
-    todo = [index for index, file in enumerate(files) if not file.is_file()]
+    recover_within(folder)
+    todo = [index for index, file in enumerate(files) if not is_whole(file)]
     _check_size(source, recipe, todo, sum(used), stride, counter.size_divisor, say)
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "cache.json", json.dumps(described, indent=2, sort_keys=True) + "\n")
@@ -233,8 +236,4 @@ def _write(path: Path, features: NDArray[np.float16]) -> None:
     if not np.isfinite(features).all():
         raise RunError(f"The encoder's features of '{path.stem}' do not fit float16: train without data.cache.")
 
-    def write(temporary: Path) -> None:
-        with temporary.open("wb") as file:
-            np.save(file, features)
-
-    write_with(path, write)
+    write_array(path, features)

@@ -1,6 +1,7 @@
 """Finetuning from request to outcome: the recipe, the run folder, the data, the base, the training, the picture."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from accelerate.utils import broadcast_object_list, parse_flag_from_env
 from ..bases.pull import fetch
 from ..counting.counter import load
 from ..data.sources import Source, data_root
-from ..errors import RunError
+from ..errors import RunError, UsageError
 from ..evaluation.metrics import Metrics
 from ..recipe.model import Model
 from ..recipe.schema import Recipe, load_recipe
@@ -21,6 +22,7 @@ from .observer import SILENT, Observer
 from .run import RunFolder
 from .session import Outcome, TrainingSession
 from .splits import TrainingData
+from .state import discard_start
 
 
 @dataclass(frozen=True)
@@ -88,27 +90,36 @@ class SegmenterResult:
         return {**vars(self), "run": str(self.run)}
 
 
-def prepare_run(
+@contextmanager
+def claimed_run(
     name_or_file: str, overrides: Sequence[str], out: Path | None, *, resume: bool
-) -> tuple[Recipe, RunFolder]:
-    """Read the recipe and choose the run folder; with `resume` the run's own recipe.toml is the recipe.
+) -> Iterator[tuple[Recipe, RunFolder]]:
+    """Read the recipe and keep the run's folder for this process until the block ends: see `RunFolder.claimed`.
 
-    In a distributed run the main process decides for all.
+    With `resume` the run's own recipe.toml is the recipe. In a distributed run the main process decides for all. A
+    request that is refused before the first step leaves no run behind.
 
     Raises:
         UsageError: a faulty recipe or override, a folder in use, or nothing to resume.
+        RunError: the disk is full.
     """
     # Left alone, accelerate takes several processes on a machine without an accelerator for as many runs of one.
     state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available())
     chosen: list[Any] = [None, None]
-    if state.is_main_process:
-        recipe = load_recipe(name_or_file, overrides)
-        run = RunFolder.choose(recipe.name, out, resume=resume)
-        if resume:
-            recipe = load_recipe(run.recipe, overrides)
-        chosen = [recipe, run]
-    recipe, run = broadcast_object_list(chosen) if state.num_processes > 1 else chosen
-    return recipe, run
+    with ExitStack() as stack:
+        if state.is_main_process:
+            recipe = load_recipe(name_or_file, overrides)
+            run = stack.enter_context(RunFolder.claimed(recipe.name, out, resume=resume))
+            if resume:
+                recipe = load_recipe(run.recipe, overrides)
+            chosen = [recipe, run]
+        recipe, run = broadcast_object_list(chosen) if state.num_processes > 1 else chosen
+        try:
+            yield recipe, run
+        except UsageError:
+            if state.is_main_process and not resume:
+                discard_start(run)
+            raise
 
 
 def finetune(

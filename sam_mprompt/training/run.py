@@ -7,11 +7,14 @@ recipe.toml     the resolved recipe
 previews/       pictures of validation images
 overlay.jpg     one validation image as the adapter counts it
 fingerprint     what an ablation's run was trained on
+.lock           names the process that trains here now
 NAME.safetensors    the checkpoint of a pre-training
 """
 
+import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -19,7 +22,9 @@ from typing import Self
 
 from ..adapter.find import ADAPTER
 from ..errors import UsageError
-from ..files import recover, write_text
+from ..files import check_output, recover, recover_within, write_text
+from ..leftovers import remove
+from ..locks import LOCK, locked
 
 _RUNS = Path("runs")
 _STATE, _METRICS, _RECIPE, _PREVIEWS = "state", "metrics.jsonl", "recipe.toml", "previews"
@@ -28,46 +33,63 @@ _OVERLAY, _FINGERPRINT = "overlay.jpg", "fingerprint"
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The folder of one training; making the object touches nothing on disk."""
+    """The folder of one training; making the object touches nothing on disk, `claimed` does."""
 
     path: Path
 
     @classmethod
-    def new(cls, name: str, out: Path | None = None) -> Self:
-        """Choose the folder of a new run: `out`, or the next free number of its name in `runs`.
+    @contextmanager
+    def claimed(cls, name: str, out: Path | None = None, *, resume: bool = False) -> Iterator[Self]:
+        """Choose the folder of a run, and keep every other process out of it until the block ends.
+
+        A new run gets `out`, or the next free number of its name in `runs`; the folder is made at once, so that two
+        that choose at the same time get two. One in which a training was ended before it saved anything counts as free.
+        To go on, `out` is taken, or the latest of its name; what a kill in the middle of a save left there is mended.
+        When the block fails before anything is saved, a new run's folder goes as it came.
 
         Raises:
-            UsageError: `out` is in use.
+            UsageError: another process has it, it cannot be written, `out` holds something, or it has no state to go on
+                from.
         """
-        run = cls(out or next(path for path in _numbered(name) if not path.exists()))
-        if run.path.exists() and (not run.path.is_dir() or any(run.path.iterdir())):
+        chosen = out or (_latest(name) if resume else _next(name))
+        run = cls(chosen)
+        if resume and not run.path.is_dir():
+            raise UsageError(f"Nothing to resume in '{run.path}': there is no such folder.", about="nothing to resume")
+        check_output(run.path, "folder")
+        made = not run.path.exists() or out is None
+        with locked(run.path, "trained"):
+            run.recover()
+            if resume:
+                run.expect_state()
+            else:
+                run.discard_unsaved()
+                run.expect_empty()
+            try:
+                yield run
+            except BaseException:
+                if not resume and not run.has_state:
+                    run.discard_unsaved()
+                    if made and run.is_empty:
+                        shutil.rmtree(run.path, ignore_errors=True)
+                raise
+
+    def expect_empty(self) -> None:
+        """Raise UsageError where the folder holds anything but a lock."""
+        if not self.is_empty:
             raise UsageError(
-                f"'{run.path}' is not empty: expected a new folder for a new run.", about="run in use", run=run.path
+                f"'{self.path}' is not empty: expected a new folder for a new run.", about="run in use", run=self.path
             )
-        return run
 
-    @classmethod
-    def to_resume(cls, name: str, out: Path | None = None) -> Self:
-        """Find the run to go on with: `out`, or the latest of its name in `runs`; what a kill left in it is mended.
-
-        Raises:
-            UsageError: it has no state to go on from.
-        """
-        latest = _RUNS / name
-        for path in _numbered(name) if out is None else ():
-            if not path.exists():
-                break
-            latest = path
-        run = cls(out or latest)
-        run.recover()
-        if not run.has_state:
-            raise UsageError(f"Nothing to resume in '{run.path}': it has no saved state.", about="nothing to resume")
-        return run
-
-    @classmethod
-    def choose(cls, name: str, out: Path | None, *, resume: bool) -> Self:
-        """Return the folder `to_resume` or that of a `new` run. Raises as they do."""
-        return cls.to_resume(name, out) if resume else cls.new(name, out)
+    def expect_state(self) -> None:
+        """Raise UsageError where there is no state to go on from; it tells whether a training was begun at all."""
+        if self.has_state:
+            return
+        if self.is_unsaved:
+            raise UsageError(
+                f"Nothing to resume in '{self.path}': its training was ended before it saved anything.",
+                about="nothing saved",
+            )
+        raise UsageError(f"Nothing to resume in '{self.path}': it has no saved state.", about="nothing to resume")
 
     @property
     def name(self) -> str:
@@ -123,18 +145,53 @@ class RunFolder:
         write_text(self.path / _FINGERPRINT, fingerprint + "\n")
 
     def recover(self) -> None:
-        """Mend what a kill in the middle of a save left."""
+        """Mend what kills in the middle of writing left."""
+        recover_within(self.path)
         for part in (self.state, self.adapter):
-            recover(part)
+            if part.is_symlink():
+                recover(Path(os.path.realpath(part)))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the folder holds nothing, but for the lock."""
+        return not any(entry.name != LOCK for entry in self.path.iterdir())
+
+    @property
+    def is_unsaved(self) -> bool:
+        """Whether a training was begun here and ended before it saved anything; nothing else is in the folder then."""
+        names = {entry.name for entry in self.path.iterdir()} if self.path.is_dir() else set()
+        begun = {_METRICS, _FINGERPRINT}
+        return not begun.isdisjoint(names) and names <= {*begun, _RECIPE, LOCK, self.name}
 
     def discard_unsaved(self) -> None:
-        """Delete a run that was killed before it saved anything; other folders are left alone."""
-        begun = self.fingerprint is not None or self.recipe.is_file()
-        if begun and not self.has_state and not self.adapter.exists():
-            shutil.rmtree(self.path)
+        """Delete what `is_unsaved` tells of; other folders are left alone."""
+        if self.is_unsaved:
+            for entry in list(self.path.iterdir()):
+                if entry.name != LOCK:
+                    remove(entry)
 
 
 def _numbered(name: str) -> Iterator[Path]:
     """NAME, NAME-2, NAME-3, ..."""
     yield _RUNS / name
     yield from (_RUNS / f"{name}-{number}" for number in count(2))
+
+
+def _next(name: str) -> Path:
+    """Make the first folder of `_numbered` that does not exist, and return it."""
+    for path in _numbered(name):
+        check_output(path, "folder")
+        with suppress(FileExistsError):
+            path.mkdir(parents=True)
+            return path
+    raise AssertionError("numbers do not end")
+
+
+def _latest(name: str) -> Path:
+    """Return the last folder of `_numbered` before the first that does not exist."""
+    latest = _RUNS / name
+    for path in _numbered(name):
+        if not path.exists():
+            break
+        latest = path
+    return latest

@@ -1,5 +1,6 @@
 """The resumable state of a training: everything that decides the next step, in one folder, replaced atomically."""
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,11 +13,12 @@ from ..adapter.folder import METRICS
 from ..errors import RunError, UsageError
 from ..evaluation.metrics import Metrics
 from ..files import replacing
+from ..leftovers import remove
 from ..tensor_files import read_tensors, write_tensors
 from .ema import MovingAverage, trained_tensors
 from .run import RunFolder
 
-_TENSORS, _PROGRESS = "state.safetensors", "progress.json"
+_TENSORS, _PROGRESS, _CHECKSUM = "state.safetensors", "progress.json", "sha256"
 
 
 @dataclass
@@ -56,8 +58,14 @@ def save_state(
     """Write the state so that a kill at any moment leaves either the old or the new one.
 
     Raises:
-        RunError: a tensor holds NaN or infinity (a broken state must not replace a good one), or the disk is full.
+        RunError: a tensor holds NaN or infinity (a broken state must not replace a good one), the disk is full, or the
+            run's folder was deleted or moved.
     """
+    if not run.recipe.is_file():
+        raise RunError(
+            f"'{run.path}' was deleted or moved while it was trained (its recipe.toml is not there): the state cannot "
+            "be saved in it."
+        )
     tensors = {f"model.{name}": tensor for name, tensor in _changing(model).items()}
     described = optimizer.state_dict()
     scalars: dict[str, Any] = {}
@@ -87,7 +95,8 @@ def save_state(
     }
     with replacing(run.state) as temporary:
         temporary.mkdir(parents=True)
-        write_tensors(temporary / _TENSORS, {name: tensor.detach().cpu() for name, tensor in tensors.items()})
+        record["tensors"] = write_tensors(temporary / _TENSORS, tensors)
+        record[_CHECKSUM] = _checksum(record)
         (temporary / _PROGRESS).write_text(json.dumps(record, indent=1), encoding="utf-8")
 
 
@@ -101,29 +110,22 @@ def load_state(
 ) -> TrainingProgress:
     """Put a saved state back. Raises UsageError when it is damaged or belongs to another recipe."""
     folder = run.state
+    record, tensors = _read(folder)
     try:
-        record = json.loads((folder / _PROGRESS).read_text(encoding="utf-8"))
         progress = _progress(record["progress"], run)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"'{folder}' holds no readable training state ({error}).", about="damaged state") from error
-    tensors = read_tensors(folder / _TENSORS)
+        described = _optimizer_state(optimizer, tensors, record["optimizer"])
+        updates, scaled = int(record["average_updates"]), dict(record["scaler"])
+        random = tensors["rng.cpu"]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise _damaged(folder, f"{type(error).__name__}: {error}") from error
     _restore(_changing(model), tensors, "model", folder)
     if average is not None:
         _restore(average.values, tensors, "average", folder)
-        average.updates = int(record["average_updates"])
-    described = optimizer.state_dict()
-    described["state"] = {}
-    for name, tensor in tensors.items():
-        if name.startswith("optimizer."):
-            number, key = name.removeprefix("optimizer.").split(".", 1)
-            described["state"].setdefault(int(number), {})[key] = tensor
-    for name, value in record["optimizer"].items():
-        number, key = name.split(".", 1)
-        described["state"].setdefault(int(number), {})[key] = value
+        average.updates = updates
     optimizer.load_state_dict(described)
-    if scaler is not None and record["scaler"]:
-        scaler.load_state_dict(record["scaler"])
-    torch.set_rng_state(tensors["rng.cpu"])
+    if scaler is not None and scaled:
+        scaler.load_state_dict(scaled)
+    torch.set_rng_state(random)
     if torch.cuda.is_available():
         states = [tensors[name] for name in sorted(tensors) if name.startswith("rng.cuda.")]
         if len(states) == torch.cuda.device_count():
@@ -138,10 +140,59 @@ def load_weights(run: RunFolder, model: nn.Module) -> None:
         UsageError: the state is damaged or belongs to another recipe.
     """
     folder = run.state
-    tensors = read_tensors(folder / _TENSORS)
+    _, tensors = _read(folder)
     _restore(_changing(model), tensors, "model", folder)
     if any(name.startswith("average.") for name in tensors):
         _restore(trained_tensors(model), tensors, "average", folder)
+
+
+def discard_start(run: RunFolder) -> None:
+    """Delete the first state of a run in which no step was taken, and what belongs to it; other runs are left alone."""
+    try:
+        begun = json.loads((run.state / _PROGRESS).read_text(encoding="utf-8"))["progress"]["step"] != 0
+    except (OSError, ValueError, LookupError, TypeError):
+        return
+    if not begun and not run.adapter.exists():
+        remove(run.state)
+        run.discard_unsaved()
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return record and tensors of a state, as they were written: version 0.1 kept no checksums to tell it by."""
+    try:
+        record = json.loads((folder / _PROGRESS).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise _damaged(folder, str(error)) from error
+    if not isinstance(record, dict):
+        raise _damaged(folder, f"{_PROGRESS} holds no object")
+    kept = record.pop(_CHECKSUM, None)
+    if kept is not None and kept != _checksum(record):
+        raise _damaged(folder, f"{_PROGRESS} was changed after it was written")
+    sha256 = record.get("tensors")
+    if (kept is None) != (sha256 is None):
+        raise _damaged(folder, f"{_PROGRESS} has lost a checksum")
+    return record, read_tensors(folder / _TENSORS, sha256=sha256)
+
+
+def _checksum(record: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+
+
+def _damaged(folder: Path, why: str) -> UsageError:
+    return UsageError(f"'{folder}' holds no readable training state ({why}).", about="damaged state")
+
+
+def _optimizer_state(
+    optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], scalars: dict[str, Any]
+) -> dict[str, Any]:
+    """Return what `load_state_dict` takes: the optimizer's own groups with the saved values of each parameter."""
+    described = optimizer.state_dict()
+    described["state"] = {}
+    saved = {name.removeprefix("optimizer."): t for name, t in tensors.items() if name.startswith("optimizer.")}
+    for name, value in (*saved.items(), *scalars.items()):
+        number, key = name.split(".", 1)
+        described["state"].setdefault(int(number), {})[key] = value
+    return described
 
 
 def _progress(values: dict[str, Any], run: RunFolder) -> TrainingProgress:

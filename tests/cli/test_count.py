@@ -5,6 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sam_mprompt.cli.counted import counted
+from sam_mprompt.counting.counter import Counter, load
+from sam_mprompt.errors import RunError
+
 
 def test_count_prints_a_table_and_writes_csv_and_overlays(run_cli, trained_run, crowd_folder, tmp_path):
     images = [crowd_folder / "0.png", crowd_folder / "5.png"]
@@ -83,3 +87,149 @@ def test_a_base_that_the_adapter_was_not_trained_on_is_refused_and_says_how_to_n
     assert done.code == 2
     assert "is another one" in done.err
     assert "--base" in done.err
+
+
+@pytest.fixture
+def photos(crowd_folder, tmp_path):
+    """Five small images."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for index in range(5):
+        (folder / f"{index}.png").write_bytes((crowd_folder / f"{index}.png").read_bytes())
+    return folder
+
+
+def failing(monkeypatch, image, error):
+    """Let every batch that holds an image fail, as a density that is not finite or a full memory does."""
+    count_many = Counter.count_many
+
+    def count(self, images, *, batch_size=1, on_error=None):
+        images = list(images)
+        for start in range(0, len(images), batch_size):
+            batch = images[start : start + batch_size]
+            if image in batch:
+                raise error
+            yield from count_many(self, batch, batch_size=batch_size, on_error=on_error)
+
+    monkeypatch.setattr(Counter, "count_many", count)
+
+
+def csv_of(path):
+    return [line.split(",")[0].rpartition("/")[2] for line in path.read_text().splitlines()[1:]]
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 16])
+@pytest.mark.parametrize("error", [RunError("not finite"), MemoryError(), RuntimeError("can't allocate memory")])
+def test_an_image_whose_counting_fails_costs_itself_alone(trained_run, photos, monkeypatch, batch_size, error):
+    counter, images, failed = load(trained_run, device="cpu"), sorted(photos.iterdir()), []
+    expected = {image: counter.count(image).count for image in images}
+    failing(monkeypatch, images[2], error)
+    found = list(counted(counter, images, batch_size=batch_size, on_error=lambda image, why: failed.append(image)))
+    assert [result.image for result in found] == [*images[:2], *images[3:]]
+    assert all(result.count == pytest.approx(expected[result.image], rel=1e-5) for result in found)
+    assert failed == [images[2]]
+
+
+def test_what_is_a_fault_of_ours_ends_the_counting(trained_run, photos, monkeypatch):
+    failing(monkeypatch, photos / "0.png", RuntimeError("shapes differ"))
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        list(counted(load(trained_run, device="cpu"), [photos / "0.png"], batch_size=1, on_error=print))
+
+
+def test_what_was_counted_before_ctrl_c_is_printed_and_written_and_the_rest_is_counted_when_resumed(
+    run_cli, trained_run, photos, tmp_path, monkeypatch
+):
+    out = tmp_path / "c.csv"
+    whole = run_cli("count", trained_run, photos, "--csv", tmp_path / "whole.csv")
+    for more in ([], ["--json"]):
+        with monkeypatch.context() as patched:
+            failing(patched, photos / "3.png", KeyboardInterrupt())
+            stopped = run_cli("count", trained_run, photos, "--csv", out, *more)
+        assert stopped.code == 130
+        assert "3 of 5 images were counted" in stopped.err
+        assert csv_of(out) == ["0.png", "1.png", "2.png"]
+        if more:
+            assert len(json.loads(stopped.out)["images"]) == 3
+        else:
+            assert stopped.out.splitlines() == whole.out.splitlines()[:4]
+    with out.open("a") as file:  # a row that a kill has cut
+        file.write(f"{photos / '3.png'},1")
+    resumed = run_cli("count", trained_run, photos, "--csv", out, "--resume-csv")
+    assert resumed.code == 0, resumed.err
+    assert "3 of 5 images are in" in resumed.err
+    assert out.read_text() == (tmp_path / "whole.csv").read_text()
+    assert run_cli("count", trained_run, photos, "--csv", out, "--resume-csv").code == 0
+    assert out.read_text() == (tmp_path / "whole.csv").read_text()
+
+
+def test_a_picture_that_cannot_be_drawn_costs_a_line_and_its_count_stays(run_cli, trained_run, photos, tmp_path):
+    Image.new("RGB", (66_000, 8)).save(photos / "wide.png")
+    (tmp_path / "o" / "1.jpg").mkdir(parents=True)
+    done = run_cli("count", trained_run, photos, "--overlay", tmp_path / "o", "--csv", tmp_path / "c.csv")
+    assert done.code == 1
+    assert "expected at most 65500 a side" in done.err
+    assert "2 of 6 images could not be drawn" in done.err
+    assert len(csv_of(tmp_path / "c.csv")) == 6
+    assert len([path for path in (tmp_path / "o").iterdir() if path.is_file()]) == 4
+
+
+def test_csv_into_standard_output_replaces_the_table(run_cli, trained_run, photos):
+    done = run_cli("count", trained_run, photos, "--csv", "-")
+    assert [row["image"] for row in csv.DictReader(done.out.splitlines())] == [str(p) for p in sorted(photos.iterdir())]
+    assert run_cli("count", trained_run, photos, "--csv", "-", "--json").code == 2
+
+
+@pytest.mark.parametrize(
+    ("held", "said"), [("name,heads\n", "expected 'image,count'"), ("image,count\na.jpg,many\n", "line 2")]
+)
+def test_a_file_that_holds_other_things_is_not_added_to(run_cli, trained_run, photos, tmp_path, held, said):
+    (tmp_path / "c.csv").write_text(held)
+    done = run_cli("count", trained_run, photos, "--csv", tmp_path / "c.csv", "--resume-csv")
+    assert (done.code, said in done.err) == (2, True)
+    assert (tmp_path / "c.csv").read_text() == held
+    assert run_cli("count", trained_run, photos, "--resume-csv").code == 2
+
+
+def test_names_that_a_spreadsheet_would_run_are_text_in_the_csv_and_known_when_resumed(
+    run_cli, trained_run, photos, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(photos)
+    (photos / "0.png").rename(photos / "=1+1.png")
+    for _ in range(2):
+        done = run_cli("count", trained_run, "=1+1.png", "1.png", "--csv", tmp_path / "c.csv", "--resume-csv")
+        assert done.code == 0, done.err
+        assert csv_of(tmp_path / "c.csv") == ["'=1+1.png", "1.png"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["count", "none", "x.jpg", "--csv", "FILE/x.csv"],
+        ["count", "none", "x.jpg", "--csv", "FOLDER"],
+        ["count", "none", "x.jpg", "--csv", ""],
+        ["count", "none", "x.jpg", "--overlay", "FILE"],
+        ["evaluate", "none", "--data", "d", "--json", "FOLDER"],
+        ["evaluate", "none", "--data", "d", "--submission", "FOLDER"],
+        ["evaluate", "none", "--data", "d", "--locations", "FILE/x"],
+        ["evaluate", "none", "--data", "d", "--worst", "FILE"],
+        ["compare", "none", "none", "x.jpg", "--out", "sheet.gif"],
+        ["compare", "none", "none", "x.jpg", "--out", "FILE/x.jpg"],
+        ["export", "none", "--to", "FILE/x"],
+        ["masks", "--source", "points", "--data", "d", "--out", "FILE"],
+        ["finetune", "--recipe", "demo", "--out", "FILE/x"],
+        ["pretrain", "--recipe", "sam-tiny", "--out", "FILE/x"],
+        ["ablate", "--recipe", "demo", "--out", "FILE"],
+        ["data", "synthesize", "d", "--sheet", "FOLDER/x.gif"],
+        ["data", "synthesize", "FILE"],
+        ["data", "check", "d", "--preview", "FILE"],
+    ],
+)
+def test_an_output_that_cannot_be_written_is_refused_before_anything_else(run_cli, tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "FILE").write_text("kept")
+    (tmp_path / "FOLDER").mkdir()
+    done = run_cli(*arguments)
+    assert done.code == 2
+    assert "Cannot write" in done.err or "cannot be written" in done.err
+    assert (tmp_path / "FILE").read_text() == "kept"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["FILE", "FOLDER"]

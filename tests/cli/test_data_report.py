@@ -12,7 +12,9 @@ from sam_mprompt.data.check import check
 
 def picture(path: Path) -> None:
     """Write an incompressible image, so that cutting the file cuts pixels off."""
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)).save(path)
+    Image.fromarray(np.random.default_rng(sum(map(ord, path.name))).integers(0, 255, (40, 60, 3), dtype=np.uint8)).save(
+        path
+    )
 
 
 @pytest.fixture

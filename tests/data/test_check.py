@@ -15,7 +15,7 @@ from sam_mprompt.errors import UsageError
 def picture(path: Path, size: tuple[int, int] = (60, 40)) -> Path:
     """Write an incompressible image of (width, height), so that cutting the file cuts pixels off."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    noise = np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
+    noise = np.random.default_rng(sum(map(ord, path.name))).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
     Image.fromarray(noise).save(path)
     return path
 

@@ -2,20 +2,22 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from ...arrays import ByteImage
-from ...errors import UsageError
-from ...files import write_with
+from ...errors import RunError, UsageError
+from ...files import recover_within
 from ...geometry import Geometry, resize_image, resized
 from ...recipe.schema import DataRecipe
 from ..image import read_image
 from ..sample import Sample
-from .room import check_room, read_cached
+from .arrays import read_cached, write_array
+from .room import check_room
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,8 @@ class ImageCache:
     """Resized images as uint8 (H, W, 3) files, mapped into memory.
 
     A file is found by its image's path, size and time of change, and by the sizes that images are brought to: a changed
-    image or recipe never reads what belongs to another. It is written when the image is first asked for.
+    image or recipe never reads what belongs to another. It is written when the image is first asked for, and again
+    when it is damaged.
     """
 
     folder: Path
@@ -32,14 +35,13 @@ class ImageCache:
     def read(self, path: Path) -> ByteImage:
         """Return an image, resized. Raises UsageError when it can't be decoded, RunError on a full or bad disk."""
         file = self.file_of(path)
-        if not file.is_file():
-            image, _ = resize_image(read_image(path), self.geometry)
-
-            def write(temporary: Path) -> None:
-                with temporary.open("wb") as opened:
-                    np.save(opened, image)
-
-            write_with(file, write)
+        if file.is_file():
+            try:
+                return read_cached(file)
+            except RunError as error:
+                _log.warning("Decoded anew: '%s'. %s", path, error)
+        image, _ = resize_image(read_image(path), self.geometry)
+        write_array(file, image)
         return read_cached(file)
 
     def file_of(self, path: Path) -> Path:
@@ -59,4 +61,5 @@ def open_image_cache(samples: Sequence[Sample], geometry: Geometry, recipe: Data
     sizes = [3 * height * width for height, width in (resized(sample.size, geometry) for sample in samples)]
     missing = [size for size, s in zip(sizes, samples, strict=True) if not cache.file_of(s.image).is_file()]
     check_room(recipe, "images", sum(sizes), sum(missing))
+    recover_within(cache.folder)
     return cache

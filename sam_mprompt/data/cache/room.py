@@ -1,13 +1,10 @@
-"""What the caches of images and features share: whether there is room, and reading an array back."""
+"""Whether there is room for what is to be cached, of images or of features."""
 
 import shutil
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ...errors import RunError, UsageError
+from ...errors import UsageError
+from ...files import check_output
 from ...recipe.schema import DataRecipe
 
 
@@ -20,8 +17,9 @@ def check_room(recipe: DataRecipe, what: str, whole: int, missing: int) -> None:
         whole, missing: bytes of the whole cache, and of what is not in it yet.
 
     Raises:
-        UsageError: it does not fit; says what to change.
+        UsageError: it does not fit; says what to change. The folder cannot be written.
     """
+    check_output(Path(recipe.cache_root), "folder")
     if whole > recipe.cache_gb * 1e9:
         raise UsageError(
             f"The cached {what} would take {whole / 1e9:.1f} GB, more than data.cache_gb = {recipe.cache_gb:g}. Allow "
@@ -35,11 +33,3 @@ def check_room(recipe: DataRecipe, what: str, whole: int, missing: int) -> None:
             f"The cached {what} need {missing / 1e9:.1f} GB, and '{there}' has {free / 1e9:.1f} GB free. Choose "
             "another folder with data.cache_root."
         )
-
-
-def read_cached(path: Path) -> NDArray[Any]:
-    """Return a cached array, mapped from disk. Raises RunError when it is damaged or gone."""
-    try:
-        return np.asarray(np.load(path, mmap_mode="r"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"'{path}' in the cache cannot be read ({error}). Delete it: it is made again.") from error

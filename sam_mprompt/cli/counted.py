@@ -1,0 +1,66 @@
+"""Counting as a stream: a result as soon as there is one, and an image that fails costs a line, not the others."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+
+from ..errors import RunError, SamMpromptError, UsageError
+
+if TYPE_CHECKING:
+    from ..counting.counter import Counter
+    from ..counting.result import CountResult, ImageLike
+
+Failed = Callable[[Path, SamMpromptError], None]
+"""Called with an image that could not be counted, and why."""
+
+
+def counted(
+    counter: "Counter", images: Sequence[Path], *, batch_size: int, on_error: Failed
+) -> "Iterator[CountResult]":
+    """Yield the result of each image that can be counted, in order; the others are told to `on_error`.
+
+    An image fails that cannot be read, whose density is not finite, or that the memory does not suffice for. Where
+    several were counted at once, those of that batch are counted again one by one, so that one alone is left out.
+    """
+    left = deque(images)
+
+    def unreadable(image: "ImageLike", error: UsageError) -> None:
+        path = Path(str(image))
+        left.remove(path)
+        on_error(path, error)
+
+    alone = 0  # so many of those that are left are counted one by one
+    while left:
+        chosen = list(islice(left, alone)) if alone else list(left)
+        try:
+            for result in counter.count_many(chosen, batch_size=1 if alone else batch_size, on_error=unreadable):
+                if result.image is not None:
+                    left.remove(result.image)
+                alone = max(0, alone - 1)
+                yield result
+            alone = 0
+        except (RuntimeError, MemoryError, cv2.error) as error:
+            if batch_size > 1 and not alone:
+                alone = batch_size
+                continue
+            on_error(left[0], _failure(left[0], error))
+            left.popleft()
+            alone = max(0, alone - 1)
+
+
+def memory_fault(error: BaseException) -> bool:
+    """Whether an error means that there was too little memory; torch and OpenCV have no kind of their own for it."""
+    text = str(error)
+    return isinstance(error, MemoryError) or "allocate memory" in text or "Insufficient memory" in text
+
+
+def _failure(image: Path, error: Exception) -> RunError:
+    if isinstance(error, RunError):
+        return error
+    if memory_fault(error):
+        return RunError(f"'{image}' cannot be counted: the memory was not enough. Expected a smaller image.")
+    raise error
