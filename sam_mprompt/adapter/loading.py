@@ -2,11 +2,14 @@
 
 from typing import Any, cast
 
+from torch import nn
+
 from ..errors import UsageError
 from ..models.build import Base, BuiltCounter, add_decoders, build_encoder
 from ..models.counter import CrowdCounter
 from ..recipe.schema import Recipe
 from ..tensor_files import check_against
+from ..tuning.adapters import remove
 from ..tuning.attach import add_adapter
 from .counter_file import COUNTER
 from .folder import CONFIG, OF_COUNTER, TENSORS, AdapterFolder
@@ -37,6 +40,25 @@ def load_adapter(adapter: AdapterFolder, base: str | None = None) -> BuiltCounte
     load_tensors(counter, adapter)
     counter.requires_grad_(False)
     return BuiltCounter(counter.eval(), found)
+
+
+def add_to(encoder: nn.Module, base: Base, adapter: AdapterFolder, name: str) -> CrowdCounter:
+    """Put a further adapter on a base that carries one, and return its counter, ready to count; the active one stays.
+
+    Raises:
+        UsageError: another base, a name that is taken or cannot be one, another kind of adapter, or keys or shapes
+            that do not fit. The encoder is then as before.
+    """
+    assert adapter.config is not None, "nothing to put into the encoder"
+    check_base(adapter, base)
+    add_adapter(encoder, config_from_dict(adapter.config), name)
+    try:
+        counter = add_decoders(encoder, adapter.recipe, segmenter=False)
+        load_tensors(counter, adapter, name)
+    except BaseException:
+        remove(encoder, name)
+        raise
+    return counter.requires_grad_(False).eval()
 
 
 def init_from(adapter: AdapterFolder, built: BuiltCounter, recipe: Recipe) -> None:

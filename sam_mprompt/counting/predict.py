@@ -77,8 +77,7 @@ def count_many(
         UsageError: an image cannot be read and `on_error` is not given; a batch size below 1.
         RunError: as in `predict_density`.
     """
-    if batch_size < 1:
-        raise UsageError(f"Expected a batch size of at least 1, got {batch_size}.")
+    check_batch_size(batch_size)
     remaining = iter(images)
     with ThreadPoolExecutor(min(4, batch_size), "sam-mprompt-decode") as pool:
 
@@ -93,6 +92,12 @@ def count_many(
                 yield CountResult(p.density, None, p.image_size, p.cell, frame.path, frame.original)
             if failure is not None:
                 raise failure
+
+
+def check_batch_size(batch_size: int) -> None:
+    """Raise UsageError for anything but a whole number of at least 1."""
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
+        raise UsageError(f"batch_size: expected a whole number of at least 1, got {batch_size!r}.")
 
 
 @dataclass(frozen=True)

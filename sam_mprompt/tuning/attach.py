@@ -13,6 +13,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
 from ..errors import UsageError, did_you_mean
+from .asked import check_config
 from .frozen import check_base, check_bias, checksums, freeze_batch_norm
 from .methods import BARE, OWN_SETTINGS, config_class_of, method_of, options_of
 from .selection import Blocks, base_modules, target_modules
@@ -113,6 +114,7 @@ def add_adapter(
             before; a bare one has to be built anew.
     """
     _check_company(encoder, config, adapter_name)
+    check_config(config, [name for _, name, _ in base_modules(encoder)])
     check_bias(config)
     _check_name(encoder, config, adapter_name)
     config.inference_mode = not trainable
@@ -155,6 +157,8 @@ def _check_name(encoder: nn.Module, config: PeftConfig, adapter_name: str) -> No
     peft tells adapters apart by a component of a tensor's name, so that saving beside an adapter "7" would drop
     block 7; torch keeps them in dictionaries of modules, which have methods such as "eval" and "items".
     """
+    if not isinstance(adapter_name, str):
+        raise UsageError(f"An adapter's name is text, got {adapter_name!r}")
     prefix = PEFT_TYPE_TO_PREFIX_MAPPING[config.peft_type]
     reserved = {"base_model", "model", "base_layer", "modules_to_save", "original_module"}
     for _, name, module in base_modules(encoder):
