@@ -11,7 +11,7 @@ import pytest
 import sam_mprompt
 from sam_mprompt.adapter.find import find_adapter
 from sam_mprompt.recipe.schema import load_recipe
-from sam_mprompt.tuning.attach import methods
+from sam_mprompt.tuning.methods import methods
 
 ARCHIVE = Path(__file__).with_name("frozen") / "v0_1.tar.xz"
 

@@ -66,7 +66,7 @@ def available_devices() -> list[str]:
 def check_precision(precision: str) -> Precision:
     """Return the precision of that name. Raises UsageError for another, with the nearest."""
     if isinstance(precision, str) and precision in AUTOCAST:
-        return cast(Precision, precision)
+        return precision
     name = str(precision).removeprefix("torch.").lower()
     hint = f" Did you mean '{_LIKE[name]}'?" if name in _LIKE else did_you_mean(name, AUTOCAST)
     raise UsageError(f"precision: expected 'no', 'fp16' or 'bf16', got '{precision}'.{hint}")

@@ -1,7 +1,7 @@
 """What an adapter's configuration may ask for. It may come from strangers, so it is checked before peft reads it.
 
 peft matches names of modules with the regular expressions of a configuration. Python's `re` tries one way after
-another, which takes for ever with some (`(([a-z.]+)+)+X`), so only those are taken whose ways can be counted, and are few.
+another, which takes for ever with some (`(([a-z.]+)+)+X`): only those are taken whose ways can be counted and are few.
 """
 
 import dataclasses

@@ -4,9 +4,11 @@ A tuned encoder is a `peft.PeftModel`: it is called like the encoder, passes the
 several adapters of one kind side by side.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from peft import PeftConfig, PeftModel
 from peft.mapping import PEFT_TYPE_TO_PREFIX_MAPPING
 from peft.tuners.tuners_utils import BaseTunerLayer
@@ -17,6 +19,9 @@ from .asked import check_config
 from .frozen import check_base, check_bias, checksums, freeze_batch_norm
 from .methods import BARE, OWN_SETTINGS, config_class_of, method_of, options_of
 from .selection import Blocks, base_modules, target_modules
+
+VALUES_FIRST = ("boft", "frod", "shira")
+"""Methods of peft that compute with values while they are attached."""
 
 
 def attach(
@@ -136,6 +141,25 @@ def add_adapter(
         raise UsageError(f"peft cannot attach '{method_of(config.peft_type)}': {error}") from error
     tuned.train(training)  # new layers come in training mode, with dropout, also into an encoder that only counts
     return tuned
+
+
+def outline_adapter(outline: nn.Module, config: PeftConfig) -> nn.Module:
+    """Return an encoder on the meta device with an adapter whose tensors have shapes and take no memory.
+
+    Three methods compute with values where they are made, and cannot be had so (`VALUES_FIRST`): the encoder is then
+    returned as it is.
+
+    Raises:
+        UsageError: what the configuration asks for cannot be had, as `add_adapter` says.
+    """
+    check_config(config, [name for _, name, _ in base_modules(outline)])
+    if method_of(config.peft_type) in VALUES_FIRST:
+        return outline
+    try:
+        with torch.device("meta"):
+            return PeftModel(outline, copy.deepcopy(config), "default")
+    except Exception as error:
+        raise UsageError(f"peft cannot attach '{method_of(config.peft_type)}': {error}") from error
 
 
 def _check_company(encoder: nn.Module, config: PeftConfig, adapter_name: str) -> None:
