@@ -17,6 +17,7 @@ ADVICE: dict[str, str] = {
     "run in use": "Give another --out, or --resume to go on with it.",
     "nothing to resume": "Leave --resume out to start a run.",
     "damaged state": "Start without --resume.",
+    "lost worker": "Then go on with --resume; in a container --shm-size=2g (Docker) gives more shared memory.",
     "diverged": "Then go on with --resume.",
     "stopped": "Go on with --resume --out {run}",
     "stopped between saves": "Go on from the last saved state with --resume --out {run}",

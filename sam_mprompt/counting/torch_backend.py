@@ -44,15 +44,15 @@ def choose_device(device: str | int | torch.device | None) -> torch.device:
     kind, _, number = name.partition(":")
     if isinstance(device, bool) or not re.fullmatch(r"(cpu|cuda|mps)(:\d{1,4})?", name):
         raise UsageError(
-            f"Expected a device such as 'cpu', 'cuda' or 'cuda:1', got '{device}'. There is {', '.join(there)}."
+            f"Expected a device such as 'cpu', 'cuda' or 'cuda:1', got '{device}'. Available: {', '.join(there)}."
         )
     if kind == "cpu":
         return torch.device(kind)
     if kind not in {other.partition(":")[0] for other in there}:
         sees = {"cuda": "torch sees no GPU", "mps": "this torch cannot use it"}[kind]
-        raise UsageError(f"Device '{device}' is not available: {sees}. There is {', '.join(there)}.")
+        raise UsageError(f"Device '{device}' is not available: {sees}. Available: {', '.join(there)}.")
     if number and f"{kind}:{int(number)}" not in there:
-        raise UsageError(f"Device '{device}' is not available. There is {', '.join(there)}.")
+        raise UsageError(f"Device '{device}' is not available. Available: {', '.join(there)}.")
     return torch.device(kind, int(number)) if number else torch.device(kind)
 
 
