@@ -158,7 +158,7 @@ class Counter:
         if folder.info.native or first.folder.info.native or folder.config is None or first.folder.config is None:
             raise UsageError(f"'{folder.path}' does not share a frozen base with prompt modules: load it on its own.")
         with self._turns.alone():
-            if name in list(self._loaded):
+            if name in list(self._loaded):  # a list: what is no name is refused below
                 raise UsageError(f"An adapter '{name}' is loaded already; choose another name.")
             model = add_to(first.model.encoder, self.base, folder, name)
             self._loaded[name] = self._ready(folder, model.to(self.device), name)

@@ -17,6 +17,8 @@ from .backend import DensityBackend, MaskBackend
 from .result import CountResult, ImageLike, Prediction
 from .tiles import blend_tiles
 
+_LARGEST_BATCH = 65_536
+
 
 def predict_density(
     backend: DensityBackend, image: ByteImage, geometry: Geometry, *, batch_size: int = 1
@@ -95,9 +97,13 @@ def count_many(
 
 
 def check_batch_size(batch_size: int) -> None:
-    """Raise UsageError for anything but a whole number of at least 1."""
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
-        raise UsageError(f"batch_size: expected a whole number of at least 1, got {batch_size!r}.")
+    """Raise UsageError for anything but a whole number from 1 on."""
+    if (
+        isinstance(batch_size, bool)
+        or not isinstance(batch_size, int | np.integer)
+        or not (1 <= batch_size <= _LARGEST_BATCH)
+    ):
+        raise UsageError(f"batch_size: expected a whole number from 1 to {_LARGEST_BATCH}, got {batch_size!r}.")
 
 
 @dataclass(frozen=True)

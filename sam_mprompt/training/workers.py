@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from ..errors import RunError, SamMpromptError
 
-POLL = 5
+POLL = 1
 """Seconds after which a loader with workers (its `timeout`) lets the main process look whether it should go on."""
 
 PATIENCE = 600

@@ -56,7 +56,7 @@ def check_config(config: PeftConfig, names: Sequence[str]) -> None:
         if "seed" not in key and "key" not in key:
             for number in _numbers(value):
                 if abs(number) > MOST_NUMBER:
-                    raise UsageError(f"{key}: expected numbers up to {MOST_NUMBER:,}, got {number:.3g}.")
+                    raise UsageError(f"{key}: expected numbers up to {MOST_NUMBER:,}, got a larger one.")
 
 
 def check_pattern(pattern: str, names: Sequence[str], key: str = "target_modules") -> None:

@@ -189,6 +189,7 @@ def _check_name(encoder: nn.Module, config: PeftConfig, adapter_name: str) -> No
         reserved.update(name.split("."), (own for own, _ in module.named_parameters(recurse=False)))
     if (
         not adapter_name
+        or not adapter_name.isprintable()
         or "." in adapter_name
         or adapter_name in prefix
         or prefix in adapter_name
