@@ -171,6 +171,22 @@ def appending(path: Path, *, keep: bool = False) -> Iterator[Callable[[str], Non
                 file.close()
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; also False, where `Path.is_file` raises, for what can be no file's name."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is such a folder; False, too, for what can be no folder's name."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, in lower-case hexadecimal. Raises UsageError when it cannot be read."""
     try:

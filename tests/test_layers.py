@@ -153,12 +153,9 @@ def test_every_topic_of_an_error_has_advice_and_every_advice_a_topic():
     used = set()
     for path in modules(PACKAGE).values():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            given = node.value if isinstance(node, ast.keyword) and node.arg == "about" else None
-            if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "about" for t in node.targets):
-                given = node.value
-            for part in ast.walk(given) if given is not None else ():
-                if isinstance(part, ast.Constant) and part.value:
-                    used.add(part.value)
+            if isinstance(node, ast.keyword) and node.arg == "about":
+                choices = [node.value.body, node.value.orelse] if isinstance(node.value, ast.IfExp) else [node.value]
+                used |= {choice.value for choice in choices if isinstance(choice, ast.Constant) and choice.value}
     assert used == set(ADVICE)
 
 

@@ -17,21 +17,23 @@ from benchmarks.accuracy.experiments import Experiment, experiments
 from benchmarks.accuracy.table import write_table
 from benchmarks.pages import PAGES, parser
 from sam_mprompt.ablation.perform import perform
+from sam_mprompt.cli.training_display import TrainingDisplay
 from sam_mprompt.errors import RunError, UsageError
 
 
 def run(experiment: Experiment, data: Path | None, minutes: float) -> None:
     """Train what has no record yet and print a line for each. Raises as `perform`."""
-    for record in perform(
-        experiment.runs(),
-        experiment.records,
-        data=data / experiment.data if data is not None and experiment.data else None,
-        test=experiment.test,
-        console=Console(stderr=True),
-        minutes=minutes,
-    ):
-        figures = ("val_mae", record.val_mae), ("test_mae", record.test_mae)
-        print(experiment.name, record.row, record.seed, *(f"{k} {v:.2f}" for k, v in figures if v), flush=True)
+    with TrainingDisplay(Console(stderr=True)) as display:
+        for record in perform(
+            experiment.runs(),
+            experiment.records,
+            data=data / experiment.data if data is not None and experiment.data else None,
+            test=experiment.test,
+            observer=display,
+            minutes=minutes,
+        ):
+            figures = ("val_mae", record.val_mae), ("test_mae", record.test_mae)
+            print(experiment.name, record.row, record.seed, *(f"{k} {v:.2f}" for k, v in figures if v), flush=True)
 
 
 def main() -> None:

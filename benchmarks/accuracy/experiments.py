@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import Field
 
 from benchmarks.pages import RECORDS
-from sam_mprompt.ablation.perform import Ablation, Run, Variant, load_ablation, plan
+from sam_mprompt.ablation.variants import Ablation, Run, Variant, load_ablation, plan
 from sam_mprompt.recipe.schema import Section
 
 HERE = Path(__file__).parent

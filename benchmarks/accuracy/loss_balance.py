@@ -19,10 +19,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from benchmarks.pages import parser
-from sam_mprompt.counting.counter import TrainedRun, load_run
 from sam_mprompt.data.dataset import CropDataset, EpochBatches, collate
 from sam_mprompt.data.sources import data_root, open_split
 from sam_mprompt.losses import MutualPromptLoss
+from sam_mprompt.training.run import RunFolder
+from sam_mprompt.training.trained import TrainedRun, load_run
 
 _BATCHES = 12
 _HEADS = ("regressor.", "segmenter.")
@@ -36,11 +37,11 @@ def gradients(run: TrainedRun, data: Path | None) -> dict[str, tuple[float, floa
     shared = [p for name, p in counter.named_parameters() if p.requires_grad and not name.startswith(_HEADS)]
     root = data_root(recipe, data)
     source = open_split(recipe, "train", root).source
-    crops = CropDataset(source, recipe, stride=counter.stride, pad_colour=(0, 0, 0))
+    crops = CropDataset(source, recipe, stride=counter.stride)
     order = EpochBatches(len(source), recipe.train.batch_size, seed=0)
     found: dict[str, list[Tensor]] = {name: [] for name in weights}
     for batch in islice(DataLoader(crops, batch_sampler=order, collate_fn=collate), _BATCHES):
-        output = counter(counter.normalise(batch.images))
+        output = counter(counter.normalise(batch.images, batch.sizes))
         terms = loss(output.density, output.mask_logits, batch.targets, epoch=recipe.loss.kappa)
         flat = {name: _flat(terms[name] * weight, shared) for name, weight in weights.items() if name in terms}
         base = flat["density"]
@@ -63,7 +64,7 @@ def main() -> None:
     options = arguments.parse_args()
     print("| run | segmentation / density | cosine | context / density | cosine |\n|---|---|---|---|---|")
     for run in options.runs:
-        found = gradients(load_run(run, device=torch.device("cpu")), options.data)
+        found = gradients(load_run(RunFolder(run), device=torch.device("cpu")), options.data)
         pairs = [found.get(name, (0.0, 0.0)) for name in ("segmentation", "context")]
         cells = [f"{value:.2f}" for pair in pairs for value in pair]
         print(f"| {run.name} | " + " | ".join(cells) + " |", flush=True)

@@ -9,11 +9,12 @@ import numpy as np
 from benchmarks.accuracy.experiments import Experiment
 from benchmarks.accuracy.pairs import pair_table
 from benchmarks.pages import PAGES
-from sam_mprompt.ablation.perform import dataset_of
 from sam_mprompt.ablation.records import Record, read_records
 from sam_mprompt.ablation.report import markdown, plot
+from sam_mprompt.ablation.variants import dataset_of
+from sam_mprompt.data.formats.annotation import SplitName
 from sam_mprompt.data.formats.read import read_split
-from sam_mprompt.evaluation.evaluate import metrics
+from sam_mprompt.evaluation.metrics import metrics
 
 _HEAD = """# Accuracy
 
@@ -52,15 +53,16 @@ def _command(experiment: Experiment, record: Record) -> str:
     run = next(run for run in experiment.runs() if run.key == (record.row, record.seed))
     place = ["--data", "DIR"] if experiment.data else []
     settings = [word for setting in record.settings for word in ("--set", setting)]
-    words = ["--recipe", record.recipe, *place, "--out", run.folder.as_posix(), *settings]
+    words = ["--recipe", record.recipe, *place, "--out", run.folder.path.as_posix(), *settings]
     return shlex.join(["sam-mprompt", "finetune", *words])
 
 
 def _predicting_the_mean(folder: Path) -> tuple[float, float]:
     """MAE and RMSE on test of the mean count of all annotated train images."""
-    counts = {
-        split: [s.count for part in parts for s in read_split(folder, part).samples if s.points is not None]
-        for split, parts in (("train", ("train", "val")), ("test", ("test",)))
-    }
-    result = metrics([float(np.mean(counts["train"]))] * len(counts["test"]), counts["test"])
+    train, test = _counts(folder, "train", "val"), _counts(folder, "test")
+    result = metrics([float(np.mean(train))] * len(test), test)
     return result.mae, result.rmse
+
+
+def _counts(folder: Path, *splits: SplitName) -> list[int]:
+    return [s.count for split in splits for s in read_split(folder, split).samples if s.points is not None]

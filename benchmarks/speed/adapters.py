@@ -10,12 +10,12 @@ from safetensors.torch import save_file
 import sam_mprompt
 from benchmarks.speed.pairs import Result, Spread, alternate
 from benchmarks.speed.table import write_row
-from sam_mprompt.adapter.folder import write_adapter
+from sam_mprompt.adapter.folder import AdapterFolder
 from sam_mprompt.models.build import build_counter
 from sam_mprompt.models.sam_config import CONFIGS
 from sam_mprompt.models.sam_encoder import SamEncoder
 from sam_mprompt.recipe.schema import load_recipe
-from sam_mprompt.tuning import attach
+from sam_mprompt.tuning.adapters import switch
 
 
 def written(root: Path, config: str) -> Path:
@@ -23,7 +23,7 @@ def written(root: Path, config: str) -> Path:
     base, adapter = root / "base.safetensors", root / "adapter"
     save_file(SamEncoder.random(CONFIGS[config]).state_dict(), base)
     recipe = load_recipe("shb", [f"model.base={base}"])
-    write_adapter(adapter, build_counter(recipe, segmenter=False), recipe, metrics={})
+    AdapterFolder.of(adapter, build_counter(recipe, segmenter=False), recipe, metrics={}).write()
     return adapter
 
 
@@ -35,16 +35,16 @@ def measure(config: str = "vit_b", rounds: int = 5) -> list[Result]:
         numbers, names = iter(range(1_000_000)), cycle(("default", "other"))
         counter.load_adapter(adapter, name="other")
 
-        def switch() -> None:
+        def change() -> None:
             name = next(names)
             counter.use(name)
-            attach.switch(counter.model.encoder, name)
+            switch(counter.model.encoder, name)
 
         seconds = alternate(
             {
                 "whole": partial(sam_mprompt.load, adapter, device="cpu"),
                 "load": lambda: counter.load_adapter(adapter, name=f"adapter-{next(numbers)}"),
-                "switch": switch,
+                "switch": change,
             },
             rounds=rounds,
         )

@@ -9,27 +9,35 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from rich.console import Console
-
 from benchmarks.speed.pairs import Result, Spread, alternate
 from benchmarks.speed.table import write_row
 from sam_mprompt.data.scenes.crowd import write_dataset
 from sam_mprompt.recipe.schema import load_recipe
-from sam_mprompt.training.session import Trainer
+from sam_mprompt.training.loop import train_epoch
+from sam_mprompt.training.run import RunFolder
+from sam_mprompt.training.session import TrainingSession
+from sam_mprompt.training.splits import TrainingData
+from sam_mprompt.training.state import TrainingProgress
 
 
-def opened(root: Path, name: str, settings: list[str]) -> Trainer:
+def opened(root: Path, name: str, settings: list[str]) -> TrainingSession:
     """Return a training of the images in `root / "data"` that is ready for its first epoch."""
     recipe = load_recipe("shb", settings)
-    return Trainer(recipe, root / "data", root / name, resume=False, console=Console(quiet=True))
+    return TrainingSession.open(recipe, TrainingData.open(recipe, root / "data"), RunFolder(root / name))
 
 
-def epoch(trainer: Trainer) -> None:
+def epoch(session: TrainingSession) -> None:
     """Step through every training image once, as `finetune` does, without validation."""
-    trainer.batches.start(0, 0)
-    trainer.model.train()
-    for number, batch in enumerate(trainer.loader):
-        trainer._batch(batch, 0, number)
+    session.batches.start(0)
+    train_epoch(
+        session.parts,
+        session.loader,
+        session.steps,
+        session.recipe.train,
+        TrainingProgress(),
+        name_of=session.data.train.source.name,
+        after_batch=lambda *_: None,
+    )
 
 
 def measure(base: str = "random:vit_b", crop: int = 448, images: int = 8, rounds: int = 3) -> list[Result]:
@@ -40,11 +48,11 @@ def measure(base: str = "random:vit_b", crop: int = 448, images: int = 8, rounds
         root = Path(folder)
         write_dataset(root / "data", seed=0, splits={"train": images, "val": 1}, size=(crop, crop))
         cached = ["tuning.method=side", "tuning.bottleneck=64", "data.cache=features"]
-        trainers = {
+        sessions = {
             "prompt": opened(root, "prompt", [*shared, "tuning.method=prompt"]),
             "side": opened(root, "side", [*shared, *cached, f"data.cache_root={root / 'cache'}"]),
         }
-        seconds = alternate({name: partial(epoch, trainer) for name, trainer in trainers.items()}, rounds=rounds)
+        seconds = alternate({name: partial(epoch, session) for name, session in sessions.items()}, rounds=rounds)
     return [
         Result(
             f"epoch from cached features (side network), SAM-base, {crop} px",

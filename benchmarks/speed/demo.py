@@ -4,6 +4,7 @@ import numpy as np
 
 import sam_mprompt
 from sam_mprompt.counting.predict import predict_density
+from sam_mprompt.counting.torch_backend import TorchBackend
 from sam_mprompt.geometry import Geometry
 
 
@@ -15,7 +16,7 @@ def demo() -> sam_mprompt.Counter:
 def count_tiles(counter: sam_mprompt.Counter, image: np.ndarray, tile: int = 896) -> float:
     """Count a uint8 image (H, W, 3) at its own resolution in tiles of some side that overlap by 112 pixels."""
     geometry = Geometry(max_side=20_000, min_side=224, tile=tile, overlap=112)
-    return float(predict_density(counter.model, image, geometry, device="cpu").count)
+    return float(predict_density(TorchBackend(counter.model, "cpu"), image, geometry).count)
 
 
 def noise(height: int, width: int) -> np.ndarray:

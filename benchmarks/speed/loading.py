@@ -38,8 +38,8 @@ class WholeImages(Dataset[Crop]):
 
     def __getitem__(self, key: Key) -> Crop:
         data, rng = self.recipe.data, np.random.default_rng(key)
-        self.source._radii.clear()
-        frame = self.source.frame(*key)  # with radii of all heads
+        source = DiskSource(self.source.samples, self.source.geometry, context_k=self.source.context_k)
+        frame = source.frame(*key)  # with radii of all heads, every time
         frame_targets(frame, self.recipe.targets, stride=1)
         frame = random_crop(frame, data.crop, data.random_scale, rng)
         if rng.random() < data.flip:
@@ -47,20 +47,20 @@ class WholeImages(Dataset[Crop]):
         image = np.zeros((data.crop, data.crop, 3), np.uint8)
         image[: frame.size[0], : frame.size[1]] = colour_jitter(frame.image, data.jitter, rng)
         targets = Targets(**padded_targets(frame, self.recipe.targets, side=data.crop, stride=_STRIDE))
-        return Crop(torch.from_numpy(image).permute(2, 0, 1).contiguous(), targets, key)
+        return Crop(torch.from_numpy(image).permute(2, 0, 1).contiguous(), frame.size, targets, key)
 
 
 def epoch(dataset: Dataset[Crop], length: int, workers: int = 0) -> None:
     """Go through all batches of an epoch, the start of the workers included; in this process without any."""
     batches = EpochBatches(length, 8, seed=0)
-    for _ in DataLoader(dataset, batch_sampler=batches, collate_fn=collate, num_workers=workers):  # type: ignore[arg-type]
+    for _ in DataLoader(dataset, batch_sampler=batches, collate_fn=collate, num_workers=workers):
         pass
 
 
 def crops_of(recipe: Recipe, data: Path) -> CropDataset:
     """Return the crops of the training split as they are trained on."""
     source = open_split(recipe, "train", data).source
-    return CropDataset(source, recipe, stride=_STRIDE, pad_colour=(124, 116, 104))
+    return CropDataset(source, recipe, stride=_STRIDE)
 
 
 def against_whole_images(name: str, settings: Sequence[str], data: Path, rounds: int = 3) -> Result:

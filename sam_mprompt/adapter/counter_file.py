@@ -1,10 +1,11 @@
 """`counter.json`: on what and how an adapter counts, and what the files beside it must be."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ..arrays import Rgb
 from ..errors import UsageError
@@ -13,6 +14,7 @@ from ..geometry import Geometry
 COUNTER = "counter.json"
 FORMAT_VERSION = 2
 _READ_VERSIONS = (1, FORMAT_VERSION)  # version 1 called the size divisor `multiple`
+_MOST_BYTES = 2**24
 
 Dtype = Literal["float32", "float16"]
 
@@ -48,6 +50,13 @@ class CounterFile(BaseModel):
     geometry: Geometry
     sha256: dict[str, str]
 
+    @field_validator("sha256")
+    @classmethod
+    def _names_inside_the_folder(cls, sha256: dict[str, str]) -> dict[str, str]:
+        if not all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) for name in sha256):
+            raise ValueError("names of files in this folder")
+        return sha256
+
 
 def read_counter_file(folder: Path) -> CounterFile:
     """Read a folder's counter.json alone. Raises UsageError when it is missing, damaged or of another version."""
@@ -70,9 +79,19 @@ def read_counter_file(folder: Path) -> CounterFile:
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object. Raises UsageError for anything else."""
     try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise UsageError(f"'{path}' is larger than {_MOST_BYTES:,} bytes: expected an adapter's settings.")
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"'{path}' cannot be read as JSON: {error}. Copy the folder again.") from error
+        json.dumps(value, ensure_ascii=False).encode()  # halves of characters could be printed and written nowhere
+    except UsageError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"'{path}' cannot be read as JSON: {_first_part(error)}. Copy the folder again.") from error
     if not isinstance(value, dict):
         raise UsageError(f"'{path}' should hold a JSON object, got {type(value).__name__}. Copy the folder again.")
     return value
+
+
+def _first_part(error: BaseException) -> str:
+    """Return what an error of Python says, without its advice to programmers."""
+    return str(error).partition(";")[0]

@@ -1,8 +1,10 @@
 """Finding adapters by path or name."""
 
+from os import PathLike
 from pathlib import Path
 
 from ..errors import UsageError, did_you_mean
+from ..files import is_file, is_folder
 from ..recipe.find import find_recipe, recipe_files
 from ..resources import bundled
 from .counter_file import COUNTER
@@ -27,11 +29,13 @@ def find_adapter(path_or_name: str | Path) -> Path:
     Raises:
         UsageError: nothing of that name; suggests the nearest.
     """
+    if not isinstance(path_or_name, str | PathLike):
+        raise UsageError(f"Expected an adapter's folder or name, got {path_or_name!r}.", about="adapter")
     path = Path(path_or_name)
     for candidate in (path, path / ADAPTER, bundled("adapters").parent / path):
-        if (candidate / COUNTER).is_file():
+        if is_file(candidate / COUNTER):
             return candidate
-    if path.is_dir():
+    if is_folder(path):
         raise UsageError(
             f"'{path}' is neither an adapter nor a run with one: no {COUNTER} in it or in its {ADAPTER} folder."
         )

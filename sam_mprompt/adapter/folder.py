@@ -1,7 +1,6 @@
 """Adapter folders on disk: whole or absent, checked before anything is used. `loading` puts one on its base."""
 
 import json
-import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from ..errors import UsageError
 from ..files import replacing, sha256_of
 from ..geometry import Geometry
 from ..models.build import BuiltCounter
+from ..recipe.find import read_toml
 from ..recipe.schema import Recipe, parse_recipe
 from ..tensor_files import read_tensors, write_tensors
 from ..tuning.methods import BARE
@@ -67,7 +67,12 @@ class AdapterFolder:
                 f"Adapter '{path}' was changed after it was written: {', '.join(changed) or 'a checksum is missing'} "
                 f"(SHA-256 differs from {COUNTER}). Copy the folder again, or export it again."
             )
-        recipe = parse_recipe(tomllib.loads((path / RECIPE).read_text(encoding="utf-8")), source=str(path / RECIPE))
+        recipe = parse_recipe(read_toml(path / RECIPE), source=str(path / RECIPE))
+        if info.native != (recipe.tuning.method == "full"):
+            raise UsageError(
+                f"Adapter '{path}' contradicts itself: native is {info.native} in {COUNTER}, and tuning.method is "
+                f"'{recipe.tuning.method}' in {RECIPE}. Copy the folder again, or export it again."
+            )
         _check_geometry(path, info.geometry, geometry_of(recipe))
         config = read_json(path / CONFIG) if CONFIG in files else None
         return cls(path, info, recipe, config, tensors, read_json(path / METRICS))

@@ -1,16 +1,23 @@
 """An adapter on its base: built, compared with what the folder says, filled all or nothing."""
 
+from collections.abc import Mapping
 from typing import Any, cast
 
+import torch
+from torch import Tensor, nn
+
 from ..errors import UsageError
-from ..models.build import Base, BuiltCounter, add_decoders, build_encoder
+from ..models.build import Base, BuiltCounter, add_decoders, build_encoder, build_outline, outline_of
 from ..models.counter import CrowdCounter
+from ..models.sam_encoder import SamEncoder
 from ..recipe.schema import Recipe
 from ..tensor_files import check_against
-from ..tuning.attach import add_adapter
+from ..tuning.adapters import remove
+from ..tuning.attach import add_adapter, outline_adapter
+from ..tuning.selection import base_modules
 from .counter_file import COUNTER
 from .folder import CONFIG, OF_COUNTER, TENSORS, AdapterFolder
-from .peft_layout import PREFIX, config_from_dict, load_adapter_state
+from .peft_layout import PREFIX, adapter_state, config_from_dict, load_adapter_state
 
 DEFAULT = "default"
 """peft's name of an encoder's first adapter."""
@@ -25,9 +32,16 @@ def load_adapter(adapter: AdapterFolder, base: str | None = None) -> BuiltCounte
 
     Raises:
         UsageError: the base is missing or another one, keys or shapes do not fit, or the network that they make is
-            not the one that counter.json describes.
+            not the one that counter.json describes. What a folder asks for is compared with the tensors that it has
+            before anything is built for it.
     """
-    encoder, found = build_encoder(adapter.recipe, base or adapter.info.base, weights=not adapter.info.native)
+    name, weights = base or adapter.info.base, not adapter.info.native
+    outline = build_outline(adapter.recipe, name)
+    if outline is not None:
+        check_sizes(outline, adapter)
+    encoder, found = build_encoder(adapter.recipe, name, weights=weights)
+    if isinstance(encoder, SamEncoder) and outline is None:
+        check_sizes(outline_of(encoder), adapter)
     if not adapter.info.native:
         check_base(adapter, found)
     found = Base(found.name, adapter.info.base_fingerprint)
@@ -37,6 +51,29 @@ def load_adapter(adapter: AdapterFolder, base: str | None = None) -> BuiltCounte
     load_tensors(counter, adapter)
     counter.requires_grad_(False)
     return BuiltCounter(counter.eval(), found)
+
+
+def add_to(encoder: nn.Module, base: Base, adapter: AdapterFolder, name: str) -> CrowdCounter:
+    """Put a further adapter on a base that carries one, and return its counter, ready to count; the active one stays.
+
+    Raises:
+        UsageError: another base, a name that is taken or cannot be one, another kind of adapter, or keys or shapes
+            that do not fit. The encoder is then as before.
+    """
+    assert adapter.config is not None, "nothing to put into the encoder"
+    check_base(adapter, base)
+    bare = next(module for _, _, module in base_modules(encoder))
+    outline = outline_of(bare) if isinstance(bare, SamEncoder) else build_outline(adapter.recipe, base.name)
+    if outline is not None:
+        check_sizes(outline, adapter)
+    add_adapter(encoder, config_from_dict(adapter.config), name)
+    try:
+        counter = add_decoders(encoder, adapter.recipe, segmenter=False)
+        load_tensors(counter, adapter, name)
+    except BaseException:
+        remove(encoder, name)
+        raise
+    return counter.requires_grad_(False).eval()
 
 
 def init_from(adapter: AdapterFolder, built: BuiltCounter, recipe: Recipe) -> None:
@@ -65,6 +102,36 @@ def check_base(adapter: AdapterFolder, base: Base) -> None:
             f"({base.fingerprint[:19]}...).",
             about="another base",
         )
+
+
+def check_sizes(outline: nn.Module, adapter: AdapterFolder) -> None:
+    """Compare the shapes of an adapter's tensors with those that its recipe and configuration ask for.
+
+    A file of strangers may ask for any width; nothing of that size is made here.
+
+    Args:
+        outline: the base on the meta device. It is used up.
+        adapter: as read.
+
+    Raises:
+        UsageError: keys or shapes that do not fit, or what cannot be attached.
+    """
+    source, expected = f"'{adapter.path / TENSORS}'", {}
+    tensors: Mapping[str, Tensor] = adapter.tensors
+    tuned = outline
+    if adapter.config is not None:
+        tuned = outline_adapter(outline, config_from_dict(adapter.config))
+        if tuned is not outline:
+            expected = dict(adapter_state(tuned))
+        else:  # not to be known before it is built
+            tensors = {key: tensor for key, tensor in tensors.items() if not key.startswith(PREFIX)}
+    with torch.device("meta"):
+        counter = add_decoders(tuned, adapter.recipe, segmenter=False)
+    own = counter.decoder_state()
+    if adapter.info.native:
+        own |= {f"encoder.{key}": tensor for key, tensor in counter.encoder.state_dict().items()}
+    expected |= {OF_COUNTER + key: tensor for key, tensor in own.items()}
+    check_against({key: tensor.shape for key, tensor in expected.items()}, tensors, source)
 
 
 def load_tensors(counter: CrowdCounter, adapter: AdapterFolder, name: str = DEFAULT) -> None:

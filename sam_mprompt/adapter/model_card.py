@@ -49,8 +49,8 @@ and context {recipe.loss.context:g}, {recipe.train.epochs} epochs, seed {recipe.
 
 def _figures(metrics: dict[str, Any]) -> str:
     val = metrics.get("val")
-    if not val:
+    if not isinstance(val, dict) or not all(isinstance(val.get(key), int | float) for key in ("images", "mae", "rmse")):
         return "Nothing: the run was not validated.\n"
     lines = ["| split | images | MAE | RMSE | epoch |", "|---|---|---|---|---|"]
-    lines.append(f"| val | {val['images']} | {val['mae']:.2f} | {val['rmse']:.2f} | {metrics['epoch']} |")
+    lines.append(f"| val | {val['images']} | {val['mae']:.2f} | {val['rmse']:.2f} | {metrics.get('epoch')} |")
     return "\n".join(lines) + "\n"

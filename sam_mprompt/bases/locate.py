@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import UsageError
-from ..files import sha256_of
+from ..files import is_file, is_folder, sha256_of
 from .hub import cached
 from .registry import Checkpoint, lookup, named, read_registry, registry_path, suggestion
 
 CHECKPOINT_SUFFIXES = {".pth", ".pt", ".safetensors"}
 _FOLDER_VARIABLE = "SAM_MPROMPT_CHECKPOINTS"
-_RANDOM = re.compile(r"random:(?P<config>[^@]+)(@(?P<seed>\d+))?")
+_RANDOM = re.compile(r"random:(?P<config>[^@]+)(@(?P<seed>\d{1,19}))?")
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class Status:
 
     def refusal(self) -> UsageError:
         """Return the error for one that is not ready."""
-        about = "checkpoint" if self.checkpoint.published else ""
         name = self.checkpoint.name
-        return UsageError(f"Base '{name}' is {self.state}: {self.detail}", about=about, name=name)
+        said = f"Base '{name}' is {self.state}: {self.detail}"
+        return UsageError(said, about="checkpoint" if self.checkpoint.published else "", name=name)
 
 
 def checkpoint_folder() -> Path:
@@ -63,8 +63,10 @@ def resolve(base: str | Path, *, registry: Path | None = None) -> Path | RandomB
     Raises:
         UsageError: no such file or name, not downloaded yet, or of the wrong size; the message says what to do.
     """
+    if not isinstance(base, str | os.PathLike):
+        raise UsageError(f"Expected a base by its name or file, got {base!r}.")
     path = Path(base).expanduser()
-    if path.is_file():
+    if is_file(path):  # False, and no error, for what can be no file's name
         return path
     if str(base).startswith("random:"):
         return _parse_random(str(base))
@@ -72,8 +74,8 @@ def resolve(base: str | Path, *, registry: Path | None = None) -> Path | RandomB
     entry = lookup(str(base), known)
     if entry is None:
         names = ", ".join([*known, "random:tiny"])
-        if path.suffix in CHECKPOINT_SUFFIXES or path.is_dir() or len(path.parts) > 1:
-            what = "is a folder" if path.is_dir() else "does not exist"
+        if path.suffix in CHECKPOINT_SUFFIXES or is_folder(path) or len(path.parts) > 1:
+            what = "is a folder" if is_folder(path) else "does not exist"
             raise UsageError(f"'{base}' {what}: expected a checkpoint file, or one of {names}, or hf:OWNER/NAME.")
         raise UsageError(
             f"No base '{base}'.{suggestion(str(base), known)} Expected a file or one of {names}, or hf:OWNER/NAME."

@@ -24,6 +24,9 @@ _FOREIGN = {
     "conv1.": "a convolutional network",
 }
 
+_MOST_SHARING = 64
+"""How many times the bytes of a file its tensors may claim: tied weights are stored once."""
+
 
 def open_checkpoint(path: Path) -> dict[str, Tensor]:
     """Read a checkpoint's tensors onto the CPU, in the dtypes that it stores; no code in the file is ever run.
@@ -126,6 +129,18 @@ def _read_pth(path: Path) -> dict[str, Tensor]:
         raise UsageError(
             f"'{path}': expected a state dict, tensors by name, got {inside}. Save the model's state dict alone."
         )
+    if hollow := [str(name) for name, tensor in content.items() if not _held(tensor)]:
+        raise UsageError(
+            f"'{path}' is refused: it does not hold the values of {listed(hollow)}, only their shapes. Expected the "
+            "state dict of a model that was not on the meta device, as torch.save writes it."
+        )
+    # What shares its memory is written once and counted as often as it is named.
+    claimed = sum(tensor.numel() * tensor.element_size() for tensor in content.values())
+    if claimed > _MOST_SHARING * path.stat().st_size:
+        raise UsageError(
+            f"'{path}' is refused: its tensors claim {claimed:,} bytes of its {path.stat().st_size:,}. Save a copy of "
+            "each instead of views."
+        )
     if broken := [str(name) for name, tensor in content.items() if not _finite(tensor)]:
         raise UsageError(f"'{path}' holds values that are not finite in {listed(broken)}. Get it again.")
     return {str(name): tensor for name, tensor in content.items()}
@@ -133,6 +148,14 @@ def _read_pth(path: Path) -> dict[str, Tensor]:
 
 def _dense(value: object) -> bool:
     return isinstance(value, Tensor) and value.layout == torch.strided
+
+
+def _held(tensor: Tensor) -> bool:
+    """Whether a tensor has values of its own: not on the meta device, and no few values that stand for many."""
+    if tensor.device.type == "meta" or not tensor.numel():
+        return tensor.device.type != "meta"
+    # One view may show its storage in any order, but not more values than are there.
+    return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
 
 
 def _finite(tensor: Tensor) -> bool:

@@ -18,6 +18,7 @@ ADVICE: dict[str, str] = {
     "nothing to resume": "Leave --resume out to start a run.",
     "nothing saved": "Leave --resume out: the same command starts it anew.",
     "damaged state": "Start without --resume.",
+    "lost worker": "Then go on with --resume; in a container --shm-size=2g (Docker) gives more shared memory.",
     "diverged": "Then go on with --resume.",
     "stopped": "Go on with --resume --out {run}",
     "stopped between saves": "Go on from the last saved state with --resume --out {run}",

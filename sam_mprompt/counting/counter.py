@@ -1,31 +1,32 @@
 """The counter in user code: load an adapter once, count many images, switch between adapters on one base."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from ..adapter.find import find_adapter
 from ..adapter.folder import AdapterFolder
-from ..adapter.loading import DEFAULT, check_base, load_adapter, load_tensors
-from ..adapter.peft_layout import config_from_dict
+from ..adapter.loading import DEFAULT, add_to, load_adapter
 from ..errors import UsageError, did_you_mean
 from ..models.acceleration import compile_encoder, use_flex_attention
-from ..models.build import BuiltCounter, add_decoders
+from ..models.build import BuiltCounter
 from ..models.counter import CrowdCounter
 from ..recipe.schema import Recipe
-from ..tuning.adapters import remove, switch
-from ..tuning.attach import add_adapter
-from .predict import count_many
+from ..tuning.turns import Turns
+from .choice import Choice
+from .predict import check_batch_size, count_many
 from .result import CountResult, ImageLike
-from .torch_backend import Precision, TorchBackend, choose_device
+from .torch_backend import Precision, TorchBackend, check_precision, choose_device
 
 
 def load(
     adapter: str | Path,
     *,
-    device: str | torch.device | None = None,
+    device: str | int | torch.device | None = None,
     base: str | None = None,
     precision: Precision = "no",
     compile: bool = False,
@@ -35,7 +36,7 @@ def load(
 
     Args:
         adapter: an adapter folder, a run folder, or the name of one that `sam-mprompt adapters list` shows.
-        device: "cpu", "cuda", "cuda:1", ...; by default the GPU when there is one.
+        device: "cpu", "cuda", "cuda:1" or 1, "mps"; by default the GPU when there is one.
         base: checkpoint name or file when the base is not found under its recorded name.
         precision: mixed precision on a GPU; a CPU always counts in float32.
         compile: translate the encoder by `torch.compile` at the first image. Every other size of a tile is translated
@@ -43,9 +44,9 @@ def load(
         flex_attention: with `compile`, on a GPU: fuse SAM's position bias into attention.
 
     Raises:
-        UsageError: no such adapter, damaged files, or another base than it was trained on.
+        UsageError: no such adapter, device or precision, damaged files, or another base than it was trained on.
     """
-    chosen = choose_device(device)
+    chosen, precision = choose_device(device), check_precision(precision)
     folder = AdapterFolder.read(find_adapter(adapter))
     built = load_adapter(folder, base)
     built.counter.to(chosen)
@@ -60,12 +61,15 @@ def load(
 class _Loaded:
     folder: AdapterFolder
     model: CrowdCounter
-    adapter_name: str
     backend: TorchBackend
 
 
 class Counter:
-    """Counts people in images with one of the adapters that are loaded on one base; made by `load`."""
+    """Counts people in images with one of the adapters that are loaded on one base; made by `load`.
+
+    Threads may share one: each chooses its own adapter (`use`), and what is being counted keeps the adapter that it was
+    begun with. Threads that count with the same adapter run side by side, others take turns, tile by tile.
+    """
 
     def __init__(
         self,
@@ -76,13 +80,19 @@ class Counter:
         precision: Precision = "no",
     ) -> None:
         self.device, self.base, self.precision = device, built.base, precision
-        self.active = DEFAULT
+        self._turns = Turns(built.counter.encoder)
+        self._choice = Choice(DEFAULT)
         self._loaded = {DEFAULT: self._ready(folder, built.counter, DEFAULT)}
+
+    @property
+    def active(self) -> str:
+        """Name of the adapter that counts in this thread."""
+        return self._choice.get()
 
     @property
     def adapters(self) -> dict[str, Path]:
         """The loaded adapters' folders by name; the one given to `load` is "default"."""
-        return {name: loaded.folder.path for name, loaded in self._loaded.items()}
+        return {name: loaded.folder.path for name, loaded in list(self._loaded.items())}
 
     @property
     def recipe(self) -> Recipe:
@@ -91,76 +101,87 @@ class Counter:
 
     @property
     def model(self) -> CrowdCounter:
-        """The active torch module."""
-        return self._loaded[self.active].model
+        """The active torch module. Its encoder works with the active adapter until this counter counts with another."""
+        loaded = self._loaded[self.active]
+        with loaded.backend.turn():
+            return loaded.model
 
-    def count(self, image: ImageLike) -> CountResult:
+    def count(self, image: ImageLike, *, adapter: str | None = None) -> CountResult:
         """Count one image: a path, a PIL image or a uint8 RGB array (H, W, 3), of any size.
 
+        Args:
+            image: in its original resolution.
+            adapter: name of a loaded adapter; by default the active one.
+
         Raises:
-            UsageError: the image can't be read.
+            UsageError: the image can't be read, or there is no such adapter.
         """
-        return next(self.count_many([image]))
+        return next(self.count_many([image], adapter=adapter))
 
     def count_many(
         self,
         images: Iterable[ImageLike],
         *,
+        adapter: str | None = None,
         batch_size: int = 1,
         on_error: Callable[[ImageLike, UsageError], None] | None = None,
     ) -> Iterator[CountResult]:
         """Yield one result per image, in order; images are decoded ahead, `batch_size` tiles share a forward pass.
 
+        All of them are counted with one adapter, whatever `use` is called with meanwhile.
+
         Args:
             images: paths, PIL images or uint8 RGB arrays.
+            adapter: name of a loaded adapter; by default the one that is active now.
             batch_size: images decoded ahead and tiles per forward pass.
             on_error: called with an image that can't be read, which is then left out, and the reason.
 
         Raises:
-            UsageError: an image can't be read and `on_error` is not given.
+            UsageError: an image can't be read and `on_error` is not given, or there is no such adapter.
         """
-        loaded = self._loaded[self.active]
-        _switch_to(loaded)
+        check_batch_size(batch_size)
+        if isinstance(images, str | bytes | Path) or not isinstance(images, Iterable):
+            raise UsageError(f"Expected several images to count, such as a list of paths, got {images!r}.")
+        loaded = self._loaded[self.active if adapter is None else self._known(adapter)]
         return count_many(loaded.backend, images, loaded.folder.geometry, batch_size=batch_size, on_error=on_error)
 
     def load_adapter(self, adapter: str | Path, *, name: str) -> None:
         """Load another adapter onto the same base, to be chosen with `use`; the active one stays active.
 
+        What is being counted meanwhile goes on with its own.
+
         Raises:
             UsageError: the name is taken, another base, a native model, another kind of adapter, damaged files.
         """
-        if name in self._loaded:
-            raise UsageError(f"An adapter '{name}' is loaded already; choose another name.")
         folder = AdapterFolder.read(find_adapter(adapter))
         first = self._loaded[DEFAULT]
         if folder.info.native or first.folder.info.native or folder.config is None or first.folder.config is None:
             raise UsageError(f"'{folder.path}' does not share a frozen base with prompt modules: load it on its own.")
-        check_base(folder, self.base)
-        encoder = first.model.encoder
-        add_adapter(encoder, config_from_dict(folder.config), name)
-        try:
-            model = add_decoders(encoder, folder.recipe, segmenter=False)
-            load_tensors(model, folder, name)
-        except UsageError:
-            remove(encoder, name)
-            raise
-        model.requires_grad_(False)
-        self._loaded[name] = self._ready(folder, model.eval().to(self.device), name)
-        _switch_to(self._loaded[self.active])
+        with self._turns.alone():
+            if name in list(self._loaded):  # a list: what is no name is refused below
+                raise UsageError(f"An adapter '{name}' is loaded already; choose another name.")
+            model = add_to(first.model.encoder, self.base, folder, name)
+            self._loaded[name] = self._ready(folder, model.to(self.device), name)
 
     def use(self, name: str) -> None:
-        """Make a loaded adapter the one that counts. Raises UsageError for an unknown name."""
-        if name not in self._loaded:
+        """Make a loaded adapter the one that counts from now on in this thread.
+
+        In the thread that loaded this counter it is also the choice of all threads that make none of their own.
+
+        Raises:
+            UsageError: no adapter of that name is loaded.
+        """
+        self._choice.set(self._known(name))
+
+    def _known(self, name: str) -> str:
+        loaded = list(self._loaded)
+        if name not in loaded:
             raise UsageError(
-                f"No adapter '{name}' is loaded.{did_you_mean(name, self._loaded)} Loaded: {', '.join(self._loaded)}."
+                f"No adapter '{name}' is loaded.{did_you_mean(str(name), loaded)} Loaded: {', '.join(loaded)}."
             )
-        self.active = name
+        return name
 
     def _ready(self, folder: AdapterFolder, model: CrowdCounter, name: str) -> _Loaded:
-        return _Loaded(folder, model, name, TorchBackend(model, self.device, precision=self.precision))
-
-
-def _switch_to(loaded: _Loaded) -> None:
-    """Make the shared encoder work with this adapter's prompt modules."""
-    if loaded.folder.config is not None:
-        switch(loaded.model.encoder, loaded.adapter_name)
+        alone = folder.config is None  # nothing in the encoder that could be switched
+        turn: Callable[[], AbstractContextManager[None]] = nullcontext if alone else partial(self._turns.using, name)
+        return _Loaded(folder, model, TorchBackend(model, self.device, precision=self.precision, turn=turn))

@@ -17,6 +17,8 @@ from .backend import DensityBackend, MaskBackend
 from .result import CountResult, ImageLike, Prediction
 from .tiles import blend_tiles
 
+_LARGEST_BATCH = 65_536
+
 
 def predict_density(
     backend: DensityBackend, image: ByteImage, geometry: Geometry, *, batch_size: int = 1
@@ -77,8 +79,7 @@ def count_many(
         UsageError: an image cannot be read and `on_error` is not given; a batch size below 1.
         RunError: as in `predict_density`.
     """
-    if batch_size < 1:
-        raise UsageError(f"Expected a batch size of at least 1, got {batch_size}.")
+    check_batch_size(batch_size)
     remaining = iter(images)
     with ThreadPoolExecutor(min(4, batch_size), "sam-mprompt-decode") as pool:
 
@@ -93,6 +94,16 @@ def count_many(
                 yield CountResult(p.density, None, p.image_size, p.cell, frame.path, frame.original)
             if failure is not None:
                 raise failure
+
+
+def check_batch_size(batch_size: int) -> None:
+    """Raise UsageError for anything but a whole number from 1 on."""
+    if (
+        isinstance(batch_size, bool)
+        or not isinstance(batch_size, int | np.integer)
+        or not (1 <= batch_size <= _LARGEST_BATCH)
+    ):
+        raise UsageError(f"batch_size: expected a whole number from 1 to {_LARGEST_BATCH}, got {batch_size!r}.")
 
 
 @dataclass(frozen=True)

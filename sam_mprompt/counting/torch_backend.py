@@ -1,16 +1,18 @@
 """The counter in PyTorch, as counting wants it: device, precision, evaluation mode, and what a full memory means."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..arrays import FloatArray, Rgb
-from ..errors import RunError, UsageError
+from ..errors import RunError, UsageError, did_you_mean
 from ..models.counter import CounterOutput, CrowdCounter
+from ..models.evaluating import evaluating
 
 Precision = Literal["no", "fp16", "bf16"]
 """The kind of mixed precision, as `train.precision` names it."""
@@ -19,12 +21,55 @@ AUTOCAST: dict[Precision, torch.dtype | None] = {"no": None, "fp16": torch.float
 """By precision, the dtype that matrix products are computed in."""
 
 
-def choose_device(device: str | torch.device | None) -> torch.device:
-    """Return the device of that name; None is the GPU when there is one. Raises UsageError for a GPU that is not."""
-    chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise UsageError(f"Device '{chosen}' is not available: torch sees no GPU. Use device='cpu'.")
-    return chosen
+_LIKE: dict[str, Precision] = {
+    "float16": "fp16", "half": "fp16", "bfloat16": "bf16", "float32": "no", "fp32": "no", "full": "no", "none": "no",
+}  # fmt: skip
+"""Other names for them, which are not taken but understood in a message."""
+
+
+def choose_device(device: str | int | torch.device | None) -> torch.device:
+    """Return the device of that name.
+
+    Args:
+        device: "cpu", "cuda" or "gpu", "cuda:1", "1" or 1 for the same, "mps"; None is the GPU when there is one.
+
+    Raises:
+        UsageError: anything else, or a device that this machine does not have.
+    """
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    there = available_devices()
+    name = str(device).strip().lower()
+    name = f"cuda:{name}" if name.isdecimal() else re.sub(r"^gpu\b", "cuda", name)
+    kind, _, number = name.partition(":")
+    if isinstance(device, bool) or not re.fullmatch(r"(cpu|cuda|mps)(:\d{1,4})?", name):
+        raise UsageError(
+            f"Expected a device such as 'cpu', 'cuda' or 'cuda:1', got '{device}'. Available: {', '.join(there)}."
+        )
+    if kind == "cpu":
+        return torch.device(kind)
+    if kind not in {other.partition(":")[0] for other in there}:
+        sees = {"cuda": "torch sees no GPU", "mps": "this torch cannot use it"}[kind]
+        raise UsageError(f"Device '{device}' is not available: {sees}. Available: {', '.join(there)}.")
+    if number and f"{kind}:{int(number)}" not in there:
+        raise UsageError(f"Device '{device}' is not available. Available: {', '.join(there)}.")
+    return torch.device(kind, int(number)) if number else torch.device(kind)
+
+
+def available_devices() -> list[str]:
+    """Return the names of the devices of this machine that can count."""
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    mps = ["mps:0"] if torch.backends.mps.is_available() else []
+    return ["cpu", *(f"cuda:{index}" for index in range(gpus)), *mps]
+
+
+def check_precision(precision: str) -> Precision:
+    """Return the precision of that name. Raises UsageError for another, with the nearest."""
+    if isinstance(precision, str) and precision in AUTOCAST:
+        return precision
+    name = str(precision).removeprefix("torch.").lower()
+    hint = f" Did you mean '{_LIKE[name]}'?" if name in _LIKE else did_you_mean(name, AUTOCAST)
+    raise UsageError(f"precision: expected 'no', 'fp16' or 'bf16', got '{precision}'.{hint}")
 
 
 class TorchBackend:
@@ -34,10 +79,18 @@ class TorchBackend:
         model: on `device` already.
         device: where it is.
         precision: mixed precision on CUDA; other devices ignore it and run in float32.
+        turn: entered around each call of a model whose encoder others use with other adapters (`tuning.turns`).
     """
 
-    def __init__(self, model: CrowdCounter, device: str | torch.device, *, precision: Precision = "no") -> None:
-        self.model, self.device = model, torch.device(device)
+    def __init__(
+        self,
+        model: CrowdCounter,
+        device: str | torch.device,
+        *,
+        precision: Precision = "no",
+        turn: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        self.model, self.device, self.turn = model, torch.device(device), turn
         self.autocast = AUTOCAST[precision] if self.device.type == "cuda" else None
         self.stride, self.size_divisor = model.stride, model.size_divisor
         encoder = cast(Any, model.encoder)
@@ -66,7 +119,7 @@ class TorchBackend:
             images = torch.from_numpy(tiles)
             if self.device.type == "cuda":
                 images = images.pin_memory()  # so that the copy does not stop the CPU
-            with _evaluation_mode(self.model), torch.inference_mode(), mixed:
+            with self.turn(), evaluating(self.model), torch.inference_mode(), mixed:
                 output: CounterOutput = self.model(images.to(self.device, non_blocking=True))
         except torch.OutOfMemoryError as error:
             count, _, height, width = tiles.shape
@@ -78,16 +131,3 @@ class TorchBackend:
 
 def _on_the_cpu(maps: Tensor) -> FloatArray:
     return maps.float().cpu().numpy()
-
-
-@contextmanager
-def _evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Put every module into evaluation mode and give each its own mode back: a frozen part may differ from the rest."""
-    training = [module for module in model.modules() if module.training]
-    for module in training:
-        module.training = False
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True

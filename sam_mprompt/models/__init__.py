@@ -1,1 +1,1 @@
-"""Encoders, heads and the counter."""
+"""Encoders, decoders and the counter."""

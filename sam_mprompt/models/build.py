@@ -8,11 +8,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ..bases.locate import CHECKPOINT_SUFFIXES
+from ..bases.locate import CHECKPOINT_SUFFIXES, RandomBase, resolve
 from ..bases.weights import fingerprint
+from ..recipe.model import TimmModel
 from ..recipe.schema import Peft, Prompts, Recipe, Side
 from ..tuning.attach import attach
 from .counter import CrowdCounter
+from .sam_config import CONFIGS
 from .sam_encoder import SamEncoder
 from .timm_encoder import TimmEncoder
 
@@ -54,20 +56,51 @@ def build_encoder(recipe: Recipe, base: str | None = None, *, weights: bool = Tr
     if model.encoder == "sam":
         encoder = SamEncoder.from_checkpoint(name, positions=model.positions)
     else:
-        file = model.weights
-        if Path(name).suffix in CHECKPOINT_SUFFIXES:
-            name, file = model.base, name
+        name, file = _timm_source(model, name)
         pretrained = model.pretrained and weights
         with _fixed_draw(not pretrained and recipe.tuning.method != "full"):
-            encoder = TimmEncoder(
-                name,
-                pretrained=pretrained,
-                join=model.density_stride,
-                levels=model.levels,
-                stem_stride=model.stem_stride,
-                weights=file if weights else "",
-            )
+            encoder = _timm(model, name, pretrained=pretrained, file=file if weights else "")
     return encoder, Base(name, fingerprint(encoder.state_dict()))
+
+
+def build_outline(recipe: Recipe, base: str | None = None) -> nn.Module | None:
+    """Return the encoder of a recipe on the meta device, where tensors have shapes and take no memory.
+
+    None for a SAM encoder in a checkpoint file, whose shapes only the file tells: see `outline_of`.
+
+    Raises:
+        UsageError: as `build_encoder`, but for what only weights tell.
+    """
+    model, name = recipe.model, base or recipe.model.base
+    with torch.device("meta"):
+        if model.encoder == "timm":
+            return _timm(model, _timm_source(model, name)[0], pretrained=False, file="")
+        found = resolve(name)
+        if isinstance(found, RandomBase) and found.config in CONFIGS:
+            return SamEncoder(CONFIGS[found.config], positions=model.positions)
+    return None
+
+
+def outline_of(encoder: SamEncoder) -> SamEncoder:
+    """Return an encoder of the same shape on the meta device."""
+    with torch.device("meta"):
+        return SamEncoder(encoder.config, positions=encoder.positions)
+
+
+def _timm_source(model: TimmModel, base: str) -> tuple[str, str]:
+    """Return the name of the timm model and the file of its weights, where `base` may be either."""
+    return (model.base, base) if Path(base).suffix in CHECKPOINT_SUFFIXES else (base, model.weights)
+
+
+def _timm(model: TimmModel, name: str, *, pretrained: bool, file: str) -> TimmEncoder:
+    return TimmEncoder(
+        name,
+        pretrained=pretrained,
+        join=model.density_stride,
+        levels=model.levels,
+        stem_stride=model.stem_stride,
+        weights=file,
+    )
 
 
 @contextmanager

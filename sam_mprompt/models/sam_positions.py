@@ -1,5 +1,7 @@
 """SAM's absolute positions at other image sizes than they were made for, computed once per size."""
 
+import threading
+
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -22,6 +24,7 @@ class ResampledTables:
         self._source: Tensor | None = None
         self._version = 0
         self._tables: dict[tuple[int, int], Tensor] = {}
+        self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[type["ResampledTables"], tuple[()]]:
         return ResampledTables, ()
@@ -31,6 +34,10 @@ class ResampledTables:
 
     def get(self, table: Tensor, size: tuple[int, int]) -> Tensor:
         """Return `resample(table, size)`, computed now or before."""
+        with self._lock:  # threads count with one encoder
+            return self._get(table, size)
+
+    def _get(self, table: Tensor, size: tuple[int, int]) -> Tensor:
         # Another device, dtype or state dict changes the address (the held alias keeps it from being used again),
         # a change in place the version.
         if self._source is None or self._source.data_ptr() != table.data_ptr() or self._version != table._version:

@@ -89,8 +89,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     """Read a recipe's table as it is written. Raises UsageError when the file is no TOML."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"Recipe '{path}' is not valid TOML: {error}.") from error
+    except (ValueError, RecursionError) as error:  # syntax, bytes, numbers of thousands of digits, depth
+        raise UsageError(f"Recipe '{path}' is not valid TOML: {str(error).partition(';')[0]}.") from error
 
 
 _COMMENT = "# "

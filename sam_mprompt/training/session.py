@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Self, cast
 
 import torch
@@ -32,6 +33,7 @@ from .splits import TrainingData
 from .state import TrainingProgress, load_state, save_state
 from .stopping import StopRequest, stop_on_signals
 from .validation import preview_image, validate, validate_masks
+from .workers import patiently, told_of_workers
 
 _PREVIEWS = 2
 
@@ -199,9 +201,11 @@ class TrainingSession:
 
         self.batches.start(epoch, first)
         name_of = self.data.train.source.name
-        terms = train_epoch(
-            self.parts, self.loader, self.steps, train, self.progress, name_of=name_of, after_batch=after_batch
-        )
+        batches = patiently(self.loader, partial(self._while_waiting, stop))
+        with told_of_workers():
+            terms = train_epoch(
+                self.parts, batches, self.steps, train, self.progress, name_of=name_of, after_batch=after_batch
+            )
         record: dict[str, Any] = {"epoch": epoch + 1, **rates(), **terms}
         self.progress.epoch, self.progress.batch = epoch + 1, 0
         if self._due(train.validate_every):
@@ -211,6 +215,15 @@ class TrainingSession:
         if train.preview_every and self._due(train.preview_every):
             self._preview()
         return record
+
+    def _while_waiting(self, stop: StopRequest) -> None:
+        """Stop on request also when no batch comes; between two steps of a group the last state has to do."""
+        if not stop.asked:
+            return
+        if self.accelerator.num_processes == 1 and self.progress.batch % self.steps.accumulation == 0:
+            self.save()
+            raise Interrupted("stopped; the state is saved.", about="stopped", run=self.run.path)
+        raise Interrupted("stopped while waiting for data.", about="stopped between saves", run=self.run.path)
 
     def _due(self, every: int) -> bool:
         """Whether what happens every so many epochs, and after the last, happens after those that are done."""

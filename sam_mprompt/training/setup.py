@@ -25,7 +25,7 @@ from .observer import Observer
 from .optimizer import build_optimizer
 from .run import RunFolder
 from .splits import TrainingData
-from .workers import start_worker
+from .workers import POLL, start_worker
 
 
 def start_accelerator(train: TrainRecipe, run: RunFolder) -> Accelerator:
@@ -121,6 +121,7 @@ def batch_loader(recipe: Recipe, data: TrainingData, parts: Parts) -> tuple[Epoc
         num_workers=train.workers,
         persistent_workers=train.workers > 0,
         worker_init_fn=start_worker,
+        timeout=POLL if train.workers else 0,
         # Its own generator: one more iteration after resuming must not move the random state that dropout reads.
         generator=torch.Generator().manual_seed(train.seed),
         pin_memory=accelerator.device.type == "cuda",

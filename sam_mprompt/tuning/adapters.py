@@ -25,6 +25,12 @@ def adapter_config(encoder: nn.Module, adapter_name: str = "default") -> PeftCon
     return configs[adapter_name]
 
 
+def active_adapter(encoder: nn.Module) -> str | None:
+    """Return the name of the one active adapter; None where there are several, or none."""
+    active = _tuned(encoder).active_adapters
+    return active[0] if len(active) == 1 else None
+
+
 def switch(encoder: nn.Module, adapter_name: str) -> None:
     """Make one adapter the active one, with gradients if it was added as trainable.
 

@@ -4,18 +4,24 @@ A tuned encoder is a `peft.PeftModel`: it is called like the encoder, passes the
 several adapters of one kind side by side.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from peft import PeftConfig, PeftModel
 from peft.mapping import PEFT_TYPE_TO_PREFIX_MAPPING
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
 from ..errors import UsageError, did_you_mean
+from .asked import check_config
 from .frozen import check_base, check_bias, checksums, freeze_batch_norm
 from .methods import BARE, OWN_SETTINGS, config_class_of, method_of, options_of
 from .selection import Blocks, base_modules, target_modules
+
+VALUES_FIRST = ("boft", "frod", "shira")
+"""Methods of peft that compute with values while they are attached."""
 
 
 def attach(
@@ -113,6 +119,7 @@ def add_adapter(
             before; a bare one has to be built anew.
     """
     _check_company(encoder, config, adapter_name)
+    check_config(config, [name for _, name, _ in base_modules(encoder)])
     check_bias(config)
     _check_name(encoder, config, adapter_name)
     config.inference_mode = not trainable
@@ -136,6 +143,25 @@ def add_adapter(
     return tuned
 
 
+def outline_adapter(outline: nn.Module, config: PeftConfig) -> nn.Module:
+    """Return an encoder on the meta device with an adapter whose tensors have shapes and take no memory.
+
+    Three methods compute with values where they are made, and cannot be had so (`VALUES_FIRST`): the encoder is then
+    returned as it is.
+
+    Raises:
+        UsageError: what the configuration asks for cannot be had, as `add_adapter` says.
+    """
+    check_config(config, [name for _, name, _ in base_modules(outline)])
+    if method_of(config.peft_type) in VALUES_FIRST:
+        return outline
+    try:
+        with torch.device("meta"):
+            return PeftModel(outline, copy.deepcopy(config), "default")
+    except Exception as error:
+        raise UsageError(f"peft cannot attach '{method_of(config.peft_type)}': {error}") from error
+
+
 def _check_company(encoder: nn.Module, config: PeftConfig, adapter_name: str) -> None:
     """Refuse a second adapter of the same name, or of another kind than those that are there."""
     if not isinstance(encoder, PeftModel):
@@ -155,12 +181,15 @@ def _check_name(encoder: nn.Module, config: PeftConfig, adapter_name: str) -> No
     peft tells adapters apart by a component of a tensor's name, so that saving beside an adapter "7" would drop
     block 7; torch keeps them in dictionaries of modules, which have methods such as "eval" and "items".
     """
+    if not isinstance(adapter_name, str):
+        raise UsageError(f"An adapter's name is text, got {adapter_name!r}")
     prefix = PEFT_TYPE_TO_PREFIX_MAPPING[config.peft_type]
     reserved = {"base_model", "model", "base_layer", "modules_to_save", "original_module"}
     for _, name, module in base_modules(encoder):
         reserved.update(name.split("."), (own for own, _ in module.named_parameters(recurse=False)))
     if (
         not adapter_name
+        or not adapter_name.isprintable()
         or "." in adapter_name
         or adapter_name in prefix
         or prefix in adapter_name

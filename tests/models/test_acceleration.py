@@ -141,7 +141,7 @@ def test_a_batch_is_pinned_whole(monkeypatch):
 
     monkeypatch.setattr(torch.Tensor, "pin_memory", pin)
     maps = [torch.full((2, 1, 4, 4), float(i)) for i in range(3)]
-    batch = Batch(torch.zeros(2, 3, 8, 8), Targets(*maps), [(0, 1), (0, 2)], torch.ones(2, 5, 2, 2))
+    batch = Batch(torch.zeros(2, 3, 8, 8), [(8, 8)] * 2, Targets(*maps), [(0, 1), (0, 2)], torch.ones(2, 5, 2, 2))
     result = torch.utils.data._utils.pin_memory.pin_memory(batch)  # what a DataLoader calls
     assert isinstance(result, Batch)
     assert result.keys == batch.keys

@@ -2,6 +2,7 @@ import pytest
 
 from benchmarks.accuracy.experiments import experiments
 from benchmarks.pages import RECORDS
+from sam_mprompt.ablation.perform import fingerprints
 from sam_mprompt.ablation.records import read_records
 
 
@@ -14,9 +15,27 @@ def test_every_row_of_every_experiment_is_a_valid_recipe(experiment):
 
 @pytest.mark.parametrize("experiment", experiments(), ids=lambda experiment: experiment.name)
 def test_every_committed_record_belongs_to_a_run_of_today(experiment):
-    runs = {run.key: (run.recipe, list(run.overrides)) for run in experiment.runs()}
+    runs = {run.key: (run.recipe, run.settings) for run in experiment.runs()}
     for record in read_records(experiment.records):
-        assert runs[record.row, record.seed] == (record.recipe, list(record.settings))
+        assert runs[record.row, record.seed] == (record.recipe, record.settings)
+
+
+def test_the_committed_fingerprints_are_those_of_the_recipes_of_today():
+    on_crowds = [experiment for experiment in experiments() if not experiment.data]
+    kept = {
+        (experiment.name, record.row, record.seed): record.fingerprint
+        for experiment in on_crowds
+        for record in read_records(experiment.records)
+        if record.fingerprint is not None
+    }
+    found = {
+        (experiment.name, *run.key): mark
+        for experiment in on_crowds
+        for run in experiment.runs()
+        if (experiment.name, *run.key) in kept
+        for mark in fingerprints([run], None).values()
+    }
+    assert found == kept != {}
 
 
 def test_every_committed_record_belongs_to_an_experiment():
