@@ -144,11 +144,10 @@ def format_override(recipe: Any, overrides: Sequence[str], data: Path | None, gi
 def print_table(printed: Table, console: Console | None = None) -> None:
     """Print a table, by default on stdout: folded to the width of a terminal, in full lines where it is piped."""
     console = console or Console()
-    if console.is_terminal:
-        console.print(printed)
-    else:
+    if not console.is_terminal:
         widest = console.measure(printed, options=console.options.update(max_width=_UNBOUNDED)).maximum
-        console.print(printed, width=max(widest, 1), crop=False, no_wrap=True)
+        console = Console(file=console.file, width=max(widest, 1))
+    console.print(printed)
 
 
 def print_json(value: Any) -> None:

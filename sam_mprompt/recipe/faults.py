@@ -153,7 +153,10 @@ def _asked(name: str) -> str:
 def _shown(value: object) -> str:
     if value is _MISSING:
         return "none"
-    text = repr(list(value) if isinstance(value, tuple) else value)
+    try:
+        text = repr(list(value) if isinstance(value, tuple) else value)
+    except (ValueError, RecursionError):  # Python writes no integer of more than 4300 digits
+        return "a number too long to be shown"
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 

@@ -88,7 +88,7 @@ def find_recipe(name_or_file: str, folders: Sequence[Path] | None = None) -> Pat
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a recipe's table as it is written. Raises UsageError when the file is no TOML."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Notepad writes a byte order mark
     except (ValueError, RecursionError) as error:  # syntax, bytes, numbers of thousands of digits, depth
         raise UsageError(f"Recipe '{path}' is not valid TOML: {str(error).partition(';')[0]}.") from error
 
@@ -99,7 +99,7 @@ _COMMENT = "# "
 def summarise(name: str, path: Path) -> RecipeSummary:
     """Read what a list shows of a recipe; faulty values are shown as they are. Raises UsageError for no TOML."""
     table = read_toml(path)
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
     return RecipeSummary(
         name,
         base=_value(table, "model", "base", DEFAULT_BASE),

@@ -46,6 +46,8 @@ def _parsed(override: str) -> tuple[tuple[str, ...], Any]:
         value = tomllib.loads(f"value = {text.strip()}")["value"]
     except tomllib.TOMLDecodeError:
         value = text.strip()
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, or brackets in brackets
+        raise UsageError(f"{key}: expected a value, got one of {len(text)} characters that cannot be read.") from error
     return tuple(new_name(".".join(parts)).split(".")), value
 
 

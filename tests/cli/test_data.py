@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 from PIL import Image
 
 
@@ -19,3 +20,60 @@ def test_synthesized_scenes_are_a_sound_dataset_with_a_contact_sheet(run_cli, tm
     checked = run_cli("data", "check", tmp_path / "d")
     assert "No problems found" in checked.out
     assert run_cli("data", "synthesize", tmp_path / "d", *splits).code == 2
+
+
+def folder_of(path, annotations):
+    """Images of noise, each with the text of its annotation."""
+    path.mkdir()
+    for number, (name, text) in enumerate(annotations.items()):
+        pixels = np.random.default_rng(number).integers(0, 255, (40, 60, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(path / f"{name}.png")
+        if text is not None:
+            (path / f"{name}.txt").write_text(text)
+    return path
+
+
+def test_data_check_exits_with_1_where_a_training_would_be_wrong_and_says_where(run_cli, tmp_path):
+    root = folder_of(tmp_path / "d", {"a": "1 1\n", "b": "2 2\n90 90\n", "c": "3 3\n"})
+    (root / "train.txt").write_text("a\nb\n")
+    (root / "val.txt").write_text("c\n")
+    done = run_cli("data", "check", root)
+    assert done.code == 1
+    assert "points outside their image, dropped: 1 (b.png)" in done.out
+    assert "not fit to train on as it is: in train" in done.err
+    assert run_cli("data", "check", root, "--json").code == 1
+    (root / "b.txt").write_text("2 2\n")
+    assert run_cli("data", "check", root).code == 0
+
+
+def test_data_check_tells_a_picture_that_two_splits_share(run_cli, tmp_path):
+    root = folder_of(tmp_path / "d", {"a": "1 1\n", "b": "2 2\n", "c": "3 3\n"})
+    (root / "c.png").write_bytes((root / "a.png").read_bytes())
+    (root / "train.txt").write_text("a\nb\n")
+    (root / "val.txt").write_text("c\n")
+    done = run_cli("data", "check", root)
+    assert done.code == 1
+    assert "byte for byte" in done.out
+    assert "'c.png' is 'a.png' of train" in done.out
+
+
+def test_data_check_of_a_dataset_of_which_nothing_can_be_used_gives_the_reasons(run_cli, tmp_path):
+    root = folder_of(tmp_path / "d", {"a": "one two", "b": "1 2 3"})
+    done = run_cli("data", "check", root)
+    assert done.code == 1
+    assert "images with a malformed annotation, left out" in done.out
+    assert "no annotated image that can be used" in done.err
+
+
+def test_the_label_that_counts_can_be_named(run_cli, tmp_path):
+    root = folder_of(tmp_path / "d", {"a": None, "b": None})
+    (root / "annotations.csv").write_text("image,x,y,label\na.png,1,1,car\na.png,9,9,tree\nb.png,5,5,car\n")
+    assert run_cli("data", "check", root).code == 2
+    done = run_cli("data", "check", root, "--label", "car", "--json")
+    assert sum(split["heads"] or 0 for split in json.loads(done.out)["splits"].values()) == 2
+
+
+def test_a_dim_16_bit_image_is_told(run_cli, tmp_path):
+    root = folder_of(tmp_path / "d", {"a": "1 1\n", "b": "2 2\n"})
+    Image.fromarray(np.random.default_rng(9).integers(0, 900, (40, 60)).astype(np.uint16)).save(root / "a.png")
+    assert "16-bit images that use 14 bits or fewer" in run_cli("data", "check", root).out

@@ -136,3 +136,24 @@ def test_a_dataset_of_another_format_is_refused_and_says_what_it_looked_for(run_
     assert done.code == 2
     assert "shanghaitech" in done.err
     assert not (tmp_path / "r" / "state").exists()
+
+
+def test_what_is_refused_inside_the_first_step_leaves_no_folder_in_the_way(
+    run_cli, tiny_recipe, crowd_folder, tmp_path
+):
+    arguments = ["finetune", "--recipe", tiny_recipe, "--data", crowd_folder, "--out", tmp_path / "r"]
+    refused = run_cli(*arguments, "--set", "data.crop=100", "--set", "train.epochs=1")
+    assert (refused.code, "multiples of 16" in refused.err) == (2, True)
+    assert not (tmp_path / "r").exists()
+    again = run_cli(*arguments, "--set", "train.epochs=1")
+    assert again.code == 0, again.err
+
+
+def test_a_cache_that_cannot_be_written_is_refused_before_the_run_is_begun(
+    run_cli, tiny_recipe, crowd_folder, tmp_path
+):
+    (tmp_path / "file").write_text("kept")
+    arguments = ["--recipe", tiny_recipe, "--data", crowd_folder, "--out", tmp_path / "r", "--set", "data.cache=images"]
+    done = run_cli("finetune", *arguments, "--set", f"data.cache_root={tmp_path / 'file' / 'cache'}")
+    assert (done.code, "Cannot write" in done.err) == (2, True)
+    assert not (tmp_path / "r").exists()

@@ -1,7 +1,15 @@
 import pytest
 
 from sam_mprompt.errors import UsageError
-from sam_mprompt.recipe.find import RECOMMENDED, RENAMED, find_recipe, recipe_files, recipes_for_photographs
+from sam_mprompt.recipe.find import (
+    RECOMMENDED,
+    RENAMED,
+    find_recipe,
+    read_toml,
+    recipe_files,
+    recipes_for_photographs,
+    summarise,
+)
 from sam_mprompt.recipe.schema import load_recipe
 from sam_mprompt.resources import bundled
 
@@ -48,3 +56,16 @@ def test_the_list_has_one_line_a_recipe_the_recommended_first(run_cli, monkeypat
     lines = run_cli("recipes", "list").out.splitlines()
     assert [line.split()[0] for line in lines[1:]] == list(recipe_files())
     assert all(len(line) <= 80 and "\u2026" not in line for line in lines[1:])
+
+
+def test_a_recipe_with_a_byte_order_mark_is_read_as_one_without(tmp_path):
+    (tmp_path / "mine.toml").write_bytes(b"\xef\xbb\xbf# what it is for\n[train]\nepochs = 3\n")
+    assert read_toml(tmp_path / "mine.toml") == {"train": {"epochs": 3}}
+    assert summarise("mine", tmp_path / "mine.toml").about == "what it is for"
+
+
+@pytest.mark.parametrize("text", ["seed = " + "9" * 5000, "seed = " + "[" * 5000, "a = \xff"])
+def test_numbers_of_thousands_of_digits_and_deep_nesting_are_refused_in_one_line(tmp_path, text):
+    (tmp_path / "odd.toml").write_bytes(text.encode("latin-1"))
+    with pytest.raises(UsageError, match="is not valid TOML"):
+        read_toml(tmp_path / "odd.toml")

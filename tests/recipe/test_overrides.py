@@ -42,3 +42,9 @@ def test_an_override_by_an_old_name_is_read_with_a_warning():
 def test_what_is_overridden_is_known_by_its_key():
     assert overridden(["train.lr=1", " data.format = points"], "data.format")
     assert not overridden(["data.format_=points", "train.lr=1"], "data.format")
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "[" * 3000, "0x" + "f" * 5000])
+def test_an_override_of_thousands_of_digits_or_deep_nesting_is_refused_in_one_line(value):
+    with pytest.raises(UsageError, match=r"train\.seed: expected"):
+        load_recipe("demo", [f"train.seed={value}"])

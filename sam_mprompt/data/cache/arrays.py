@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import tokenize
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,7 +15,17 @@ from ...files import write_with
 _MARK = b"sha256:"
 _TRAILER_BYTES = len(_MARK) + 64
 _BLOCK = 1 << 20
-_UNREADABLE = (OSError, ValueError, EOFError, SyntaxError, TypeError, LookupError, RecursionError, MemoryError)
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    SyntaxError,
+    TypeError,
+    LookupError,
+    RecursionError,
+    MemoryError,
+    tokenize.TokenError,
+)
 """What numpy raises for a file that is no array."""
 
 _verified: set[tuple[str, int, int]] = set()
