@@ -10,9 +10,8 @@ import sam_mprompt
 
 PACKAGE = Path(sam_mprompt.__file__).resolve().parent
 LAYERS = (
-    ("errors", "arrays", "version", "sizes", "shown", "processes"),
-    ("leftovers", "locks", "resources"),
-    ("files",),
+    ("errors", "arrays", "version", "sizes", "shown"),
+    ("files", "resources"),
     ("tensor_files",),
     ("geometry", "targets", "render", "contact_sheet"),
     ("recipe",),

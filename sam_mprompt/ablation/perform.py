@@ -14,8 +14,7 @@ from ..data.sources import Source, data_root, open_split
 from ..errors import RunError, UsageError
 from ..evaluation.evaluate import evaluate
 from ..evaluation.metrics import Metrics
-from ..files import recover_within
-from ..locks import locked
+from ..files import locked, recover_within
 from ..recipe.schema import DataRecipe, Recipe, TargetRecipe, load_recipe
 from ..training.finetune import FinetuneResult, claimed_run, finetune
 from ..training.observer import SILENT, Observer

@@ -22,9 +22,7 @@ from typing import Self
 
 from ..adapter.find import ADAPTER
 from ..errors import UsageError
-from ..files import check_output, recover, recover_within, write_text
-from ..leftovers import remove
-from ..locks import LOCK, locked
+from ..files import LOCK, check_output, locked, recover, recover_within, remove, write_text
 
 _RUNS = Path("runs")
 _STATE, _METRICS, _RECIPE, _PREVIEWS = "state", "metrics.jsonl", "recipe.toml", "previews"

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from ..adapter.folder import METRICS
 from ..errors import RunError, UsageError
 from ..evaluation.metrics import Metrics
-from ..files import replacing
-from ..leftovers import remove
+from ..files import remove, replacing
 from ..tensor_files import read_tensors, write_tensors
 from .ema import MovingAverage, trained_tensors
 from .run import RunFolder

@@ -118,6 +118,8 @@ def add_adapter(
             two kinds of adapters would meet, or the base would be changed or trained. A tuned encoder then works on as
             before; a bare one has to be built anew.
     """
+    if not isinstance(adapter_name, str):
+        raise UsageError(f"An adapter's name is text, got {adapter_name!r}")
     _check_company(encoder, config, adapter_name)
     check_config(config, [name for _, name, _ in base_modules(encoder)])
     check_bias(config)
@@ -181,8 +183,6 @@ def _check_name(encoder: nn.Module, config: PeftConfig, adapter_name: str) -> No
     peft tells adapters apart by a component of a tensor's name, so that saving beside an adapter "7" would drop
     block 7; torch keeps them in dictionaries of modules, which have methods such as "eval" and "items".
     """
-    if not isinstance(adapter_name, str):
-        raise UsageError(f"An adapter's name is text, got {adapter_name!r}")
     prefix = PEFT_TYPE_TO_PREFIX_MAPPING[config.peft_type]
     reserved = {"base_model", "model", "base_layer", "modules_to_save", "original_module"}
     for _, name, module in base_modules(encoder):

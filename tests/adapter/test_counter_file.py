@@ -48,3 +48,20 @@ def test_a_folder_that_is_no_adapter_and_a_file_that_is_no_object_are_told_apart
         (adapter / COUNTER).write_text(content)
         with pytest.raises(UsageError, match=said):
             read_counter_file(adapter)
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"format_version": ' + "1" * 5000 + "}", '{"base": "\\ud800"}', "\x00", "[]", ""]
+)
+def test_a_counter_file_that_python_stumbles_over_is_refused_in_one_line(adapter, text):
+    (adapter / COUNTER).write_text(text)
+    with pytest.raises(UsageError) as said:
+        read_counter_file(adapter)
+    assert "\n" not in str(said.value)
+
+
+@pytest.mark.parametrize("name", ["../../x", "/etc/passwd", "a/b", "", ".hidden", "a\0b"])
+def test_names_of_files_stay_inside_the_folder(adapter, name):
+    change_counter_file(adapter, lambda table: table["sha256"].update({name: "0"}))
+    with pytest.raises(UsageError, match="faulty keys: sha256"):
+        read_counter_file(adapter)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from tampering import as_version_1, change_counter_file, change_tensors
+from tampering import as_version_1, change_counter_file, change_tensors, sign
 
 from sam_mprompt.adapter.counter_file import COUNTER, FORMAT_VERSION
-from sam_mprompt.adapter.folder import CONFIG, TENSORS, AdapterFolder
+from sam_mprompt.adapter.folder import CONFIG, METRICS, RECIPE, TENSORS, AdapterFolder
 from sam_mprompt.adapter.loading import load_adapter
 from sam_mprompt.errors import RunError, UsageError
 
@@ -132,3 +132,28 @@ def test_sam_base_in_float16_fits_in_16_megabytes_and_the_whole_path_runs(tmp_pa
     ]
     assert all(np.isfinite(counted))
     assert counted[1] == pytest.approx(counted[0], rel=0.05, abs=0.5)
+
+
+@pytest.mark.parametrize("text", [b"a = [", b"\xff", b"a = " + b"[" * 100_000, b"a = " + b"1" * 5000])
+def test_a_recipe_that_is_no_toml_is_refused_in_one_line(adapter, text):
+    (adapter / RECIPE).write_bytes(text)
+    sign(adapter)
+    with pytest.raises(UsageError, match=r"is not valid TOML") as said:
+        AdapterFolder.read(adapter)
+    assert "\n" not in str(said.value)
+
+
+def test_a_folder_whose_recipe_and_counter_file_differ_in_what_was_trained_is_refused(adapter):
+    change_counter_file(adapter, lambda table: table.update(native=True))
+    with pytest.raises(UsageError, match=r"native is True in counter\.json, and tuning.method is 'prompt'"):
+        AdapterFolder.read(adapter)
+
+
+@pytest.mark.parametrize(
+    "metrics", ['{"val": {"mae": "x"}}', '{"val": 3}', '{"val": {"images": 1, "mae": 2, "rmse": 3}}']
+)
+def test_metrics_of_another_shape_stop_no_export(adapter, tmp_path, metrics):
+    (adapter / METRICS).write_text(metrics)
+    sign(adapter)
+    AdapterFolder.read(adapter).export(tmp_path / "copy", dtype="float32")
+    assert (tmp_path / "copy" / "README.md").is_file()

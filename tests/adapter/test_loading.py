@@ -1,11 +1,13 @@
+import json
+
 import peft
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tampering import as_version_1, change_counter_file, change_tensors
+from tampering import as_version_1, change_counter_file, change_tensors, sign
 
-from sam_mprompt.adapter.folder import RECIPE, AdapterFolder
-from sam_mprompt.adapter.loading import init_from, load_adapter
+from sam_mprompt.adapter.folder import CONFIG, RECIPE, AdapterFolder
+from sam_mprompt.adapter.loading import add_to, init_from, load_adapter
 from sam_mprompt.errors import UsageError
 from sam_mprompt.models.build import build_counter
 from sam_mprompt.models.sam_encoder import SamEncoder
@@ -90,3 +92,55 @@ def test_training_does_not_start_from_an_adapter_of_another_method(adapter):
     recipe = load_recipe(adapter / RECIPE, ["tuning.method=lora"])
     with pytest.raises(UsageError, match=r"tuning\.method = 'lora' as the recipe's, .* has 'prompt'"):
         init_from(folder, build_counter(recipe, segmenter=False), recipe)
+
+
+def change_config(adapter, **values):
+    """Change what adapter_config.json says, and sign."""
+    path = adapter / CONFIG
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+    sign(adapter)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (
+            {"target_modules": "(([a-z0-9._]+)+)+X"},
+            "target_modules: expected names of modules, or a regular expression",
+        ),
+        ({"bottleneck": 10**9}, "bottleneck: expected numbers up to"),
+        ({"bottleneck": 10**6}, r"mprompt_down\.bias is \(8,\) instead of \(1000000,\)"),
+        ({"modules_to_save": ["nothing"]}, "modules_to_save: the encoder has no module 'nothing'"),
+        ({"modules_to_save": ["neck"]}, r"missing: base_model\.model\.neck"),
+    ],
+)
+def test_what_a_foreign_folder_asks_for_is_compared_before_anything_is_built(adapter, values, said, monkeypatch):
+    change_config(adapter, **values)
+    monkeypatch.setattr("sam_mprompt.adapter.loading.add_adapter", lambda *_: pytest.fail("it was built"))
+    with pytest.raises(UsageError, match=said):
+        load_adapter(AdapterFolder.read(adapter))
+
+
+def test_wide_decoders_of_a_foreign_recipe_are_not_built_either(adapter, monkeypatch):
+    recipe = (adapter / RECIPE).read_text()
+    assert "stem_channels = 0" in recipe
+    (adapter / RECIPE).write_text(recipe.replace("stem_channels = 0", "stem_channels = 1024"))
+    sign(adapter)
+    monkeypatch.setattr("sam_mprompt.adapter.loading.add_adapter", lambda *_: pytest.fail("it was built"))
+    with pytest.raises(UsageError, match=r"counter\.stem"):
+        load_adapter(AdapterFolder.read(adapter))
+
+
+def test_a_foreign_base_is_not_drawn_before_its_shapes_are_compared(adapter, monkeypatch):
+    change_counter_file(adapter, lambda table: table.update(base="random:vit_h"))
+    monkeypatch.setattr("sam_mprompt.adapter.loading.build_encoder", lambda *_, **__: pytest.fail("it was built"))
+    with pytest.raises(UsageError, match="reshaped"):
+        load_adapter(AdapterFolder.read(adapter))
+
+
+def test_an_adapter_that_does_not_fit_leaves_the_encoder_as_it_was(adapter, trained_run):
+    built = load_adapter(AdapterFolder.read(trained_run / "adapter"))
+    change_config(adapter, bottleneck=9)
+    with pytest.raises(UsageError, match="reshaped"):
+        add_to(built.counter.encoder, built.base, AdapterFolder.read(adapter), "other")
+    assert set(built.counter.encoder.peft_config) == {"default"}

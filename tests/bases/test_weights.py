@@ -287,3 +287,23 @@ def test_any_models_state_dict_has_a_fingerprint() -> None:
     before = fingerprint(model.state_dict())
     model(torch.ones(2, 3, 2, 2))
     assert fingerprint(model.state_dict()) != before
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_small_file_that_claims_much_is_refused_before_its_values_are_read(zipped: bool, tmp_path: Path) -> None:
+    for name, tensor in {
+        "one value for all": torch.as_strided(torch.zeros(1), (40_000, 40_000), (0, 0)),
+        "overlapping rows": torch.as_strided(torch.zeros(60_000), (30_000, 30_000), (1, 1)),
+        "without values": torch.zeros(3, device="meta"),
+    }.items():
+        path = saved(tmp_path / "w.pth", {"a": tensor, "b": torch.zeros(3)}, _use_new_zipfile_serialization=zipped)
+        assert "does not hold the values of a, only their shapes" in refusal(path), name
+
+
+def test_the_same_values_under_many_names_are_refused_and_tied_weights_are_not(tmp_path: Path) -> None:
+    values = torch.ones(100_000)
+    assert "claim 120,000,000 bytes" in refusal(
+        saved(tmp_path / "many.pth", {str(name): values for name in range(300)})
+    )
+    tied = open_checkpoint(saved(tmp_path / "tied.pth", {"a": values, "b": values.view(10, -1), "c": values[:10]}))
+    assert torch.equal(tied["b"].flatten(), values)

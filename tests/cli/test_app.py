@@ -65,7 +65,7 @@ def test_a_faulty_recipe_is_told_before_torch_is_imported(fault):
 def test_threads_do_not_spin_while_they_wait_unless_the_user_says_so(asked, spins):
     environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
     environment |= {"OMP_DISPLAY_ENV": "VERBOSE"} | ({} if asked is None else {"OMP_WAIT_POLICY": asked})
-    command = [sys.executable, "-m", "sam_mprompt", "count", "no-such-adapter", "adapters/demo/examples/lawn.jpg"]
+    command = [sys.executable, "-m", "sam_mprompt", "adapters", "verify", "no-such-adapter"]
     told = subprocess.run(command, capture_output=True, text=True, check=False, env=environment).stderr
     [count] = re.findall("GOMP_SPINCOUNT = '(.*)'", told)
     assert (count != "0") == spins

@@ -1,6 +1,9 @@
+import pickle
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -110,3 +113,115 @@ def test_importing_the_package_and_its_command_line_imports_no_torch():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip() == "[]"
+
+
+@pytest.fixture
+def two(counter, other_run, crowd_folder):
+    """A counter with the adapters "default" and "other", an image, and the count that each makes of it."""
+    counter.load_adapter(other_run, name="other")
+    image = crowd_folder / "7.png"
+    right = {name: counter.count(image, adapter=name).count for name in ("default", "other")}
+    assert abs(right["default"] - right["other"]) > 0.1
+    return counter, image, right
+
+
+def test_what_is_being_counted_keeps_the_adapter_that_it_was_begun_with(two):
+    counter, image, right = two
+    first = counter.count_many([image] * 3)
+    counter.use("other")
+    second = counter.count_many([image] * 3)
+    counter.use("default")
+    pairs = [(next(first).count, next(second).count, counter.count(image).count) for _ in range(3)]
+    assert pairs == [pytest.approx((right["default"], right["other"], right["default"]), rel=1e-6)] * 3
+
+
+def test_loading_another_adapter_changes_nothing_of_what_is_being_counted(two, other_run):
+    counter, image, right = two
+    results = counter.count_many([image] * 3)
+    assert next(results).count == pytest.approx(right["default"], rel=1e-6)
+    counter.load_adapter(other_run, name="third")
+    assert [result.count for result in results] == pytest.approx([right["default"]] * 2, rel=1e-6)
+
+
+def test_eight_threads_that_switch_get_right_counts(two):
+    counter, image, right = two
+    wrong: list[tuple[str, float]] = []
+
+    def work(number):
+        for turn in range(6):
+            name = ("default", "other")[(number + turn) % 2]
+            counter.use(name)
+            found = [result.count for result in counter.count_many([image, image])]
+            wrong.extend((name, count) for count in found if abs(count - right[name]) > 1e-3)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+    assert wrong == []
+    assert counter.active == "default"
+
+
+def test_a_pool_of_threads_counts_with_the_choice_of_the_thread_that_loaded(two):
+    counter, image, right = two
+    counter.use("other")
+    with ThreadPoolExecutor(2) as pool:
+        counts = list(pool.map(lambda _: counter.count(image).count, range(4)))
+        assert pool.submit(lambda: (counter.use("default"), counter.active)[1]).result() == "default"
+    assert counts == pytest.approx([right["other"]] * 4, rel=1e-6)
+    assert counter.active == "other"
+
+
+def test_counts_of_the_bare_base_while_the_adapter_is_disabled(two):
+    counter, image, right = two
+    with disable(counter.model.encoder):
+        assert counter.count(image).count != pytest.approx(right["default"], rel=1e-3)
+    assert counter.count(image).count == pytest.approx(right["default"], rel=1e-6)
+
+
+def test_a_pickled_counter_counts_the_same(two):
+    counter, image, right = two
+    counter.use("other")
+    again = pickle.loads(pickle.dumps(counter))
+    assert again.active == "other"
+    assert again.count(image).count == pytest.approx(right["other"], rel=1e-6)
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 1.5, True, "2", None, 10**30])
+def test_a_batch_size_that_is_no_whole_number_from_1_is_refused_at_the_call(counter, batch_size):
+    with pytest.raises(UsageError, match="batch_size: expected a whole number from 1"):
+        counter.count_many([], batch_size=batch_size)
+
+
+@pytest.mark.parametrize("images", ["street.jpg", Path("street.jpg"), 5, None])
+def test_count_many_takes_several_images(counter, images):
+    with pytest.raises(UsageError, match="Expected several images"):
+        counter.count_many(images)
+
+
+@pytest.mark.parametrize("name", [5, None, [1], "", "a.b", "blocks", "a\nb"])
+def test_what_can_be_no_name_of_an_adapter_is_refused_in_one_line(counter, other_run, name):
+    for call in (lambda: counter.load_adapter(other_run, name=name), lambda: counter.use(name)):
+        with pytest.raises(UsageError) as said:
+            call()
+        assert said.value.args
+    assert set(counter.adapters) == {"default"}
+
+
+@pytest.mark.parametrize("adapter", [None, 5, "", "x" * 5000, "a\0b"])
+def test_what_can_be_no_adapter_is_refused_in_one_line(adapter):
+    with pytest.raises(UsageError) as said:
+        sam_mprompt.load(adapter)
+    assert "\n" not in str(said.value)
+
+
+def test_an_image_without_pixels_is_refused(counter):
+    for image in (Image.new("RGB", (0, 0)), np.zeros((0, 4, 3), np.uint8), np.zeros((2, 2)), np.array([None])):
+        with pytest.raises(UsageError, match="Expected an image"):
+            counter.count(image)
+
+
+@pytest.mark.parametrize(
+    ("precision", "meant"), [("float16", "fp16"), (torch.bfloat16, "bf16"), ("float32", "no"), ("bf61", "bf16")]
+)
+def test_another_precision_is_refused_with_the_one_that_is_meant(trained_run, precision, meant):
+    with pytest.raises(UsageError, match=f"expected 'no', 'fp16' or 'bf16', got .* Did you mean '{meant}'"):
+        sam_mprompt.load(trained_run, precision=precision)

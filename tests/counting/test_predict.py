@@ -144,7 +144,7 @@ def test_no_images_give_no_results():
 
 
 def test_a_batch_size_of_zero_is_refused():
-    with pytest.raises(UsageError, match="at least 1"):
+    with pytest.raises(UsageError, match="from 1 to"):
         list(count_many(PoolingBackend(), [noise(8, 8)], Geometry(), batch_size=0))
 
 

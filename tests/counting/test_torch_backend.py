@@ -97,10 +97,59 @@ def test_exhausted_memory_says_what_to_lower():
         predict_density(backend, noise(64, 100), geometry, batch_size=2)
 
 
-def test_a_device_that_is_not_there_is_said_plainly():
-    assert choose_device("cpu") == torch.device("cpu")
-    if torch.cuda.is_available():
-        pytest.skip("this machine has a GPU")
+@pytest.fixture
+def machine(monkeypatch):
+    """A machine with two GPUs as NVIDIA makes them, or with one of Apple's, as far as names go."""
+
+    def pretend(gpus=0, mps=False):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+
+    return pretend
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        (None, "cuda"),
+        ("cpu", "cpu"),
+        (" CPU ", "cpu"),
+        ("cuda", "cuda"),
+        ("CUDA", "cuda"),
+        ("gpu", "cuda"),
+        ("gpu:1", "cuda:1"),
+        ("0", "cuda:0"),
+        (1, "cuda:1"),
+        ("cuda:1", "cuda:1"),
+        (torch.device("cuda", 1), "cuda:1"),
+    ],
+)
+def test_a_device_goes_by_the_names_that_people_give_it(machine, given, meant):
+    machine(gpus=2)
+    assert choose_device(given) == torch.device(meant)
+
+
+def test_mps_is_there_where_torch_has_it(machine):
+    machine(mps=True)
+    assert choose_device("mps") == torch.device("mps")
     assert choose_device(None) == torch.device("cpu")
-    with pytest.raises(UsageError, match="torch sees no GPU"):
+    with pytest.raises(UsageError, match=r"torch sees no GPU\. Available: cpu, mps:0\."):
         choose_device("cuda")
+
+
+@pytest.mark.parametrize(
+    "device", ["cuda:7", 7, "mps", "meta", "cuda:0,1", "cuda:-1", "xpu", "", True, 1.5, [], "gpux"]
+)
+def test_a_device_that_is_not_there_is_said_with_those_that_are(machine, device):
+    machine(gpus=2)
+    with pytest.raises(UsageError, match=r"^(Expected a d|D)evice .*Available: cpu, cuda:0, cuda:1\.$"):
+        choose_device(device)
+
+
+def test_a_gpu_is_not_there_where_torch_sees_none(machine):
+    machine()
+    assert choose_device(None) == torch.device("cpu")
+    for device in ("cuda", "gpu", 0, "0"):
+        with pytest.raises(UsageError, match=r"torch sees no GPU\. Available: cpu\."):
+            choose_device(device)

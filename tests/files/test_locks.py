@@ -7,17 +7,17 @@ from contextlib import contextmanager
 
 import pytest
 
-from sam_mprompt import locks
 from sam_mprompt.errors import RunError, UsageError
-from sam_mprompt.locks import LOCK, holder, locked
-from sam_mprompt.processes import host
+from sam_mprompt.files import locks
+from sam_mprompt.files.locks import LOCK, holder, locked
+from sam_mprompt.files.processes import host
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX locks and kills")
 
 HOLD = """
 import os, sys
 from pathlib import Path
-from sam_mprompt.locks import locked
+from sam_mprompt.files.locks import locked
 with locked(Path(sys.argv[1]), "trained"):
     {inside}
     os.write(1, b"holding\\n")
@@ -109,7 +109,7 @@ def test_of_many_processes_one_has_the_folder_at_a_time(tmp_path):
 import sys, time
 from pathlib import Path
 from sam_mprompt.errors import UsageError
-from sam_mprompt.locks import locked
+from sam_mprompt.files.locks import locked
 done, folder = 0, Path(sys.argv[1])
 while done < 20:
     try:

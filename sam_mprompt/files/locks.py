@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .errors import RunError, UsageError
+from ..errors import RunError, UsageError
 from .processes import host, is_alive
 
 try:

@@ -17,13 +17,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TextIO, cast
 
-from .errors import RunError, UsageError
-from .leftovers import done_with, recover, recover_within, temporary_beside
-
-__all__ = [
-    "appending", "check_output", "is_disk_error", "is_stream", "recover", "recover_within", "replacing", "sha256_of",
-    "write_text", "write_with",
-]  # fmt: skip
+from ..errors import RunError, UsageError
+from .leftovers import done_with, temporary_beside
 
 _STANDARD = {"-": "stdout", "/dev/stdout": "stdout", "/dev/fd/1": "stdout", "/proc/self/fd/1": "stdout"} | {
     "/dev/stderr": "stderr", "/dev/fd/2": "stderr", "/proc/self/fd/2": "stderr"

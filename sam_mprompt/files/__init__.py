@@ -1,0 +1,34 @@
+"""Files and folders that are whole or absent, taken by one process at a time, and freed of what the dead left."""
+
+from .leftovers import recover, recover_within, remove
+from .locks import LOCK, locked
+from .writing import (
+    appending,
+    check_output,
+    is_disk_error,
+    is_file,
+    is_folder,
+    is_stream,
+    replacing,
+    sha256_of,
+    write_text,
+    write_with,
+)
+
+__all__ = [
+    "LOCK",
+    "appending",
+    "check_output",
+    "is_disk_error",
+    "is_file",
+    "is_folder",
+    "is_stream",
+    "locked",
+    "recover",
+    "recover_within",
+    "remove",
+    "replacing",
+    "sha256_of",
+    "write_text",
+    "write_with",
+]

@@ -1,0 +1,102 @@
+"""What becomes of a worker that is stuck or lost."""
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from sam_mprompt.errors import Interrupted, RunError, UsageError
+from sam_mprompt.training.workers import POLL, patiently, start_worker, told_of_workers
+
+
+class Numbers(Dataset):
+    """0 to 3; the item `at` does something else first."""
+
+    def __init__(self, at=None, act=None):
+        self.at, self.act = at, act
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        if index == self.at:
+            self.act()
+        return torch.tensor(index)
+
+
+def loader_of(data, workers=1):
+    return DataLoader(data, num_workers=workers, worker_init_fn=start_worker, timeout=POLL if workers else 0)
+
+
+def sleep():
+    time.sleep(1000)
+
+
+def sleep_a_little():
+    time.sleep(2.5 * POLL)
+
+
+def vanish():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def refuse():
+    raise UsageError("Cannot read image 'a.jpg'.")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_batches_come_as_without_waiting(workers):
+    asked = []
+    batches = list(patiently(loader_of(Numbers(), workers), lambda: asked.append(1)))
+    assert [int(batch) for batch in batches] == [0, 1, 2, 3]
+
+
+def test_a_slow_worker_is_waited_for_and_loses_nothing():
+    asked = []
+    batches = list(patiently(loader_of(Numbers(1, sleep_a_little)), lambda: asked.append(1)))
+    assert [int(batch) for batch in batches] == [0, 1, 2, 3]
+    assert asked
+
+
+def test_a_stuck_worker_ends_the_training_with_what_to_do():
+    with pytest.raises(RunError, match=r"No batch came from the data workers .* train\.workers = 0") as said:
+        list(patiently(loader_of(Numbers(1, sleep)), lambda: None, patience=POLL))
+    assert said.value.about == "lost worker"
+    assert "\n" not in str(said.value)
+
+
+def test_a_stop_request_is_heard_while_no_batch_comes():
+    stop = threading.Event()
+    threading.Timer(POLL / 2, stop.set).start()
+
+    def ask():
+        if stop.is_set():
+            raise Interrupted("stopped")
+
+    started = time.monotonic()
+    with pytest.raises(Interrupted):
+        list(patiently(loader_of(Numbers(0, sleep)), ask))
+    assert time.monotonic() - started < 20 * POLL
+
+
+def test_a_killed_worker_makes_one_line():
+    with (
+        pytest.raises(RunError, match=r"A data worker \(process \d+\) .* Lower train\.workers") as said,
+        told_of_workers(),
+    ):
+        list(patiently(loader_of(Numbers(1, vanish)), lambda: None))
+    assert "\n" not in str(said.value)
+
+
+def test_what_a_worker_refuses_is_said_without_its_traceback():
+    with pytest.raises(UsageError, match=r"^Cannot read image 'a\.jpg'\.$"), told_of_workers():
+        list(patiently(loader_of(Numbers(1, refuse)), lambda: None))
+
+
+def test_other_errors_pass_as_they_are():
+    with pytest.raises(RuntimeError, match=r"^other$"), told_of_workers():
+        raise RuntimeError("other")
