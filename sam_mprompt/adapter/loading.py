@@ -36,14 +36,16 @@ def load_adapter(adapter: AdapterFolder, base: str | None = None) -> BuiltCounte
             before anything is built for it.
     """
     name, weights = base or adapter.info.base, not adapter.info.native
-    outline = build_outline(adapter.recipe, name)
+    # A base that the user names is compared by its fingerprint first: what is wrong then is the base, not the folder.
+    trusted = base is not None and adapter.recipe.model.encoder == "sam"
+    outline = None if trusted else build_outline(adapter.recipe, name)
     if outline is not None:
         check_sizes(outline, adapter)
     encoder, found = build_encoder(adapter.recipe, name, weights=weights)
-    if isinstance(encoder, SamEncoder) and outline is None:
-        check_sizes(outline_of(encoder), adapter)
     if not adapter.info.native:
         check_base(adapter, found)
+    if isinstance(encoder, SamEncoder) and outline is None:
+        check_sizes(outline_of(encoder), adapter)
     found = Base(found.name, adapter.info.base_fingerprint)
     if adapter.config is not None:
         encoder = add_adapter(encoder, config_from_dict(adapter.config))
