@@ -217,7 +217,7 @@ def expect_test_splits(runs: Sequence[Run], data: Path | None) -> None:
     for recipe in {(each := load_recipe(run.recipe, run.settings)).data: each for run in runs}.values():
         if (root := data_root(recipe, data)) is None:
             raise UsageError("Procedural crowds have no test split.", about="no test split")
-        if all(sample.points is None for sample in _test_samples(recipe, root)):
+        if all(sample.points is None for sample in _test_samples(recipe.data, root)):
             raise UsageError(f"The test split of '{root}' has no annotations.", about="no test split")
 
 
@@ -225,10 +225,10 @@ def count_test(result: FinetuneResult, recipe: Recipe, data: Path | None) -> Met
     """Return the metrics on the test split, which nothing before has looked at."""
     root = data_root(recipe, data)
     assert root is not None, "photographs, as expect_test_splits saw"
-    metrics = evaluate(load(result.adapter).count, _test_samples(recipe, root)).metrics
+    metrics = evaluate(load(result.adapter).count, _test_samples(recipe.data, root)).metrics
     assert metrics is not None, "an annotated test split, as expect_test_splits saw"
     return metrics
 
 
-def _test_samples(recipe: Recipe, root: Path) -> list[Sample]:
-    return read_split(root, "test", format=recipe.data.format, fold=recipe.data.fold).samples
+def _test_samples(data: DataRecipe, root: Path) -> list[Sample]:
+    return read_split(root, "test", format=data.format, fold=data.fold).samples

@@ -10,7 +10,6 @@ from ..errors import UsageError
 from ..models.build import Base, BuiltCounter, add_decoders, build_encoder, build_outline, outline_of
 from ..models.counter import CrowdCounter
 from ..models.sam_encoder import SamEncoder
-from ..recipe.schema import Recipe
 from ..tensor_files import check_against
 from ..tuning.adapters import remove
 from ..tuning.attach import add_adapter, outline_adapter
@@ -38,7 +37,7 @@ def load_adapter(adapter: AdapterFolder, base: str | None = None) -> BuiltCounte
     name, weights = base or adapter.info.base, not adapter.info.native
     # A base that the user names is compared by its fingerprint first: what is wrong then is the base, not the folder.
     trusted = base is not None and adapter.recipe.model.encoder == "sam"
-    outline = None if trusted else build_outline(adapter.recipe, name)
+    outline = None if trusted else build_outline(adapter.recipe.model, name)
     if outline is not None:
         check_sizes(outline, adapter)
     encoder, found = build_encoder(adapter.recipe, name, weights=weights)
@@ -65,7 +64,7 @@ def add_to(encoder: nn.Module, base: Base, adapter: AdapterFolder, name: str) ->
     assert adapter.config is not None, "nothing to put into the encoder"
     check_base(adapter, base)
     bare = next(module for _, _, module in base_modules(encoder))
-    outline = outline_of(bare) if isinstance(bare, SamEncoder) else build_outline(adapter.recipe, base.name)
+    outline = outline_of(bare) if isinstance(bare, SamEncoder) else build_outline(adapter.recipe.model, base.name)
     if outline is not None:
         check_sizes(outline, adapter)
     add_adapter(encoder, config_from_dict(adapter.config), name)
@@ -78,16 +77,16 @@ def add_to(encoder: nn.Module, base: Base, adapter: AdapterFolder, name: str) ->
     return counter.requires_grad_(False).eval()
 
 
-def init_from(adapter: AdapterFolder, built: BuiltCounter, recipe: Recipe) -> None:
+def init_from(adapter: AdapterFolder, built: BuiltCounter, method: str) -> None:
     """Put an adapter's weights into a counter about to be trained; the segmenter, which no adapter has, stays new.
 
     Raises:
-        UsageError: another base, or `recipe` builds other prompt modules or decoders than the adapter's own.
+        UsageError: another base or tuning method, or other prompt modules or decoders than the adapter's own.
     """
-    theirs, ours = adapter.recipe.tuning.method, recipe.tuning.method
-    if theirs != ours:
+    theirs = adapter.recipe.tuning.method
+    if theirs != method:
         raise UsageError(
-            f"train.init_from: expected an adapter of tuning.method = '{ours}' as the recipe's, '{adapter.path}' has "
+            f"train.init_from: expected an adapter of tuning.method = '{method}' as the recipe's, '{adapter.path}' has "
             f"'{theirs}'. Start from another adapter, or set tuning.method = '{theirs}'."
         )
     if not adapter.info.native:

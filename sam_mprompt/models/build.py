@@ -10,7 +10,7 @@ from torch import nn
 
 from ..bases.locate import CHECKPOINT_SUFFIXES, RandomBase, resolve
 from ..bases.weights import fingerprint
-from ..recipe.model import TimmModel
+from ..recipe.model import SamModel, TimmModel
 from ..recipe.schema import Peft, Prompts, Recipe, Side
 from ..tuning.attach import attach
 from .counter import CrowdCounter
@@ -63,15 +63,15 @@ def build_encoder(recipe: Recipe, base: str | None = None, *, weights: bool = Tr
     return encoder, Base(name, fingerprint(encoder.state_dict()))
 
 
-def build_outline(recipe: Recipe, base: str | None = None) -> nn.Module | None:
-    """Return the encoder of a recipe on the meta device, where tensors have shapes and take no memory.
+def build_outline(model: SamModel | TimmModel, base: str | None = None) -> nn.Module | None:
+    """Return the encoder of a recipe's `model` on the meta device, where tensors have shapes and take no memory.
 
     None for a SAM encoder in a checkpoint file, whose shapes only the file tells: see `outline_of`.
 
     Raises:
         UsageError: as `build_encoder`, but for what only weights tell.
     """
-    model, name = recipe.model, base or recipe.model.base
+    name = base or model.base
     with torch.device("meta"):
         if model.encoder == "timm":
             return _timm(model, _timm_source(model, name)[0], pretrained=False, file="")

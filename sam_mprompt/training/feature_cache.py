@@ -31,7 +31,7 @@ from ..files import recover_within, sha256_of, write_text
 from ..geometry import resized, round_up
 from ..losses import Targets
 from ..models.counter import CrowdCounter
-from ..recipe.schema import Recipe
+from ..recipe.schema import DataRecipe, Recipe
 
 _BYTES = 2  # float16
 _VIEWS = 2  # as it is, and mirrored
@@ -90,7 +90,7 @@ def build_cache(
     """
     encoder = cast(Any, counter.encoder)
     stride = int(encoder.stride)
-    _check_crop(source, recipe, stride, counter.size_divisor)
+    _check_crop(source, recipe.data.crop, stride, counter.size_divisor)
     stop_before = recipe.tuning.first_block
     if stop_before is not None:
         _check_frozen(encoder, stop_before)
@@ -110,7 +110,7 @@ def build_cache(
     cache = FeatureCache(files, tuple(used), stride, stop_before)
     recover_within(folder)
     todo = [index for index, file in enumerate(files) if not is_whole(file)]
-    _check_size(source, recipe, todo, sum(used), stride, counter.size_divisor, say)
+    _check_size(source, recipe.data, todo, sum(used), stride, counter.size_divisor, say)
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "cache.json", json.dumps(described, indent=2, sort_keys=True) + "\n")
     for done, index in enumerate(todo, start=1):
@@ -192,8 +192,7 @@ def _check_frozen(encoder: Any, stop_before: int) -> None:
         )
 
 
-def _check_crop(source: DiskSource, recipe: Recipe, stride: int, size_divisor: int) -> None:
-    side = recipe.data.crop
+def _check_crop(source: DiskSource, side: int, stride: int, size_divisor: int) -> None:
     if side % stride:
         raise UsageError(f"data.crop: cached features need a multiple of {stride}, got {side}.")
     small = [
@@ -210,7 +209,7 @@ def _check_crop(source: DiskSource, recipe: Recipe, stride: int, size_divisor: i
 
 def _check_size(
     source: DiskSource,
-    recipe: Recipe,
+    recipe: DataRecipe,
     todo: Sequence[int],
     channels: int,
     stride: int,
@@ -226,10 +225,10 @@ def _check_size(
 
     whole, missing = sum(map(size_of, range(len(source)))), sum(map(size_of, todo))
     say(
-        f"cached features: {whole / 1e9:.2f} GB in {recipe.data.cache_root}, {missing / 1e9:.2f} GB of them to be "
+        f"cached features: {whole / 1e9:.2f} GB in {recipe.cache_root}, {missing / 1e9:.2f} GB of them to be "
         f"computed ({len(todo)} images)"
     )
-    check_room(recipe.data, "features", whole, missing)
+    check_room(recipe, "features", whole, missing)
 
 
 def _write(path: Path, features: NDArray[np.float16]) -> None:

@@ -55,7 +55,7 @@ def assemble(
     built = build_counter(recipe, segmenter=recipe.loss.segmentation > 0)
     counter = built.counter
     if train.init_from and not resume:
-        init_from(AdapterFolder.read(find_adapter(train.init_from)), built, recipe)
+        init_from(AdapterFolder.read(find_adapter(train.init_from)), built, recipe.tuning.method)
     save_time_and_memory(train, counter)
     loss = MutualPromptLoss(recipe.loss, stride=counter.stride)
     model, optimizer = accelerator.prepare(counter, build_optimizer(train, counter))
