@@ -44,12 +44,13 @@ def csv_cell(value: object) -> str:
     Source: OWASP, "CSV Injection".
     """
     text = "" if value is None else str(value)
-    if text.lstrip().startswith(_FORMULA) and not _is_number(text):
+    if text.lstrip().startswith(_FORMULA) and not is_number(text):
         text = f"'{text}"
     return shown(text)
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Whether a spreadsheet's cell is a number."""
     try:
         float(text)
     except ValueError:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from ..files import appending, write_text
-from ..shown import csv_cell, csv_line
+from ..shown import csv_cell, csv_line, is_number
 
 if TYPE_CHECKING:
     from ..counting.result import CountResult
@@ -40,7 +40,7 @@ def counts_in(path: Path) -> Counted:
     if rows and rows[0] != _HEADER:
         raise UsageError(f"Cannot go on with '{path}': expected 'image,count' in its first line.")
     for number, row in enumerate(rows[1:], start=2):
-        if len(row) != 2 or not _is_number(row[1]):
+        if len(row) != 2 or not is_number(row[1]):
             raise UsageError(f"Cannot go on with '{path}': expected an image and a count in line {number}.")
     if whole != text:
         write_text(path, whole)
@@ -60,11 +60,3 @@ def csv_rows(path: Path, *, keep: bool) -> "Iterator[Callable[[CountResult], Non
         if not begun:
             add(csv_line(_HEADER))
         yield lambda result: add(csv_line([result.image, f"{result.count:.4f}"]))
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

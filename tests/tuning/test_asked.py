@@ -17,10 +17,6 @@ NAMES = [name for name, _ in small_sam().named_modules()]
 LONG = [f"backbone.stages_{i % 4}.blocks.{i}.attn.proj" for i in range(400)]
 
 
-FOR_EVER = 60
-"""Seconds that no busy machine needs for what is done at once, and that backtracking would by far exceed."""
-
-
 @pytest.mark.parametrize(
     "pattern",
     [
@@ -68,21 +64,21 @@ def test_what_this_project_writes_is_taken():
     ],
 )
 def test_patterns_that_could_take_for_ever_are_refused_at_once(pattern):
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(
         UsageError, match=r"^target_modules: expected names of modules, or a regular expression"
     ) as said:
         check_pattern(pattern, LONG)
-    assert time.monotonic() - started < FOR_EVER
+    assert time.process_time() - started < 1
     assert len(str(said.value)) < 300
 
 
 def test_the_slowest_pattern_that_is_taken_is_matched_in_a_moment():
     pattern = ".*.*.*X"
     check_pattern(pattern, LONG)
-    started = time.monotonic()
+    started = time.process_time()
     assert not any(re.fullmatch(pattern, name) for name in LONG)
-    assert time.monotonic() - started < FOR_EVER
+    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize(

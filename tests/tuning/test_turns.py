@@ -16,7 +16,7 @@ from sam_mprompt.tuning.attach import add_adapter
 from sam_mprompt.tuning.prompt_tuner import PromptConfig
 from sam_mprompt.tuning.turns import Turns
 
-SECONDS = 60
+SECONDS = 20
 
 
 @pytest.fixture
