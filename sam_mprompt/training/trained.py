@@ -46,6 +46,7 @@ def load_run(run: RunFolder, overrides: Sequence[str] = (), *, device: torch.dev
     if not run.has_state:
         raise UsageError(f"'{run.path}' is no run folder with a state: expected one that a training wrote.")
     recipe = load_recipe(run.recipe, overrides)
-    counter = build_counter(recipe.model, recipe.tuning, segmenter=recipe.loss.segmentation > 0).counter
+    segmenter, regressor = recipe.loss.segmentation > 0, recipe.loss.density > 0
+    counter = build_counter(recipe.model, recipe.tuning, segmenter=segmenter, regressor=regressor).counter
     load_weights(run, counter)
     return TrainedRun(counter.eval().to(device), recipe, device)

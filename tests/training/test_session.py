@@ -162,8 +162,8 @@ def test_a_segmenter_alone_learns_the_boxes_and_makes_masks(tmp_path, tiny_recip
     assert result.val_iou == records[-1]["val_iou"] > 0.2
     assert records[-1]["segmentation"] < 0.7 * records[0]["segmentation"]
     assert not (run / "adapter").exists()
-    before = build_counter(recipe.model, recipe.tuning, segmenter=True).counter.regressor
-    assert not any(parameter.requires_grad for parameter in before.parameters())
+    session = TrainingSession.open(recipe, TrainingData.open(recipe, crowd_folder), RunFolder(tmp_path / "other"))
+    assert not any(parameter.requires_grad for parameter in session.counter.regressor.parameters())
     made = make_masks(SegmenterMasks(run, device=torch.device("cpu")), crowd_folder, tmp_path / "masks")
     assert made.made == 11
 
