@@ -104,6 +104,8 @@ def build_cache(
     }
     if stop_before is not None:
         described["block"] = stop_before
+    if recipe.data.stretch:
+        described["stretch"] = True
     name = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
     folder = Path(recipe.data.cache_root) / name
     files = tuple(folder / f"{sha256_of(sample.image)[:24]}.npy" for sample in source.samples)
