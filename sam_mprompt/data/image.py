@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from ..arrays import ByteImage
-from ..errors import DimImageWarning, UsageError, did_you_mean
+from ..errors import DimImageWarning, SmallerCopyWarning, UsageError, did_you_mean
 from .bounds import Reading, Size, any_size, bounded, check_memory
 from .pixels import Decoded, decoded, orientation_of
 
@@ -108,6 +108,8 @@ def read_image(
     path: str | os.PathLike[str], reading: Reading = _USUAL, *, enough: Callable[[Size], Size] | None = None
 ) -> ByteImage:
     """Return the pixels of `decode`, uint8 (H, W, 3), and warn (`DimImageWarning`) of a 16-bit image that is dim.
+
+    Where `decode` reads a smaller copy, it warns of that too (`SmallerCopyWarning`).
 
     Raises:
         UsageError: as `decode`.
@@ -278,6 +280,14 @@ def _told(image: Decoded, name: str | os.PathLike[str]) -> Decoded:
         warnings.warn(
             f"Image '{name}' uses {image.bits} of its 16 bits and is dark for it: stretch it to count on it.",
             DimImageWarning,
+            stacklevel=3,
+        )
+    height, width = image.pixels.shape[:2]
+    if image.size != (height, width):
+        warnings.warn(
+            f"Image '{name}' has {image.size[1]}x{image.size[0]} pixels, more than accepted: a smaller copy of "
+            f"{width}x{height} is read.",
+            SmallerCopyWarning,
             stacklevel=3,
         )
     return image

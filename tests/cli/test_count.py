@@ -258,6 +258,10 @@ def test_a_jpeg_above_the_limit_that_is_shrunk_anyway_is_counted_and_drawn_as_a_
     [whole] = json.loads(run_cli(*asked).out)["images"]
     copied = run_cli(*asked, "--max-pixels", 4096 * 80, "--overlay", tmp_path / "o")
     assert copied.code == 0, copied.err
+    assert copied.err.splitlines() == [
+        f"sam-mprompt: Image '{tmp_path / 'wide.jpg'}' has 8192x160 pixels, more than accepted: a smaller copy of "
+        "4096x80 is read."
+    ]
     [row] = json.loads(copied.out)["images"]
     assert (row["width"], row["height"]) == (8192, 160)
     assert row["count"] == pytest.approx(whole["count"], rel=0.01)

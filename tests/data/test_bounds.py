@@ -7,7 +7,7 @@ from PIL import Image
 from sam_mprompt.data import bounds
 from sam_mprompt.data.bounds import Reading, any_size
 from sam_mprompt.data.image import as_decoded, decode, read_header, read_image
-from sam_mprompt.errors import UsageError
+from sam_mprompt.errors import SmallerCopyWarning, UsageError
 
 FEW = Reading(max_pixels=9_000, reduced=True)
 
@@ -33,7 +33,8 @@ def test_a_limit_that_is_no_number_of_pixels_is_refused(limit):
 
 def test_a_jpeg_above_the_limit_that_is_shrunk_anyway_is_decoded_to_the_smaller_copy(tmp_path):
     path = photograph(tmp_path / "a.jpg")
-    found = decode(path, FEW, enough=half)
+    with pytest.warns(SmallerCopyWarning, match="200x161 pixels, more than accepted: a smaller copy of 100x81 is read"):
+        found = as_decoded(path, FEW, enough=half)
     assert found.size == (161, 200) == read_header(path, FEW).size
     assert found.pixels.shape == (81, 100, 3)
     whole = np.asarray(Image.fromarray(read_image(path)).resize((100, 81), Image.Resampling.BOX)).astype(int)
@@ -45,7 +46,7 @@ def test_a_turned_jpeg_is_turned_as_a_smaller_copy_too(tmp_path):
     exif[0x0112] = 6
     path = photograph(tmp_path / "a.jpg", exif=exif)
     asked = []
-    found = as_decoded(path, FEW, enough=lambda size: asked.append(size) or half(size))
+    found = decode(path, FEW, enough=lambda size: asked.append(size) or half(size))
     assert asked == [(200, 161)] == [found.size]
     assert found.pixels.shape == (100, 81, 3)
     assert found.pixels[8:24, 69:77].mean() > 200  # the spot, turned by a quarter to the right
