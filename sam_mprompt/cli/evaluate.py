@@ -134,10 +134,8 @@ def _predictor(counter: "Counter", run: "TrainedRun | None", batch_size: int) ->
 
     def predict(image: Path) -> "CountResult":
         result = next(counter.count_many([image], batch_size=batch_size))
-        return (
-            result
-            if run is None
-            else replace(result, mask_logits=run.predict(read_image(image, counter.reading)).mask_logits)
-        )
+        if run is None:
+            return result
+        return replace(result, mask_logits=run.predict(read_image(image, counter.reading)).mask_logits)
 
     return predict
