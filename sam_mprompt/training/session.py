@@ -14,7 +14,6 @@ from torch.utils.data import DataLoader
 
 from ..adapter.folder import AdapterFolder
 from ..data.dataset import Batch, EpochBatches
-from ..data.sources import geometry_of
 from ..errors import Interrupted
 from ..evaluation.metrics import Metrics
 from ..files import write_text
@@ -262,7 +261,7 @@ class TrainingSession:
 
         A segmenter alone counts nothing: its masks are compared, and what is kept of it is its state.
         """
-        recipe, seen = self.recipe, (self.counter, self.data.val.source, geometry_of(self.recipe), self.accelerator)
+        recipe, seen = self.recipe, (self.counter, self.data.val.source, self.recipe.geometry, self.accelerator)
         with self._averaged():
             if recipe.loss.density == 0:
                 self.progress.val_iou = validate_masks(*seen, targets=recipe.targets)
@@ -286,7 +285,7 @@ class TrainingSession:
                     index,
                     targets=self.recipe.targets,
                     offline=self.recipe.loss.offline,
-                    geometry=geometry_of(self.recipe),
+                    geometry=self.recipe.geometry,
                     device=self.accelerator.device,
                 )
                 save_image(self.run.preview(self.progress.epoch, index), picture)
