@@ -46,3 +46,11 @@ def listed(names: Iterable[str]) -> str:
 
 class RecipeWarning(UserWarning):
     """A recipe is read that an earlier version wrote otherwise; the message names the new key."""
+
+
+class DimImageWarning(UserWarning):
+    """A 16-bit image uses so few of its bits that it is nearly black on the scale of 0..65535."""
+
+
+class SmallerCopyWarning(UserWarning):
+    """A JPEG above the limit on pixels is decoded to a smaller copy, as it is shrunk anyway."""

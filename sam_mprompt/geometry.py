@@ -54,18 +54,25 @@ def resized(size: tuple[int, int], geometry: Geometry) -> tuple[int, int]:
     return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
 
-def resize_image(image: ByteImage, geometry: Geometry) -> tuple[ByteImage, tuple[float, float]]:
+def resize_image(
+    image: ByteImage, geometry: Geometry, size: tuple[int, int] | None = None
+) -> tuple[ByteImage, tuple[float, float]]:
     """Resize a uint8 (H, W, 3) image by the rule of `resized`; area-averaged when it shrinks, bicubic when it grows.
+
+    Args:
+        image: the pixels.
+        geometry: the rule.
+        size: (height, width) of the picture that the image is a smaller copy of; None where it is no copy.
 
     Returns:
         The image (the same array when its size is right already) and the ratios new/old of (x, y), by which points
         and boxes are multiplied.
     """
-    height, width = image.shape[:2]
+    height, width = size or image.shape[:2]
     target = resized((height, width), geometry)
-    if target == (height, width):
-        return image, (1.0, 1.0)
-    shrinks = target[0] * target[1] < height * width
+    if target == image.shape[:2]:
+        return image, (target[1] / width, target[0] / height)
+    shrinks = target[0] * target[1] < image.shape[0] * image.shape[1]
     image = cv2.resize(image, target[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
     return image, (target[1] / width, target[0] / height)
 

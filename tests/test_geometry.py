@@ -92,3 +92,11 @@ def test_a_length_that_fits_is_one_tile():
 def test_a_grid_of_tiles_has_rows_and_columns_of_its_own():
     geometry = Geometry(tile=64, overlap=16)
     assert tile_grid((100, 30), geometry, 16) == ((64, 32), tile_starts(100, geometry, 16)[1], [0])
+
+
+def test_a_smaller_copy_is_brought_to_the_size_and_ratio_of_its_picture():
+    copy = np.zeros((100, 150, 3), np.uint8)
+    image, ratio = resize_image(copy, Geometry(max_side=60, min_side=20), (800, 1200))
+    assert (image.shape, ratio) == ((40, 60, 3), (0.05, 0.05))
+    same, ratio = resize_image(copy, Geometry(max_side=150, min_side=20), (800, 1200))
+    assert (same is copy, ratio) == (True, (0.125, 0.125))

@@ -11,7 +11,7 @@ import sam_mprompt
 PACKAGE = Path(sam_mprompt.__file__).resolve().parent
 LAYERS = (
     ("errors", "arrays", "version", "sizes", "shown"),
-    ("files", "resources"),
+    ("files", "memory", "resources"),
     ("tensor_files",),
     ("geometry", "targets", "render", "contact_sheet"),
     ("recipe",),

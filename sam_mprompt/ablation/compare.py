@@ -11,6 +11,7 @@ from ..arrays import ByteImage
 from ..counting.counter import load
 from ..counting.result import Prediction
 from ..counting.torch_backend import choose_device
+from ..data.bounds import Reading, any_size
 from ..data.image import read_image
 from ..render import density_panels, fit_within, mask_difference, side_by_side
 from ..training.run import RunFolder
@@ -48,13 +49,15 @@ def compare(
     kept = [run for run in runs if run is not None]
     rows, counts = [], []
     for done, path in enumerate(images, start=1):
-        image = read_image(path)
-        results = [counter.count(image) for counter in counters]
+        image = read_image(path, counters[0].reading, enough=any_size)
+        results = [counter.count(path) for counter in counters]
         shown = fit_within(image, _SIDE)
         panels = [shown, *density_panels(shown, [result.density for result in results])]
         titles = [path.name, *(f"{name}: {r.count:,.1f}" for name, r in zip((first, second), results, strict=True))]
         if not without:
-            masks = [_mask(run.predict(image), shown) for run in kept]
+            masks = [
+                _mask(run.predict(read_image(path, Reading(stretch=run.recipe.data.stretch))), shown) for run in kept
+            ]
             panels.append(mask_difference(shown, masks[0], masks[1]))
             titles.append("Masks: orange first only, blue second only, green both")
         rows.append(side_by_side(panels, titles))

@@ -1,6 +1,5 @@
 """`counter.json`: on what and how an adapter counts, and what the files beside it must be."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any, Literal
@@ -9,12 +8,12 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from ..arrays import Rgb
 from ..errors import UsageError
+from ..files import read_record
 from ..geometry import Geometry
 
 COUNTER = "counter.json"
 FORMAT_VERSION = 2
 _READ_VERSIONS = (1, FORMAT_VERSION)  # version 1 called the size divisor `multiple`
-_MOST_BYTES = 2**24
 
 Dtype = Literal["float32", "float16"]
 
@@ -77,21 +76,5 @@ def read_counter_file(folder: Path) -> CounterFile:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object. Raises UsageError for anything else."""
-    try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise UsageError(f"'{path}' is larger than {_MOST_BYTES:,} bytes: expected an adapter's settings.")
-        value = json.loads(path.read_text(encoding="utf-8"))
-        json.dumps(value, ensure_ascii=False).encode()  # halves of characters could be printed and written nowhere
-    except UsageError:
-        raise
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"'{path}' cannot be read as JSON: {_first_part(error)}. Copy the folder again.") from error
-    if not isinstance(value, dict):
-        raise UsageError(f"'{path}' should hold a JSON object, got {type(value).__name__}. Copy the folder again.")
-    return value
-
-
-def _first_part(error: BaseException) -> str:
-    """Return what an error of Python says, without its advice to programmers."""
-    return str(error).partition(";")[0]
+    """Read a JSON object of an adapter. Raises UsageError for anything else: see `read_record`."""
+    return read_record(path, "Copy the folder again.")

@@ -11,6 +11,7 @@ ADVICE: dict[str, str] = {
     "masks folder": "Make it with 'sam-mprompt masks --out {folder}'.",
     "no boxes": "Use --set targets.pseudo_mask=points.",
     "override": "Give it as --set KEY=VALUE.",
+    "too many pixels": "Or accept more: count, evaluate, masks and data check take --max-pixels N.",
     "procedural data": "Choose one with --recipe, or leave out --data.",
     "pseudo mask": "Make it with 'sam-mprompt masks'.",
     "recipe": "See 'sam-mprompt recipes list'.",

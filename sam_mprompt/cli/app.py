@@ -2,15 +2,13 @@
 
 import os
 import sys
-import warnings
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
-from ..errors import RecipeWarning, RunError, UsageError
+from ..errors import RunError, UsageError
 from ..shown import shown
 from . import ablate, compare, count, describe, evaluate, export, finetune, masks, pretrain
 from .adapters import adapters
@@ -19,6 +17,7 @@ from .checkpoints import checkpoints
 from .data import data
 from .recipes import recipes
 from .ui import never_fail_on_characters
+from .warned import plain_warnings
 
 # Typer has pydantic look at each flag that is not given and has no default, its own ones among them; importing pydantic
 # for that takes longer than a list. So where a command needs it for nothing else, these flags get a default.
@@ -83,8 +82,7 @@ def main() -> None:
 
 def _run() -> int | str | None:
     try:
-        with warnings.catch_warnings():
-            warnings.showwarning = _shown_plainly(warnings.showwarning)
+        with plain_warnings():
             app()
     except UsageError as error:
         return _failure(error, 2)
@@ -106,18 +104,6 @@ def _forget_stdout() -> None:
     """Point stdout elsewhere, so that what could not be written is not tried again, and fails again, at the end."""
     with suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _shown_plainly(others: Callable[..., None]) -> Callable[..., None]:
-    """Return what shows a warning about a recipe as one plain line, and leaves other warnings to `others`."""
-
-    def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
-        if issubclass(category, RecipeWarning):
-            print(f"sam-mprompt: {shown(str(message), lines=True)}", file=sys.stderr)  # noqa: T201 - plain, as errors are
-        else:
-            others(message, category, *rest, **more)
-
-    return show
 
 
 def _failure(error: BaseException, code: int) -> int:

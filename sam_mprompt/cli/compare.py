@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .count import expand
+from .image_paths import expand
 from .ui import Adapter, Device, Paths, messages, print_table, progress, say, table
 
 EXAMPLE = "Example: `sam-mprompt compare runs/shb runs/shb-2 street.jpg --out sheet.jpg`"
@@ -23,7 +23,10 @@ def compare(
     from ..render import PICTURES, save_image
 
     check_output(out, suffixes=PICTURES)
-    images = expand(paths)
+    found = expand(paths)
+    images = found.images
+    if found.line:
+        say(messages(), found.line)
 
     from ..ablation.compare import compare as draw
 

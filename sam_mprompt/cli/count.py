@@ -1,8 +1,7 @@
 """`count`: count the people in images."""
 
-import glob
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -10,15 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..errors import Interrupted, RunError, SamMpromptError, UsageError
-from ..resources import bundled
 from .advice import advised
+from .image_paths import expand, named, picture_names
 from .ui import (
     Adapter,
     Base,
     BatchSize,
     Device,
+    MaxPixels,
     Paths,
     StreamedTable,
+    StretchOfAdapter,
     check_outputs,
     messages,
     print_json,
@@ -29,11 +30,13 @@ from .ui import (
 if TYPE_CHECKING:
     from ..counting.counter import Counter
     from ..counting.result import CountResult
+    from ..data.bounds import Reading
 
 EXAMPLE = "Example: `sam-mprompt count runs/shb street.jpg photos/ 'cam-*/*.png' --overlay out/`"
 
 _STDOUT = ("-", "/dev/stdout")
 _FAULTS = "could not be counted", "could not be drawn"
+_OF_PAGES = (".tif", ".tiff", ".png", ".webp")
 
 
 def count(
@@ -56,6 +59,8 @@ def count(
     compiled: Annotated[
         bool, typer.Option("--compile", help="Translate the encoder first: for many images beyond a tile.")
     ] = False,
+    max_pixels: MaxPixels = None,
+    stretch: StretchOfAdapter = None,
     base: Base = None,
     device: Device = None,
 ) -> None:
@@ -65,15 +70,20 @@ def count(
     stopped goes on with --resume-csv.
     """
     _check_outputs(csv_file, overlay, resume=resume_csv, as_json=as_json)
-    images = expand(paths)
+    found = expand(paths)
+    images = found.images
 
     from ..counting.counter import load
     from .count_csv import counts_in, csv_rows
 
     known = counts_in(csv_file) if csv_file is not None and resume_csv else frozenset()
     todo = [image for image in images if str(image) not in known]
-    counter = load(adapter, device=device, base=base, precision=precision, compile=compiled)
-    job = _Job(todo, _picture_names(images, overlay) if overlay is not None else {})
+    counter = load(
+        adapter, device=device, base=base, precision=precision, compile=compiled, max_pixels=max_pixels, stretch=stretch
+    )
+    job = _Job(todo, picture_names(images, overlay) if overlay is not None else {})
+    if found.line:
+        job.say(found.line)
     if len(todo) < len(images):
         job.say(f"{len(images) - len(todo)} of {len(images)} images are in '{csv_file}' already.")
     with ExitStack() as stack:
@@ -85,7 +95,8 @@ def count(
             job.run(counter, batch_size)
         finally:
             if as_json and (job.rows or len(images) > 1):
-                print_json({"adapter": adapter, "images": job.rows, "failed": job.failed})
+                others = [str(path) for path in found.passed_over]
+                print_json({"adapter": adapter, "images": job.rows, "failed": job.failed, "passed_over": others})
     job.conclude()
 
 
@@ -99,6 +110,7 @@ class _Job:
     rows: list[dict[str, object]] = field(default_factory=list)  # not the results: their densities fill the memory
     failed: list[str] = field(default_factory=list)
     undrawn: int = 0
+    several: list[Path] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.console = messages()
@@ -124,12 +136,15 @@ class _Job:
                     for tell in self.told:
                         tell(result)
                     self._draw(result)
+                    self._note_pages(result, counter.reading)
                     report(len(self.rows) + len(self.failed), len(self.images))
         except KeyboardInterrupt as error:
             raise Interrupted(f"stopped; {len(self.rows)} of {len(self.images)} images were counted.") from error
 
     def conclude(self) -> None:
-        """Raise RunError where an image or a picture failed; each was told before."""
+        """Tell of further pages; raise RunError where an image or a picture failed, each of which was told before."""
+        if self.several:
+            self.say(f"Only the first page or frame was counted of {named(self.several)}.")
         faults = [
             f"{number} of {len(self.images)} images {what}"
             for number, what in zip((len(self.failed), self.undrawn), _FAULTS, strict=True)
@@ -137,6 +152,15 @@ class _Job:
         ]
         if faults:
             raise RunError(f"{', '.join(faults)}: see above.")
+
+    def _note_pages(self, result: "CountResult", reading: "Reading") -> None:
+        from ..data.image import read_header
+
+        if result.image is None or result.image.suffix.lower() not in _OF_PAGES:
+            return
+        with suppress(UsageError):  # gone meanwhile
+            if read_header(result.image, reading).more_pages:
+                self.several.append(result.image)
 
     def _draw(self, result: "CountResult") -> None:
         from ..render import save_image
@@ -164,46 +188,6 @@ def _check_outputs(csv_file: Path | None, overlay: Path | None, *, resume: bool,
     if as_json and str(csv_file) in _STDOUT:
         raise UsageError("Expected --json or --csv -, got both: only one of them can be printed.")
     check_outputs(csv_file, folder=overlay)
-
-
-def expand(paths: Sequence[str]) -> list[Path]:
-    """Return the image files behind files, folders and globs, in that order and without repeats.
-
-    Raises:
-        UsageError: a path or pattern without any image.
-    """
-    from ..data.image import images_in
-
-    found: dict[Path, None] = {}
-    for text in paths:
-        path = Path(text)
-        if not path.exists() and (shipped := bundled("adapters").parent / path).exists():
-            path = shipped  # "adapters/demo/examples" works from anywhere, as "adapters/demo" does
-        if path.is_file():
-            images = [path]
-        elif path.is_dir():
-            images = images_in(path)
-        else:
-            images = sorted(Path(match) for match in glob.glob(text, recursive=True) if Path(match).is_file())
-        if not images:
-            raise UsageError(f"No image at '{text}': expected an image file, a folder of images or a quoted glob.")
-        found |= dict.fromkeys(images)
-    return list(found)
-
-
-def _picture_names(images: Sequence[Path], folder: Path) -> dict[Path, Path]:
-    """Return one overlay path per image; images of one name from several folders get their folder's name too."""
-    names: dict[Path, Path] = {}
-    for image in images:
-        name = folder / f"{image.stem}.jpg"
-        if name in names.values():
-            name = folder / f"{image.parent.name}_{image.stem}.jpg"
-        number = 2
-        while name in names.values():
-            name = folder / f"{image.parent.name}_{image.stem}_{number}.jpg"
-            number += 1
-        names[image] = name
-    return names
 
 
 def _row(result: "CountResult") -> dict[str, object]:

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from ..errors import RunError
 from .data_report import print_report
-from .ui import AsJson, Format, Label, print_json, progress
+from .ui import AsJson, Format, Label, MaxPixels, Stretch, print_json, progress
 
 data = typer.Typer(help="Look at datasets before training.", no_args_is_help=True)
 
@@ -19,21 +19,25 @@ def check_data(
     data_format: Format = None,
     label: Label = None,
     preview: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw annotated images into this folder.")] = None,
+    max_pixels: MaxPixels = None,
+    stretch: Stretch = False,
     as_json: AsJson = False,
 ) -> None:
     """Read a dataset completely: heads per split, what is missing, unreadable or outside, pictures to look at.
 
     Exits with 1 where a training would learn from less, or from other, than the files seem to hold.
     """
+    from ..data.bounds import Reading
     from ..data.check import check, write_previews
     from ..files import check_output
 
     if preview is not None:
         check_output(preview, "folder")
+    reading = Reading(max_pixels, stretch)
     with progress("decoding images") as shown:
-        report = check(directory, data_format, label=label, progress=shown)
+        report = check(directory, data_format, label=label, reading=reading, progress=shown)
     if preview is not None:
-        write_previews(report, preview)
+        write_previews(report, preview, reading=reading)
     if as_json:
         print_json(report.as_dict())
     else:

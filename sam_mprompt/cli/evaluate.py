@@ -11,13 +11,26 @@ from rich.console import Console
 
 from ..errors import UsageError
 from .evaluation_tables import print_evaluation
-from .ui import Adapter, Base, BatchSize, Data, Device, Format, Label, check_outputs, messages, progress, say
+from .ui import (
+    Adapter,
+    Base,
+    BatchSize,
+    Data,
+    Device,
+    Format,
+    Label,
+    MaxPixels,
+    StretchOfAdapter,
+    check_outputs,
+    messages,
+    progress,
+    say,
+)
 
 if TYPE_CHECKING:
     from ..counting.counter import Counter
     from ..counting.result import CountResult
     from ..data.sample import Sample
-    from ..recipe.schema import Recipe
     from ..training.trained import TrainedRun
 
 EXAMPLE = "Example: `sam-mprompt evaluate runs/shb --data data/part_B --json shb.json --worst worst/`"
@@ -51,6 +64,8 @@ def evaluate(
         Path | None, typer.Option(metavar="DIR", help="Also draw the worst cases into this folder.")
     ] = None,
     batch_size: BatchSize = 1,
+    max_pixels: MaxPixels = None,
+    stretch: StretchOfAdapter = None,
     base: Base = None,
     device: Device = None,
 ) -> None:
@@ -60,20 +75,15 @@ def evaluate(
     """
     check_outputs(json_file, submission, locations, folder=worst)
 
-    from ..ablation.compare import run_of
     from ..counting.counter import load
     from ..evaluation.evaluate import evaluate as compare_counts
     from ..evaluation.submissions import write_locations, write_submission
     from ..evaluation.worst import write_worst
     from ..files import write_text
 
-    counter = load(adapter, device=device, base=base)
-    samples = _samples(counter.recipe, data, split, data_format, label)
-    trained = run_of(adapter, device) if masks else None
-    if masks and trained is None:
-        raise UsageError(f"'{adapter}' keeps no segmenter, so it has no masks: only a run of finetune does.")
-
-    predict = _predictor(counter, trained, batch_size)
+    counter = load(adapter, device=device, base=base, max_pixels=max_pixels, stretch=stretch)
+    samples = _samples(counter, data, split, data_format, label)
+    predict = _predictor(counter, _with_segmenter(adapter, device) if masks else None, batch_size)
     with progress("evaluating", len(samples)) as report:
         evaluation = compare_counts(predict, samples, report, locate=localise or locations is not None)
     if json_file is not None:
@@ -84,21 +94,38 @@ def evaluate(
     if locations is not None:
         write_locations(locations, evaluation)
     if worst is not None:
-        write_worst(worst, evaluation, predict, _WORST)
+        write_worst(worst, evaluation, predict, _WORST, reading=counter.reading)
     # Files come first: a reader of stdout that leaves early (`| head`) ends the command.
     print_evaluation(evaluation, Console(), worst=len(evaluation.rows) if per_image else 5)
 
 
-def _samples(recipe: "Recipe", data: Path, split: Split, data_format: str | None, label: str | None) -> "list[Sample]":
+def _samples(
+    counter: "Counter", data: Path, split: Split, data_format: str | None, label: str | None
+) -> "list[Sample]":
     """Return the split's samples; says what was left out of them."""
     from ..data.formats.read import read_split
 
+    own, reading = counter.recipe.data, counter.reading
     found = read_split(
-        data, split, format=data_format, val_fraction=recipe.data.val_fraction, fold=recipe.data.fold, label=label
+        *(data, split),
+        format=data_format,
+        val_fraction=own.val_fraction,
+        fold=own.fold,
+        label=label,
+        reading=reading,
     )
     for line in found.problems.lines():
         say(messages(), line)
     return found.samples
+
+
+def _with_segmenter(adapter: str, device: str | None) -> "TrainedRun":
+    """Return the run that an adapter stands in. Raises UsageError where there is none, or none that makes masks."""
+    from ..ablation.compare import run_of
+
+    if run := run_of(adapter, device):
+        return run
+    raise UsageError(f"'{adapter}' keeps no segmenter, so it has no masks: only a run of finetune does.")
 
 
 def _predictor(counter: "Counter", run: "TrainedRun | None", batch_size: int) -> "Callable[[Path], CountResult]":
@@ -107,6 +134,8 @@ def _predictor(counter: "Counter", run: "TrainedRun | None", batch_size: int) ->
 
     def predict(image: Path) -> "CountResult":
         result = next(counter.count_many([image], batch_size=batch_size))
-        return result if run is None else replace(result, mask_logits=run.predict(read_image(image)).mask_logits)
+        if run is None:
+            return result
+        return replace(result, mask_logits=run.predict(read_image(image, counter.reading)).mask_logits)
 
     return predict

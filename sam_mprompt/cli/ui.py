@@ -30,10 +30,18 @@ Format = Annotated[str | None, typer.Option("--format", metavar="F", help="Layou
 Label = Annotated[
     str | None, typer.Option(metavar="NAME", help="Label whose marks are heads, where there are several.")
 ]
+MaxPixels = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="Most pixels decoded of an image (by default 2^28, or 2^30).")
+]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe key; repeatable.")
 ]
 Paths = Annotated[list[str], typer.Argument(metavar="PATH...", help="Images, folders of images, or globs.")]
+Stretch = Annotated[bool, typer.Option("--stretch", help="Scale 16-bit images from the bits that each uses.")]
+StretchOfAdapter = Annotated[
+    bool | None,
+    typer.Option("--stretch/--no-stretch", help="Scale 16-bit images from the bits they use; by default as trained."),
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the run's saved state.")]
 
 _UNBOUNDED = 1_000_000

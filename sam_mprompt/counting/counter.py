@@ -11,6 +11,7 @@ import torch
 from ..adapter.find import find_adapter
 from ..adapter.folder import AdapterFolder
 from ..adapter.loading import DEFAULT, add_to, load_adapter
+from ..data.bounds import Reading
 from ..errors import UsageError, did_you_mean
 from ..models.acceleration import compile_encoder, use_flex_attention
 from ..models.build import BuiltCounter
@@ -31,6 +32,8 @@ def load(
     precision: Precision = "no",
     compile: bool = False,
     flex_attention: bool = False,
+    max_pixels: int | None = None,
+    stretch: bool | None = None,
 ) -> "Counter":
     """Load an adapter folder onto its base, ready to count.
 
@@ -42,10 +45,16 @@ def load(
         compile: translate the encoder by `torch.compile` at the first image. Every other size of a tile is translated
             anew: worth it for many images that fill their tiles.
         flex_attention: with `compile`, on a GPU: fuse SAM's position bias into attention.
+        max_pixels: the most pixels that are decoded of an image file; None for 2**28, and for 2**30 of a file that is
+            large enough to be a photograph of that size. A JPEG above it is decoded to a smaller copy where it is
+            shrunk at least as much anyway; other images above it are refused.
+        stretch: whether 16-bit images are scaled from the bits that they use; None for what each adapter was trained
+            with (its recipe's data.stretch).
 
     Raises:
         UsageError: no such adapter, device or precision, damaged files, or another base than it was trained on.
     """
+    Reading(max_pixels=max_pixels)  # refused before anything is loaded
     chosen, precision = choose_device(device), check_precision(precision)
     folder = AdapterFolder.read(find_adapter(adapter))
     built = load_adapter(folder, base)
@@ -54,7 +63,7 @@ def load(
         use_flex_attention(built.counter.encoder)
     if compile:
         compile_encoder(built.counter.encoder)
-    return Counter(built, folder, chosen, precision=precision)
+    return Counter(built, folder, chosen, precision=precision, max_pixels=max_pixels, stretch=stretch)
 
 
 @dataclass(frozen=True)
@@ -78,8 +87,11 @@ class Counter:
         device: torch.device,
         *,
         precision: Precision = "no",
+        max_pixels: int | None = None,
+        stretch: bool | None = None,
     ) -> None:
         self.device, self.base, self.precision = device, built.base, precision
+        self._max_pixels, self._stretch = max_pixels, stretch
         self._turns = Turns(built.counter.encoder)
         self._choice = Choice(DEFAULT)
         self._loaded = {DEFAULT: self._ready(folder, built.counter, DEFAULT)}
@@ -98,6 +110,11 @@ class Counter:
     def recipe(self) -> Recipe:
         """What the active adapter was trained with."""
         return self._loaded[self.active].folder.recipe
+
+    @property
+    def reading(self) -> Reading:
+        """How image files are decoded for the active adapter."""
+        return self._reading_for(self._loaded[self.active])
 
     @property
     def model(self) -> CrowdCounter:
@@ -143,7 +160,10 @@ class Counter:
         if isinstance(images, str | bytes | Path) or not isinstance(images, Iterable):
             raise UsageError(f"Expected several images to count, such as a list of paths, got {images!r}.")
         loaded = self._loaded[self.active if adapter is None else self._known(adapter)]
-        return count_many(loaded.backend, images, loaded.folder.geometry, batch_size=batch_size, on_error=on_error)
+        reading = self._reading_for(loaded)
+        return count_many(
+            loaded.backend, images, loaded.folder.geometry, batch_size=batch_size, reading=reading, on_error=on_error
+        )
 
     def load_adapter(self, adapter: str | Path, *, name: str) -> None:
         """Load another adapter onto the same base, to be chosen with `use`; the active one stays active.
@@ -180,6 +200,10 @@ class Counter:
                 f"No adapter '{name}' is loaded.{did_you_mean(str(name), loaded)} Loaded: {', '.join(loaded)}."
             )
         return name
+
+    def _reading_for(self, loaded: _Loaded) -> Reading:
+        stretch = loaded.folder.recipe.data.stretch if self._stretch is None else self._stretch
+        return Reading(self._max_pixels, stretch, reduced=True)
 
     def _ready(self, folder: AdapterFolder, model: CrowdCounter, name: str) -> _Loaded:
         alone = folder.config is None  # nothing in the encoder that could be switched

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from os import PathLike
 from pathlib import Path
@@ -10,14 +11,16 @@ from pathlib import Path
 import numpy as np
 
 from ..arrays import ByteImage, FloatArray
-from ..data.image import as_rgb
+from ..data.bounds import Reading
+from ..data.image import as_decoded
 from ..errors import RunError, UsageError
-from ..geometry import Geometry, resize_image
+from ..geometry import Geometry, resize_image, resized
 from .backend import DensityBackend, MaskBackend
 from .result import CountResult, ImageLike, Prediction
 from .tiles import blend_tiles
 
 _LARGEST_BATCH = 65_536
+_READING = Reading(reduced=True)
 
 
 def predict_density(
@@ -60,6 +63,7 @@ def count_many(
     geometry: Geometry,
     *,
     batch_size: int = 1,
+    reading: Reading = _READING,
     on_error: Callable[[ImageLike, UsageError], None] | None = None,
 ) -> Iterator[CountResult]:
     """Yield one result per image (path, PIL image or uint8 RGB array), in order; at most 2 x batch_size are in memory.
@@ -72,6 +76,7 @@ def count_many(
         images: in their original resolution.
         geometry: how they are resized and cut.
         batch_size: images decoded ahead, and tiles per call of the network.
+        reading: how image files are decoded.
         on_error: called with an image that cannot be read and the reason; the image is then left out. Without it
             the error is raised after the results of the images before it.
 
@@ -84,14 +89,16 @@ def count_many(
     with ThreadPoolExecutor(min(4, batch_size), "sam-mprompt-decode") as pool:
 
         def submit() -> list[tuple[ImageLike, Future[_Resized]]]:
-            return [(image, pool.submit(_Resized.read, image, geometry)) for image in islice(remaining, batch_size)]
+            return [
+                (image, pool.submit(_Resized.read, image, geometry, reading)) for image in islice(remaining, batch_size)
+            ]
 
         coming = submit()
         while coming:
             current, coming = coming, submit()
             frames, failure = _collect(current, on_error)
             for frame, p in zip(frames, _densities(backend, frames, geometry, batch_size), strict=True):
-                yield CountResult(p.density, None, p.image_size, p.cell, frame.path, frame.original)
+                yield CountResult(p.density, None, p.image_size, p.cell, frame.path, frame.original, reading)
             if failure is not None:
                 raise failure
 
@@ -122,12 +129,12 @@ class _Resized:
         return cls(pixels, (image.shape[0], image.shape[1]), ratio)
 
     @classmethod
-    def read(cls, image: ImageLike, geometry: Geometry) -> "_Resized":
+    def read(cls, image: ImageLike, geometry: Geometry, reading: Reading) -> "_Resized":
         """Decode and resize; the original's pixels are kept only when there is no path to read them from again."""
         path = Path(image) if isinstance(image, str | PathLike) else None
-        original = as_rgb(image)
-        pixels, ratio = resize_image(original, geometry)
-        return cls(pixels, (original.shape[0], original.shape[1]), ratio, path, original if path is None else None)
+        found = as_decoded(image, reading, enough=partial(resized, geometry=geometry))
+        pixels, ratio = resize_image(found.pixels, geometry, found.size)
+        return cls(pixels, found.size, ratio, path, found.pixels if path is None else None)
 
     def prediction(self, density: FloatArray, mask_logits: FloatArray | None, stride: int) -> Prediction:
         if not np.isfinite(density).all():

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from ..arrays import ByteImage, FloatArray
+from ..data.bounds import Reading, any_size
 from ..data.image import as_rgb, read_image
 from ..errors import UsageError
 from ..render import overlay
@@ -59,19 +60,25 @@ class CountResult(Prediction):
 
     image: Path | None = None
     _pixels: ByteImage | None = field(default=None, repr=False)
+    _reading: Reading = field(default=Reading(reduced=True), repr=False)
 
     def overlay(self, image: ImageLike | None = None, *, points: bool = False) -> ByteImage:
         """Return uint8 RGB (H, W, 3): the image under its density, captioned with the count.
 
         The image is the one that was counted (read again from its path) unless another is given; `points` marks the
-        head locations too. Raises UsageError when the file has gone.
+        head locations too. It has the picture's own size, unless that is above the limit and the file is a JPEG: then
+        it is a smaller copy. Raises UsageError when the file has gone.
         """
         if image is not None:
             pixels = as_rgb(image)
         elif self._pixels is not None:
             pixels = self._pixels
         elif self.image is not None:
-            pixels = read_image(self.image)
+            pixels = read_image(self.image, self._reading, enough=any_size)
         else:
             raise UsageError("This result keeps no image: expected overlay(image=...).")
-        return overlay(pixels, self.density, self.count, points=self.points() if points else None)
+        heads = None
+        if points:
+            height, width = self.image_size  # the pixels may be a smaller copy
+            heads = self.points() * np.array([pixels.shape[1] / width, pixels.shape[0] / height], np.float32)
+        return overlay(pixels, self.density, self.count, points=heads)

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -14,7 +15,9 @@ import numpy as np
 
 from ..arrays import ByteImage
 from ..errors import UsageError
+from ..files import name_of
 from ..render import draw_points, save_image, side_by_side
+from .bounds import Reading
 from .formats.entries import Problems, SplitName, collect
 from .formats.read import list_splits
 from .formats.repeats import note_copies
@@ -25,6 +28,7 @@ _PREVIEW_SIDE = 1600  # pixels of a preview's longer side; smaller images grow, 
 _PREVIEW_LEAST = (320, 640)  # height and width that leave room for the caption over a narrow image
 _LARGE_BOX = 40
 _BOX_COLOUR = (255, 170, 40)
+_USUAL = Reading()
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,7 @@ def check(
     seed: int = 0,
     fold: int = 1,
     label: str | None = None,
+    reading: Reading = _USUAL,
     progress: Callable[[int, int], None] | None = None,
 ) -> CheckReport:
     """Read all splits of a dataset and decode every image completely, so that truncated ones are found too.
@@ -119,6 +124,7 @@ def check(
         seed: chooses the images of a carved val split.
         fold: of ucf50.
         label: of points.
+        reading: how images are decoded; where it stretches them, none is dim.
         progress: called after each image with the number decoded and the number of all.
 
     Raises:
@@ -128,13 +134,15 @@ def check(
     format, entries, carved = list_splits(
         root, format=format, val_fraction=val_fraction, seed=seed, fold=fold, label=label
     )
-    read = {name: collect(listed) for name, listed in entries.items()}
+    read = {name: collect(listed, reading) for name, listed in entries.items()}
     note_copies(read)
     samples = [sample for kept, _ in read.values() for sample in kept]
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         errors: dict[Path, str] = {}
         dim: set[Path] = set()
-        for done, (sample, found) in enumerate(zip(samples, pool.map(_decoding, samples), strict=True), start=1):
+        for done, (sample, found) in enumerate(
+            zip(samples, pool.map(partial(_decoding, reading=reading), samples), strict=True), start=1
+        ):
             if isinstance(found, UsageError):
                 errors[sample.image] = str(found)
             elif found:
@@ -160,11 +168,13 @@ def histogram(counts: Sequence[int]) -> list[tuple[str, int]]:
     return [(str(low) if low == high else f"{low}-{high}", number) for low, high, number in shown]
 
 
-def write_previews(report: CheckReport, directory: Path, *, per_split: int = 4) -> list[Path]:
+def write_previews(
+    report: CheckReport, directory: Path, *, per_split: int = 4, reading: Reading = _USUAL
+) -> list[Path]:
     """Draw the annotation of a few images of each split, from the emptiest to the fullest, as JPEG files.
 
     Returns:
-        The files written, named `<split>-<number>-<image>.jpg`.
+        The files written, named `<split>-<number>-<image>.jpg` (`files.name_of`).
 
     Raises:
         UsageError: `directory` is a file.
@@ -177,19 +187,19 @@ def write_previews(report: CheckReport, directory: Path, *, per_split: int = 4) 
         ordered = sorted((sample for sample in split.samples if sample.points is not None), key=lambda s: s.count)
         places = np.unique(np.linspace(0, len(ordered) - 1, min(per_split, len(ordered))).round().astype(int))
         for number, place in enumerate(places, start=1):
-            path = directory / f"{name}-{number}-{ordered[place].image.stem}.jpg"
-            save_image(path, draw_sample(ordered[place]))
+            path = directory / name_of(ordered[place].image.stem, before=f"{name}-{number}-", after=".jpg")
+            save_image(path, draw_sample(ordered[place], reading))
             written.append(path)
     return written
 
 
-def draw_sample(sample: Sample) -> ByteImage:
+def draw_sample(sample: Sample, reading: Reading = _USUAL) -> ByteImage:
     """Return the image with its points and boxes under a line that names it, at a size fit for looking at.
 
     Raises:
         UsageError: the image cannot be decoded.
     """
-    image = read_image(sample.image)
+    image = read_image(sample.image, reading)
     full = _PREVIEW_SIDE / max(sample.size)
     factor = min(full, max(2.0, full / 2))
     interpolation = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
@@ -208,9 +218,9 @@ def draw_sample(sample: Sample) -> ByteImage:
     return side_by_side([picture], [title.encode("ascii", "replace").decode()])
 
 
-def _decoding(sample: Sample) -> UsageError | bool:
+def _decoding(sample: Sample, reading: Reading) -> UsageError | bool:
     """Decode an image; return why that cannot be done, or whether it is a 16-bit image that is dim."""
     try:
-        return decode(sample.image).dim
+        return decode(sample.image, reading).dim
     except UsageError as error:
         return error

@@ -5,7 +5,7 @@ import re
 import stat
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,32 +15,22 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from ..arrays import ByteImage
-from ..errors import UsageError, did_you_mean
+from ..errors import DimImageWarning, SmallerCopyWarning, UsageError, did_you_mean
+from .bounds import Reading, Size, any_size, bounded, check_memory
 from .pixels import Decoded, decoded, orientation_of
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 """Suffixes, in lower case, of the files that are taken for images when a folder is listed."""
 
-MAX_PIXELS = 1 << 28
-"""The largest image accepted of any file, in pixels: decoding it takes less than 2 GB."""
-
-MAX_PIXELS_OF_LARGE_FILES = 1 << 30
-"""The largest image accepted of a file that is large enough to be a photograph of that size; NWPU-Crowd has one of half
-as many pixels."""
-
 _FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
-_PIXELS_A_BYTE = 64  # of a photograph: even a sky in JPEG has fewer; a decompression bomb has a thousand
-_OTHER_PICTURES = re.compile(
+_OTHERS = re.compile(
     r"\.(heic|heif|hif|gif|avif|jp2|j2k|jxl|svg|e?ps|pdf|psd|p[pgbn]m|tga|ico|icns|exr|hdr|dng|raw|cr[23]|nef|arw|orf|rw2"
-    r"|raf|dcm|fits|jxr|wdp|mpo)",
+    r"|raf|dcm|fits|jxr|wdp|mpo|mp4|mov|avi|mkv|webm)",
     re.IGNORECASE,
 )
 _TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
 _pillow_limit = threading.Lock()
-
-
-class DimImageWarning(UserWarning):
-    """A 16-bit image uses so few of its bits that it is nearly black on the scale of 0..65535."""
+_USUAL = Reading()
 
 
 @dataclass(frozen=True)
@@ -58,23 +48,19 @@ class ImageHeader:
     more_pages: bool = False
 
 
-def read_header(path: str | os.PathLike[str], *, max_pixels: int | None = None) -> ImageHeader:
+def read_header(path: str | os.PathLike[str], reading: Reading = _USUAL) -> ImageHeader:
     """Read size and orientation from the header only, without decoding pixels.
 
-    Args:
-        path: the file.
-        max_pixels: the most pixels accepted; None for `MAX_PIXELS`, and for `MAX_PIXELS_OF_LARGE_FILES` of a file that
-            holds at least a byte for 64 of them.
-
     Raises:
-        UsageError: no such file, a pipe or a device, not an image, or too many pixels.
+        UsageError: no such file, a pipe or a device, not an image, or one that `reading` does not accept.
     """
-    with _opened(Path(path), max_pixels) as image:
+    with _opened(Path(path)) as (image, file):
         orientation = orientation_of(image)
         # Pillow turns the size of a TIFF when it opens or when it loads it, depending on its version; the tags tell.
         tags = getattr(image, "tag_v2", {})
         width, height = (tags[_TIFF_WIDTH], tags[_TIFF_HEIGHT]) if _TIFF_WIDTH in tags else image.size
         size = (width, height) if orientation >= 5 else (height, width)
+        bounded(image, file, Path(path), reading, any_size)
         return ImageHeader(size, orientation, _has_more_pages(image))
 
 
@@ -87,7 +73,9 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     return read_header(path).size
 
 
-def decode(path: str | os.PathLike[str], *, max_pixels: int | None = None, stretch: bool = False) -> Decoded:
+def decode(
+    path: str | os.PathLike[str], reading: Reading = _USUAL, *, enough: Callable[[Size], Size] | None = None
+) -> Decoded:
     """Decode an image file completely.
 
     The EXIF orientation is applied; grey becomes three equal channels; 16-bit grey is scaled from 0..65535 to 0..255;
@@ -96,45 +84,70 @@ def decode(path: str | os.PathLike[str], *, max_pixels: int | None = None, stret
 
     Args:
         path: the file, a JPEG, PNG, BMP, TIFF or WebP whatever its name.
-        max_pixels: as `read_header`.
-        stretch: scale 16-bit grey from the bits that it uses (0..4095 of a camera with 12) instead of from 0..65535.
+        reading: how many pixels are accepted, and whether dark 16-bit images are stretched.
+        enough: where `reading.reduced`, from the picture's (height, width) to those that will do: a JPEG above the
+            limit may be decoded to a smaller copy of at least that size. None for its own size.
 
     Raises:
         UsageError: no such file, not an image, truncated, a pixel format without a meaning in RGB, or too large.
     """
     path = Path(path)
-    with _opened(path, max_pixels) as image:
-        return decoded(image, path, stretch)
+    with _opened(path) as (image, file):
+        turned = orientation_of(image) >= 5
+        width, height = image.size
+        shown = (lambda size: enough(size[::-1])[::-1]) if turned and enough is not None else enough
+        bounded(image, file, path, reading, shown)
+        check_memory(image, file, path)
+        found = decoded(image, path, reading.stretch)
+        # A TIFF is turned by Pillow, at a time that depends on its version; it is never reduced.
+        reduced = image.size != (width, height) and image.format != "TIFF"
+        return found._replace(size=(width, height) if turned else (height, width)) if reduced else found
 
 
-def read_image(path: str | os.PathLike[str], *, max_pixels: int | None = None, stretch: bool = False) -> ByteImage:
+def read_image(
+    path: str | os.PathLike[str], reading: Reading = _USUAL, *, enough: Callable[[Size], Size] | None = None
+) -> ByteImage:
     """Return the pixels of `decode`, uint8 (H, W, 3), and warn (`DimImageWarning`) of a 16-bit image that is dim.
+
+    Where `decode` reads a smaller copy, it warns of that too (`SmallerCopyWarning`).
 
     Raises:
         UsageError: as `decode`.
     """
-    return _bright(decode(path, max_pixels=max_pixels, stretch=stretch), path)
+    return _told(decode(path, reading, enough=enough), path).pixels
 
 
-def as_rgb(
-    image: str | os.PathLike[str] | Image.Image | ByteImage, *, max_pixels: int | None = None, stretch: bool = False
-) -> ByteImage:
+def as_rgb(image: str | os.PathLike[str] | Image.Image | ByteImage, reading: Reading = _USUAL) -> ByteImage:
     """Return uint8 RGB (H, W, 3) of a path, a PIL image, or a uint8 array of shape (H, W, 3) RGB or (H, W) grey.
 
+    Raises:
+        UsageError: as `as_decoded`.
+    """
+    return as_decoded(image, reading).pixels
+
+
+def as_decoded(
+    image: str | os.PathLike[str] | Image.Image | ByteImage,
+    reading: Reading = _USUAL,
+    *,
+    enough: Callable[[Size], Size] | None = None,
+) -> Decoded:
+    """Return the pixels, and what `decode` tells beside, of a path, a PIL image, or a uint8 array (H, W, 3) or (H, W).
+
     A PIL image is treated like the file it came from: an EXIF orientation that it still carries is applied. An array
-    that already has the right form is not copied. `max_pixels` and `stretch` are those of `decode`.
+    that already has the right form is not copied. Warns as `read_image`; `reading` and `enough` are those of `decode`.
 
     Raises:
         UsageError: the image cannot be read, or the value is none of these.
     """
     if isinstance(image, str | os.PathLike):
-        return read_image(image, max_pixels=max_pixels, stretch=stretch)
+        return _told(decode(image, reading, enough=enough), image)
     if isinstance(image, Image.Image):
         name = getattr(image, "filename", "") or "<PIL image>"
         if 0 in image.size:
             raise UsageError(f"Expected an image with pixels; received one of {image.width}x{image.height}.")
         with _explained(name):
-            return _bright(decoded(image, name, stretch), name)
+            return _told(decoded(image, name, reading.stretch), name)
     if not isinstance(image, np.ndarray):
         raise UsageError(
             f"Expected an image as a path, a PIL image or a uint8 array (H, W, 3); received {type(image).__name__}."
@@ -149,7 +162,8 @@ def as_rgb(
             f"Expected an image array of shape (H, W, 3) RGB or (H, W) grey; received {image.shape}. "
             "Pass one image at a time, channels last, without an alpha channel."
         )
-    return np.ascontiguousarray(image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2))
+    pixels = np.ascontiguousarray(image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2))
+    return Decoded(pixels, (pixels.shape[0], pixels.shape[1]))
 
 
 class Folder(NamedTuple):
@@ -157,8 +171,8 @@ class Folder(NamedTuple):
 
     Attributes:
         images: the files that are taken for images.
-        passed_over: pictures of other kinds (such as HEIC), and what has an image's name but is no file: a folder, a
-            pipe, a device, a link to nowhere.
+        passed_over: pictures of other kinds (such as HEIC) and videos, and what has an image's name but is no file: a
+            folder, a pipe, a device, a link to nowhere.
     """
 
     images: list[Path]
@@ -178,7 +192,7 @@ def sort_folder(folder: Path) -> Folder:
                     continue
                 if suffix.lower() in IMAGE_SUFFIXES:
                     (images if entry.is_file() else others).append(folder / entry.name)
-                elif _OTHER_PICTURES.fullmatch(suffix):
+                elif _OTHERS.fullmatch(suffix):
                     others.append(folder / entry.name)
     return Folder(sorted(images, key=natural_order), sorted(others, key=natural_order))
 
@@ -198,24 +212,14 @@ def natural_order(path: Path) -> tuple[list[str | int], str]:
 
 
 @contextmanager
-def _opened(path: Path, max_pixels: int | None) -> Iterator[Image.Image]:
+def _opened(path: Path) -> Iterator[tuple[Image.Image, IO[bytes]]]:
     """Open an image lazily; whatever goes wrong, here or while it is used, becomes a UsageError about this file."""
     with _explained(path):
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+        kind = path.stat().st_mode
+        if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
             raise UsageError(f"Expected an image file, but '{path}' is a pipe or a device.")
         with path.open("rb") as file, _open_any_size(file) as image:
-            pixels = image.width * image.height
-            plausible = status.st_size * _PIXELS_A_BYTE >= pixels
-            limit = max_pixels or (MAX_PIXELS_OF_LARGE_FILES if plausible else MAX_PIXELS)
-            if pixels > limit:
-                raise UsageError(
-                    f"Image '{path}' has {image.width}x{image.height} pixels, more than the {limit} accepted. "
-                    "Scale it down or cut it into parts."
-                )
-            if pixels == 0:
-                raise UsageError(f"Image '{path}' has {image.width}x{image.height} pixels; expected at least one.")
-            yield image
+            yield image, file
 
 
 def _open_any_size(file: IO[bytes]) -> Image.Image:
@@ -271,11 +275,19 @@ def _broken(name: str | Path, error: Exception) -> str:
     return f"Cannot read image '{name}': truncated or broken ({reason}). Replace it with an intact copy."
 
 
-def _bright(image: Decoded, name: str | os.PathLike[str]) -> ByteImage:
+def _told(image: Decoded, name: str | os.PathLike[str]) -> Decoded:
     if image.dim:
         warnings.warn(
             f"Image '{name}' uses {image.bits} of its 16 bits and is dark for it: stretch it to count on it.",
             DimImageWarning,
             stacklevel=3,
         )
-    return image.pixels
+    height, width = image.pixels.shape[:2]
+    if image.size != (height, width):
+        warnings.warn(
+            f"Image '{name}' has {image.size[1]}x{image.size[0]} pixels, more than accepted: a smaller copy of "
+            f"{width}x{height} is read.",
+            SmallerCopyWarning,
+            stacklevel=3,
+        )
+    return image

@@ -8,7 +8,8 @@ import numpy as np
 from ..arrays import Mask
 from ..errors import UsageError
 from ..files import write_with
-from .image import MAX_PIXELS_OF_LARGE_FILES, read_header
+from .bounds import MAX_PIXELS_OF_LARGE_FILES, Reading
+from .image import read_header
 
 
 def mask_path(folder: Path, image: Path, root: Path) -> Path:
@@ -36,7 +37,7 @@ def read_mask(path: Path, size: tuple[int, int]) -> Mask:
     if not path.is_file():
         raise UsageError(f"No pseudo mask '{path}'.", about="pseudo mask")
     try:
-        found = read_header(path, max_pixels=MAX_PIXELS_OF_LARGE_FILES).size
+        found = read_header(path, Reading(max_pixels=MAX_PIXELS_OF_LARGE_FILES)).size
         if found == size:
             pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_GRAYSCALE)
             found = size if pixels is None else pixels.shape

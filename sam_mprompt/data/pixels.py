@@ -30,11 +30,13 @@ class Decoded(NamedTuple):
 
     Attributes:
         pixels: uint8 (H, W, 3), RGB, contiguous and writable.
+        size: (height, width) of the picture as displayed: that of the pixels, unless they are a smaller copy.
         bits: number of bits that the largest value of a 16-bit image takes; None of any other image.
         dim: whether so few of the 16 bits are used (14 or fewer) that the image is dark; False where it was stretched.
     """
 
     pixels: ByteImage
+    size: tuple[int, int]
     bits: int | None = None
     dim: bool = False
 
@@ -69,7 +71,7 @@ def decoded(image: Image.Image, name: str | Path, stretch: bool) -> Decoded:
     stored = _AS_STORED[orientation](pixels) if orientation != 1 else pixels
     for rows, strip in _strips(image):
         stored[rows] = _rgb(strip, top)
-    return Decoded(pixels, bits, dim)
+    return Decoded(pixels, (pixels.shape[0], pixels.shape[1]), bits, dim)
 
 
 def _strips(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:

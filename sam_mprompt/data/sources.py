@@ -18,6 +18,7 @@ from ..recipe.find import recipes_for_photographs
 from ..recipe.schema import Recipe
 from ..targets import context_radius
 from .augment import AnnotatedImage
+from .bounds import Reading
 from .cache.images import ImageCache, open_image_cache
 from .formats.read import FORMATS, Problems, read_split, recognise
 from .image import read_image
@@ -28,6 +29,7 @@ from .scenes.crowd import Scene, crowd_scene
 
 DATA_VARIABLE = "SAM_MPROMPT_DATA"
 _SUGGESTED = 4
+_READING = Reading()
 # Validation scenes are the same whatever the seed of a training, and no training draws them.
 _VALIDATION_SEED = 1_000_001
 
@@ -59,6 +61,7 @@ class DiskSource:
         context_k: K of the context radius.
         mask_of: where the pseudo mask of an image is, or None without any.
         images: where resized images are kept, or None to decode them whenever they are asked for.
+        reading: how image files are decoded.
     """
 
     def __init__(
@@ -69,9 +72,10 @@ class DiskSource:
         context_k: int,
         mask_of: Callable[[Path], Path] | None = None,
         images: ImageCache | None = None,
+        reading: Reading = _READING,
     ) -> None:
         self.samples, self.geometry, self.context_k, self.mask_of = samples, geometry, context_k, mask_of
-        self.images = images
+        self.images, self.reading = images, reading
         self._radii: dict[int, NDArray[np.float64]] = {}
 
     def __len__(self) -> int:
@@ -90,7 +94,7 @@ class DiskSource:
         sample = self.samples[index]
         if sample.points is None:
             raise UsageError(f"'{sample.image}' has no annotation to train on or to compare with.")
-        return read_image(sample.image), sample.points
+        return read_image(sample.image, self.reading), sample.points
 
     def frame(self, epoch: int, index: int) -> AnnotatedImage:  # noqa: ARG002 - a file is the same in every epoch
         """Read and resize one image. Raises UsageError as `original`, or when its pseudo mask cannot be had."""
@@ -286,7 +290,9 @@ def open_split(recipe: Recipe, split: Literal["train", "val"], root: Path | None
     # Beside cached features, pixels are read for the stem alone.
     pixels = data.cache == "images" or (data.cache == "features" and recipe.model.stem_channels > 0)
     images = open_image_cache(samples, geometry, data) if pixels else None
-    return OpenedData(DiskSource(samples, geometry, context_k=k, mask_of=mask_of, images=images), found.problems)
+    reading = Reading(stretch=data.stretch)
+    disk = DiskSource(samples, geometry, context_k=k, mask_of=mask_of, images=images, reading=reading)
+    return OpenedData(disk, found.problems)
 
 
 def _hastily_annotated(

@@ -2,6 +2,8 @@
 
 from .leftovers import recover, recover_within, remove
 from .locks import LOCK, locked
+from .names import name_of
+from .records import read_record
 from .writing import (
     appending,
     check_output,
@@ -24,6 +26,8 @@ __all__ = [
     "is_folder",
     "is_stream",
     "locked",
+    "name_of",
+    "read_record",
     "recover",
     "recover_within",
     "remove",

@@ -13,12 +13,13 @@ import torch
 
 from ..arrays import ByteImage, Mask
 from ..contact_sheet import contact_sheet
+from ..data.bounds import Reading
 from ..data.formats.read import list_splits, read_split
 from ..data.image import read_image
 from ..data.masks import mask_path, read_mask, write_mask
 from ..data.sample import Sample
 from ..errors import UsageError
-from ..files import recover_within, write_text
+from ..files import read_record, recover_within, write_text
 from ..render import fit_within, mask_overlay, save_image
 from ..targets import box_mask, point_mask
 from ..training.run import RunFolder
@@ -26,6 +27,7 @@ from ..training.trained import load_run
 
 _RECORD, _SHEET = "masks.json", "preview.jpg"
 _PREVIEWS, _PREVIEW_SIDE = 12, 480
+_USUAL = Reading()
 
 
 class MaskSource(Protocol):
@@ -103,11 +105,12 @@ class SegmenterMasks:
 
 @dataclass(frozen=True)
 class MasksMade:
-    """What `make_masks` did: numbers of images, and the picture to look at."""
+    """What `make_masks` did: numbers of images, the picture to look at, and what was left out, a line each."""
 
     made: int
     kept: int
     preview: Path
+    problems: list[str]
 
 
 def make_masks(
@@ -117,6 +120,7 @@ def make_masks(
     *,
     data_format: str | None = None,
     label: str | None = None,
+    reading: Reading = _USUAL,
     progress: Callable[[int, int], None] | None = None,
 ) -> MasksMade:
     """Write the mask of every annotated image of a dataset, and a sheet of the first ones.
@@ -129,6 +133,7 @@ def make_masks(
         out: folder for the masks, `masks.json` with the source's settings, and `preview.jpg`.
         data_format: layout on disk; recognised when None.
         label: as `read_split`.
+        reading: how images are decoded. What was made of stretched ones is kept apart.
         progress: called after each image with the number done and the number of all.
 
     Raises:
@@ -136,22 +141,23 @@ def make_masks(
         RunError: the disk is full.
     """
     found, splits, _ = list_splits(data, format=data_format, label=label)
-    read = (read_split(data, split, format=found, label=label) for split in splits)
-    samples = [sample for split in read for sample in split.samples if sample.points is not None]
+    read = {split: read_split(data, split, format=found, label=label, reading=reading) for split in splits}
+    samples = [sample for split in read.values() for sample in split.samples if sample.points is not None]
     if not samples:
         raise UsageError(f"No annotated image in '{data}'.", about="data", root=data)
     _mend(out)
-    _claim(out, source.settings)
+    _claim(out, source.settings | ({"stretch": True} if reading.stretch else {}))
     made = 0
     for done, sample in enumerate(samples, start=1):
         path = mask_path(out, sample.image, data)
         if not path.is_file():
-            write_mask(path, source(read_image(sample.image), sample))
+            write_mask(path, source(read_image(sample.image, reading), sample))
             made += 1
         if progress is not None:
             progress(done, len(samples))
-    _preview(out, data, samples[:: max(1, len(samples) // _PREVIEWS)][:_PREVIEWS])
-    return MasksMade(made, len(samples) - made, out / _SHEET)
+    _preview(out, data, samples[:: max(1, len(samples) // _PREVIEWS)][:_PREVIEWS], reading)
+    problems = [f"In {name}: {line}" for name, split in read.items() for line in split.problems.lines()]
+    return MasksMade(made, len(samples) - made, out / _SHEET, problems)
 
 
 def _mend(out: Path) -> None:
@@ -167,11 +173,9 @@ def _claim(out: Path, settings: dict[str, Any]) -> None:
     record = out / _RECORD
     if record.is_file():
         try:
-            found = json.loads(record.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise UsageError(
-                f"'{record}' does not tell what the masks are made by: {error}.", about="other masks"
-            ) from error
+            found = read_record(record)
+        except UsageError as error:
+            raise UsageError(f"It is not known what the masks are made by: {error}", about="other masks") from error
         if found != settings:
             raise UsageError(f"'{out}' holds masks of {found}, not of {settings}.", about="other masks")
     elif out.is_dir() and any(out.iterdir()):
@@ -180,10 +184,10 @@ def _claim(out: Path, settings: dict[str, Any]) -> None:
         write_text(record, json.dumps(settings) + "\n")
 
 
-def _preview(out: Path, data: Path, samples: list[Sample]) -> None:
+def _preview(out: Path, data: Path, samples: list[Sample], reading: Reading) -> None:
     panels = []
     for sample in samples:
-        image = fit_within(read_image(sample.image), _PREVIEW_SIDE)
+        image = fit_within(read_image(sample.image, reading), _PREVIEW_SIDE)
         mask = read_mask(mask_path(out, sample.image, data), sample.size).astype(np.float32)
         panels.append(mask_overlay(image, cv2.resize(mask, image.shape[1::-1], interpolation=cv2.INTER_AREA)))
     captions = [f"{sample.image.name}: {sample.count} heads" for sample in samples]

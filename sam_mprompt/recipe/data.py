@@ -52,6 +52,9 @@ class DataRecipe(Section):
     scale: Annotated[float, Field(ge=0.01, le=100)] = Field(
         1.0, description="factor on every image before the limits above"
     )
+    stretch: bool = Field(
+        False, description="scale each 16-bit image from the bits that it uses, for cameras of 10, 12 or 14 bits"
+    )
     crop: PixelSide = Field(400, description="side of the square training crop, after scaling")
     random_scale: Annotated[tuple[Zoom, Zoom], AfterValidator(_ascending)] = Field(
         (1.0, 1.0), description="range of a crop's random zoom"

@@ -149,7 +149,7 @@ def discard_start(run: RunFolder) -> None:
     """Delete the first state of a run in which no step was taken, and what belongs to it; other runs are left alone."""
     try:
         begun = json.loads((run.state / _PROGRESS).read_text(encoding="utf-8"))["progress"]["step"] != 0
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return
     if not begun and not run.adapter.exists():
         remove(run.state)

@@ -4,7 +4,7 @@ import torch
 
 from sam_mprompt.adapter.find import find_adapter
 from sam_mprompt.bases.locate import resolve, verify
-from sam_mprompt.cli.count import expand
+from sam_mprompt.cli.image_paths import expand
 from sam_mprompt.counting.counter import load
 from sam_mprompt.models.sam_config import CONFIGS
 from sam_mprompt.models.sam_encoder import SamEncoder
@@ -37,7 +37,7 @@ def test_the_demo_adapter_counts_the_shipped_pictures(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)  # as after an installation from a wheel: no checkout around
     counter = load(find_adapter("adapters/demo"))
     heads = {"plaza": 20, "lawn": 169, "street": 196}  # as annotated by the scenes' painter
-    for image in expand(["adapters/demo/examples"]):
+    for image in expand(["adapters/demo/examples"]).images:
         actual = heads.pop(image.stem)
         assert abs(counter.count(image).count - actual) < 10 + 0.1 * actual, image
     assert not heads

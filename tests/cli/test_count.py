@@ -1,6 +1,7 @@
 import csv
 import json
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -233,3 +234,77 @@ def test_an_output_that_cannot_be_written_is_refused_before_anything_else(run_cl
     assert "Cannot write" in done.err or "cannot be written" in done.err
     assert (tmp_path / "FILE").read_text() == "kept"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["FILE", "FOLDER"]
+
+
+def test_the_limit_on_pixels_is_stated_and_may_be_raised_and_lowered(run_cli, trained_run, photos, tmp_path):
+    Image.new("RGB", (300, 200)).save(photos / "big.png")
+    alone = run_cli("count", trained_run, photos / "big.png", "--max-pixels", 59_999)
+    assert alone.code == 2
+    assert "300x200 pixels, more than the 59999 accepted" in alone.err
+    assert "--max-pixels N" in alone.err
+    among = run_cli("count", trained_run, photos, "--max-pixels", 59_999, "--csv", tmp_path / "c.csv")
+    assert (among.code, len(csv_of(tmp_path / "c.csv"))) == (1, 5)
+    assert "1 of 6 images could not be counted" in among.err
+    assert run_cli("count", trained_run, photos / "big.png", "--max-pixels", 60_000).code == 0
+    assert run_cli("count", trained_run, photos / "big.png", "--max-pixels", 0).code == 2
+
+
+def test_a_jpeg_above_the_limit_that_is_shrunk_anyway_is_counted_and_drawn_as_a_smaller_copy(
+    run_cli, trained_run, tmp_path
+):
+    pixels = np.random.default_rng(0).integers(0, 90, (160, 8192, 3)).astype(np.uint8)
+    Image.fromarray(cv2.GaussianBlur(pixels, (0, 0), 5) * 3).save(tmp_path / "wide.jpg", quality=95)
+    asked = ["count", trained_run, tmp_path / "wide.jpg", "--json"]
+    [whole] = json.loads(run_cli(*asked).out)["images"]
+    copied = run_cli(*asked, "--max-pixels", 4096 * 80, "--overlay", tmp_path / "o")
+    assert copied.code == 0, copied.err
+    assert copied.err.splitlines() == [
+        f"sam-mprompt: Image '{tmp_path / 'wide.jpg'}' has 8192x160 pixels, more than accepted: a smaller copy of "
+        "4096x80 is read."
+    ]
+    [row] = json.loads(copied.out)["images"]
+    assert (row["width"], row["height"]) == (8192, 160)
+    assert row["count"] == pytest.approx(whole["count"], rel=0.01)
+    assert Image.open(tmp_path / "o" / "wide.jpg").size == (4096, 80)
+    assert run_cli(*asked, "--max-pixels", 1024 * 20 - 1).code == 2
+
+
+def test_what_is_passed_over_in_a_folder_and_behind_a_first_page_is_named(run_cli, trained_run, photos):
+    for name in ("IMG_1.HEIC", "b.gif"):
+        (photos / name).touch()
+    page = Image.open(photos / "0.png")
+    page.save(photos / "scan.tif", save_all=True, append_images=[page])
+    page.convert("RGB").save(photos / "d.jfif", format="JPEG")
+    done = run_cli("count", trained_run, photos, "--json")
+    assert done.code == 0, done.err
+    assert done.err.splitlines() == [
+        "Passed over, as it reads no such files: 2 files (IMG_1.HEIC, b.gif).",
+        "Only the first page or frame was counted of 1 file (scan.tif).",
+    ]
+    shown = json.loads(done.out)
+    assert len(shown["images"]) == 7
+    assert shown["passed_over"] == [str(photos / "IMG_1.HEIC"), str(photos / "b.gif")]
+
+
+def test_images_of_a_camera_with_12_bits_are_told_once_and_count_as_their_8_bits_do_when_stretched(
+    run_cli, trained_run, photos, tmp_path
+):
+    (tmp_path / "camera").mkdir()
+    for index in range(3):
+        grey = np.asarray(Image.open(photos / f"{index}.png").convert("L"))
+        grey = np.where(grey == grey.max(), 255, grey).astype(np.uint8)
+        Image.fromarray(grey).save(tmp_path / f"{index}.png")
+        Image.fromarray((grey.astype(np.float64) * 4095 / 255).round().astype(np.uint16)).save(
+            tmp_path / "camera" / f"{index}.png"
+        )
+    expected = json.loads(run_cli("count", trained_run, tmp_path / "*.png", "--json").out)["images"]
+    dark = run_cli("count", trained_run, tmp_path / "camera", "--json")
+    assert [("uses 12 of its 16 bits" in line, "2 other images" in line) for line in dark.err.splitlines()] == [
+        (True, False),
+        (False, True),
+    ]
+    bright = run_cli("count", trained_run, tmp_path / "camera", "--stretch", "--json")
+    assert bright.err == ""
+    counts = [row["count"] for row in json.loads(bright.out)["images"]]
+    assert counts == pytest.approx([row["count"] for row in expected], rel=1e-5)
+    assert counts != pytest.approx([row["count"] for row in json.loads(dark.out)["images"]], rel=1e-3)

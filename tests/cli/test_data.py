@@ -1,6 +1,8 @@
 import json
+import os
 
 import numpy as np
+import pytest
 from PIL import Image
 
 
@@ -77,3 +79,26 @@ def test_a_dim_16_bit_image_is_told(run_cli, tmp_path):
     root = folder_of(tmp_path / "d", {"a": "1 1\n", "b": "2 2\n"})
     Image.fromarray(np.random.default_rng(9).integers(0, 900, (40, 60)).astype(np.uint16)).save(root / "a.png")
     assert "16-bit images that use 14 bits or fewer" in run_cli("data", "check", root).out
+
+
+def test_data_check_takes_a_limit_on_pixels_and_stretches_dim_images(run_cli, tmp_path):
+    root = folder_of(tmp_path / "d", {"a": "1 1\n", "b": "2 2\n", "c": "3 3\n"})
+    (root / "val.txt").write_text("c\n")
+    Image.fromarray(np.full((40, 60), 4095, np.uint16)).save(root / "a.png")
+    dark = run_cli("data", "check", root)
+    assert (dark.code, "dark for it: 1 (a.png)" in dark.out) == (1, True)
+    assert run_cli("data", "check", root, "--stretch").code == 0
+    limited = run_cli("data", "check", root, "--stretch", "--max-pixels", 60 * 40 - 1, "--preview", tmp_path / "p")
+    assert (limited.code, "more than the 2399 accepted" in limited.out) == (1, True)
+    assert not (tmp_path / "p").exists()
+
+
+@pytest.mark.parametrize("stem", [b"n" * 251, "é".encode() * 125, b"caf\xe9"])
+def test_previews_of_images_with_any_name_are_all_written(run_cli, tmp_path, stem):
+    root = folder_of(tmp_path / "d", {"a": "1 1\n", "b": "2 2\n"})
+    (root / "val.txt").write_text("b\n")
+    for suffix in (".png", ".txt"):
+        (root / f"a{suffix}").rename(root / (os.fsdecode(stem) + suffix))
+    done = run_cli("data", "check", root, "--preview", tmp_path / "p")
+    assert done.code == 0, done.err
+    assert len(list((tmp_path / "p").iterdir())) == 2

@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import subprocess
 import sys
@@ -73,3 +74,42 @@ def test_a_split_without_an_image_is_refused_and_says_how_to_look_at_the_data(ru
     done = run_cli("evaluate", trained_run, "--data", tmp_path, "--split", "test")
     assert done.code == 2
     assert "data check" in done.err
+
+
+@pytest.fixture
+def camera_folder(crowd_folder, tmp_path):
+    """The test images of a dataset in grey, as 8 bits under long and foreign names, and as 12 of 16 bits."""
+    stems = {"9": "n" * 251, "10": os.fsdecode(b"caf\xe9")}
+    for folder in ("grey", "camera"):
+        test = tmp_path / folder / "test"
+        test.mkdir(parents=True)
+        for number, stem in stems.items():
+            grey = np.asarray(Image.open(crowd_folder / f"{number}.png").convert("L")).copy()
+            grey[0, 0] = 255
+            wide = (grey.astype(np.float64) * 4095 / 255).round().astype(np.uint16)
+            Image.fromarray(grey if folder == "grey" else wide).save(test / f"{stem}.png")
+            points = json.loads((crowd_folder / f"{number}.json").read_text())["points"]
+            (test / f"{stem}.txt").write_text("".join(f"{x} {y}\n" for x, y in points))
+    return tmp_path / "grey", tmp_path / "camera"
+
+
+def test_worst_cases_with_any_name_are_drawn_and_stretched_images_count_as_their_8_bits_do(
+    run_cli, trained_run, camera_folder, tmp_path
+):
+    figures = []
+    for folder, options in zip(camera_folder, ([], ["--stretch"]), strict=True):
+        asked = ["evaluate", trained_run, "--data", folder, "--json", tmp_path / "e.json", "--worst", tmp_path / "w"]
+        done = run_cli(*asked, *options)
+        assert done.code == 0, done.err
+        figures.append(json.loads((tmp_path / "e.json").read_text())["metrics"])
+        assert len(list((tmp_path / "w").iterdir())) == 2
+    assert figures[1] == pytest.approx(figures[0], rel=1e-4)
+
+
+def test_an_image_above_the_limit_is_left_out_of_an_evaluation_and_told(run_cli, trained_run, crowd_folder, tmp_path):
+    asked = ["evaluate", trained_run, "--data", crowd_folder, "--json", tmp_path / "e.json"]
+    done = run_cli(*asked, "--max-pixels", 75 * 80)
+    assert done.code == 0, done.err
+    assert "unreadable images, left out: 1 (9.png): Image" in done.err
+    assert "128x96 pixels, more than the 6000 accepted" in done.err
+    assert len(json.loads((tmp_path / "e.json").read_text())["rows"]) == 1

@@ -3,6 +3,7 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ import torch
 from PIL import Image
 
 import sam_mprompt
-from sam_mprompt.errors import UsageError
+from sam_mprompt.adapter.folder import AdapterFolder
+from sam_mprompt.errors import DimImageWarning, UsageError
 from sam_mprompt.recipe.schema import load_recipe
 from sam_mprompt.training.run import RunFolder
 from sam_mprompt.training.session import TrainingSession
@@ -225,3 +227,38 @@ def test_an_image_without_pixels_is_refused(counter):
 def test_another_precision_is_refused_with_the_one_that_is_meant(trained_run, precision, meant):
     with pytest.raises(UsageError, match=f"expected 'no', 'fp16' or 'bf16', got .* Did you mean '{meant}'"):
         sam_mprompt.load(trained_run, precision=precision)
+
+
+@pytest.fixture
+def camera_image(tmp_path):
+    """A 16-bit picture that uses 12 bits, and the same one in 8."""
+    grey = np.random.default_rng(0).integers(0, 256, (70, 90)).astype(np.uint8)
+    grey[0, 0] = 255
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    Image.fromarray((grey.astype(np.float64) * 4095 / 255).round().astype(np.uint16)).save(tmp_path / "camera.png")
+    return tmp_path / "camera.png", tmp_path / "grey.png"
+
+
+def test_counting_stretches_as_the_adapter_was_trained_unless_told_otherwise(trained_run, camera_image, tmp_path):
+    camera, grey = camera_image
+    folder = AdapterFolder.read(trained_run / "adapter")
+    data = folder.recipe.data.model_copy(update={"stretch": True})
+    replace(folder, path=tmp_path / "a", recipe=folder.recipe.model_copy(update={"data": data})).write()
+    counter = sam_mprompt.load(tmp_path / "a", device="cpu")
+    assert counter.reading.stretch
+    expected = counter.count(grey).count
+    assert counter.count(camera).count == pytest.approx(expected, rel=1e-5)
+    with pytest.warns(DimImageWarning):
+        dark = sam_mprompt.load(tmp_path / "a", device="cpu", stretch=False).count(camera).count
+    assert dark != pytest.approx(expected, rel=1e-3)
+    other = sam_mprompt.load(trained_run / "adapter", device="cpu", stretch=True)
+    assert other.count(camera).count == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_limit_on_pixels_holds_for_files_and_is_refused_before_anything_is_loaded(trained_run, camera_image):
+    counter = sam_mprompt.load(trained_run / "adapter", device="cpu", max_pixels=70 * 90 - 1)
+    with pytest.raises(UsageError, match="90x70 pixels, more than the 6299 accepted"):
+        counter.count(camera_image[1])
+    assert counter.count(np.asarray(Image.open(camera_image[1]))).image_size == (70, 90)
+    with pytest.raises(UsageError, match="max_pixels: expected a number of pixels"):
+        sam_mprompt.load("no such adapter", max_pixels=0)

@@ -57,3 +57,13 @@ def test_a_result_prints_short():
     text = repr(result_with(np.ones((300, 300)), (2400, 2400), _pixels=np.zeros((2400, 2400, 3), np.uint8)))
     assert text == "CountResult(count=90000.0, image_size=(2400, 2400), image=None)"
     assert repr(Prediction(np.ones((2, 2), np.float32), None, (8, 8), (4.0, 4.0))).startswith("Prediction(count=4.0")
+
+
+def test_an_overlay_on_a_smaller_copy_of_the_picture_has_its_points_where_they_belong(tmp_path):
+    Image.new("RGB", (80, 60)).save(tmp_path / "street.png")
+    density = np.zeros((60, 80))
+    density[30, 60] = 1
+    drawn = result_with(density, (600, 800), cell=(10.0, 10.0)).overlay(tmp_path / "street.png", points=True)
+    plain = result_with(density, (600, 800), cell=(10.0, 10.0)).overlay(tmp_path / "street.png")
+    rows, columns = np.nonzero((drawn != plain).any(axis=2))
+    assert (rows.mean(), columns.mean()) == pytest.approx((30, 60), abs=2)

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from sam_mprompt.data import image as image_module
+from sam_mprompt.data import bounds
+from sam_mprompt.data.bounds import Reading
 from sam_mprompt.data.image import (
     DimImageWarning,
     as_rgb,
@@ -207,8 +208,8 @@ def test_pillows_limit_stands_again_after_reading_from_many_threads(tmp_path):
 
 def test_a_decompression_bomb_is_refused_before_decoding(tmp_path, monkeypatch):
     path = saved(tmp_path / "a.png", Image.fromarray(RGB))
-    monkeypatch.setattr(image_module, "MAX_PIXELS", 30)
-    monkeypatch.setattr(image_module, "MAX_PIXELS_OF_LARGE_FILES", 30)
+    monkeypatch.setattr(bounds, "MAX_PIXELS", 30)
+    monkeypatch.setattr(bounds, "MAX_PIXELS_OF_LARGE_FILES", 30)
     with pytest.raises(UsageError, match="7x5 pixels, more than the 30 accepted"):
         image_size(path)
 
@@ -286,7 +287,7 @@ def bomb(path: Path, side: int) -> Path:
 
 
 def test_the_limit_on_pixels_is_lower_for_files_that_hold_too_little_to_be_a_photograph(tmp_path, monkeypatch):
-    monkeypatch.setattr(image_module, "MAX_PIXELS", 1000 * 1000)
+    monkeypatch.setattr(bounds, "MAX_PIXELS", 1000 * 1000)
     path = bomb(tmp_path / "a.png", 3000)
     assert path.stat().st_size * 64 < 3000 * 3000
     with pytest.raises(UsageError, match="3000x3000 pixels, more than the 1000000 accepted"):
@@ -298,9 +299,9 @@ def test_the_limit_on_pixels_is_lower_for_files_that_hold_too_little_to_be_a_pho
 @pytest.mark.parametrize("read", [read_image, read_header, decode, as_rgb])
 def test_the_limit_that_a_caller_gives_holds_for_every_file(tmp_path, read):
     path = bomb(tmp_path / "a.png", 300)
-    read(path, max_pixels=90_000)
+    read(path, Reading(max_pixels=90_000))
     with pytest.raises(UsageError, match="300x300 pixels, more than the 89999 accepted"):
-        read(path, max_pixels=89_999)
+        read(path, Reading(max_pixels=89_999))
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -326,7 +327,7 @@ def test_a_16_bit_image_that_uses_few_bits_is_told_and_can_be_stretched(tmp_path
     path = saved(tmp_path / f"a{suffix}", Image.fromarray(values))
     with pytest.warns(DimImageWarning, match=f"uses {bits} of its 16 bits"):
         read_image(path)
-    found = decode(path, stretch=True)
+    found = decode(path, Reading(stretch=True))
     assert (found.bits, found.dim, decode(path).dim) == (bits, False, True)
     assert found.pixels[0, :, 0].tolist() == [0, 255, round(255 * (1 << (bits - 1)) / ((1 << bits) - 1))]
 

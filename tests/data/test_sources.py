@@ -1,9 +1,11 @@
+import warnings
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from sam_mprompt.data.sources import data_root, format_of, open_split
-from sam_mprompt.errors import UsageError
+from sam_mprompt.errors import DimImageWarning, UsageError
 from sam_mprompt.geometry import resized
 from sam_mprompt.recipe.schema import load_recipe, parse_recipe
 
@@ -126,3 +128,22 @@ def test_procedural_data_read_no_folder(crowd_folder, given):
     with pytest.raises(UsageError, match="reads no folder"):
         data_root(load_recipe("demo").data, crowd_folder)
     assert data_root(load_recipe("demo").data, None) is None
+
+
+def test_a_recipe_that_stretches_trains_on_stretched_images_with_and_without_a_cache(tmp_path):
+    values = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64)
+    for name in "ab":
+        Image.fromarray(values).save(tmp_path / f"{name}.png")
+        (tmp_path / f"{name}.txt").write_text("5 5\n")
+    seen = {}
+    for stretch in (False, True):
+        for cache in ("images", "none"):
+            data = {"format": "points", "min_side": 64, "cache": cache, "cache_root": str(tmp_path / "c")}
+            recipe = parse_recipe({"data": {**data, "stretch": stretch}}, source="test")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DimImageWarning)
+                source = open_split(recipe, "train", tmp_path).source
+                frame, (original, _) = source.frame(0, 0).image, source.original(0)
+            np.testing.assert_array_equal(frame, original)
+            seen[stretch, cache] = int(frame.max())
+    assert seen == {(False, "images"): 16, (False, "none"): 16, (True, "images"): 255, (True, "none"): 255}

@@ -143,3 +143,31 @@ def test_the_command_says_where_the_masks_are_and_how_to_use_them(run_cli, crowd
     assert "11 masks made" in done.out
     assert f"targets.masks={tmp_path / 'm'}" in done.out
     assert run_cli("masks", "--source", "segmenter", "--data", crowd_folder, "--out", tmp_path / "n").code == 2
+
+
+@pytest.mark.parametrize("content", ["{", '{"source": "points", "source": "boxes"}', "[" * 100_000, "9" * 5000, "[]"])
+def test_a_damaged_record_of_the_masks_is_refused_in_one_line(crowd_folder, tmp_path, content):
+    make_masks(PointMasks(3), crowd_folder, tmp_path)
+    (tmp_path / "masks.json").write_text(content)
+    with pytest.raises(UsageError, match=r"not known what the masks are made by: '.*masks\.json'") as caught:
+        make_masks(PointMasks(3), crowd_folder, tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_masks_of_stretched_images_are_kept_apart_and_what_is_left_out_is_told(run_cli, tmp_path):
+    data = tmp_path / "d"
+    data.mkdir()
+    for name, size in {"a": (40, 30), "b": (40, 30), "c": (80, 60), "d": (40, 30)}.items():
+        Image.fromarray(np.full(size[::-1], 4095, np.uint16)).save(data / f"{name}.png")
+        (data / f"{name}.txt").write_text("5 5\n")
+    (data / "IMG_1.HEIC").touch()
+    (data / "val.txt").write_text("d\n")
+    asked = ["masks", "--source", "points", "--data", data, "--out", tmp_path / "m", "--max-pixels", 1200]
+    done = run_cli(*asked, "--stretch")
+    assert done.code == 0, done.err
+    assert "3 masks made" in done.out
+    assert "unreadable images, left out: 1 (c.png)" in done.err
+    assert "files that nothing reads: 1 (IMG_1.HEIC)" in done.err
+    assert "bits" not in done.err
+    assert json.loads((tmp_path / "m" / "masks.json").read_text())["stretch"] is True
+    assert run_cli(*asked).code == 2

@@ -173,11 +173,13 @@ def test_a_damaged_cache_file_is_named(recipe, crowd_folder):
         cache.read(1)
 
 
-def test_another_base_geometry_or_image_makes_a_cache_stale(recipe, crowd_folder, tmp_path):
+def test_another_base_geometry_stretch_or_image_makes_a_cache_stale(recipe, crowd_folder, tmp_path):
     *_, cache, _ = cached(recipe, crowd_folder)
     assert cached(recipe, crowd_folder, fingerprint="sha256:another")[3] == 6
     larger = recipe.model_copy(update={"data": recipe.data.model_copy(update={"scale": 1.5})})
     assert cached(larger, crowd_folder)[3] == 6
+    stretched = recipe.model_copy(update={"data": recipe.data.model_copy(update={"stretch": True})})
+    assert cached(stretched, crowd_folder)[3] == 6
     changed = tmp_path / "changed"
     shutil.copytree(crowd_folder, changed)
     shutil.copy(changed / "9.png", changed / "0.png")

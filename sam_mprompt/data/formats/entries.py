@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from ...arrays import FloatArray
 from ...errors import UsageError
+from ..bounds import Reading
 from ..image import ImageHeader, read_header
 from ..sample import Sample
 from .annotation import SPLIT_NAMES, Annotation, Entries, Entry, SplitName
@@ -31,6 +33,7 @@ __all__ = [
 ]
 
 _READING_THREADS = 8
+_USUAL = Reading()
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,11 @@ class Split:
     carved: bool = False
 
 
-def collect(entries: Sequence[Entry]) -> tuple[list[Sample], Problems]:
+def collect(entries: Sequence[Entry], reading: Reading = _USUAL) -> tuple[list[Sample], Problems]:
     """Turn entries into samples, reading image headers (not pixels) and annotations with a few threads.
 
     A point is inside when 0 <= x < width and 0 <= y < height; all others are dropped and counted. Boxes are clipped to
-    the frame. Nothing is left out without a note in the problems.
+    the frame. Nothing is left out without a note in the problems. `reading` says which images are too large.
     """
     problems = Problems()
     unique: dict[Path, Entry] = {}
@@ -66,7 +69,7 @@ def collect(entries: Sequence[Entry]) -> tuple[list[Sample], Problems]:
             problems.duplicates.append(entry.image)
         unique.setdefault(entry.image, entry)
     with ThreadPoolExecutor(_READING_THREADS) as pool:
-        read = list(pool.map(_read, unique.values()))
+        read = list(pool.map(partial(_read, reading=reading), unique.values()))
     samples = []
     for entry, (header, annotation) in zip(unique.values(), read, strict=True):
         if header is None:
@@ -104,11 +107,11 @@ def _lot(name: str, seed: int) -> bytes:
     return hashlib.sha256(f"{seed}/{name}".encode("utf-8", "surrogateescape")).digest()
 
 
-def _read(entry: Entry) -> tuple[ImageHeader | UsageError | None, Annotation | UsageError | None]:
+def _read(entry: Entry, reading: Reading) -> tuple[ImageHeader | UsageError | None, Annotation | UsageError | None]:
     if not entry.image.is_file():
         return None, None
     try:
-        header = read_header(entry.image)
+        header = read_header(entry.image, reading)
     except UsageError as error:
         return error, None
     try:

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import UsageError, did_you_mean
+from ..bounds import Reading
 from . import own_points, public
 from .entries import SPLIT_NAMES, Entries, Problems, Split, SplitName, carve, collect
 from .splits import split_lists, unread
 
 __all__ = ["FORMATS", "Format", "Problems", "Split", "list_splits", "read_split", "recognise"]
+
+_USUAL = Reading()
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,7 @@ def read_split(
     seed: int = 0,
     fold: int = 1,
     label: str | None = None,
+    reading: Reading = _USUAL,
 ) -> Split:
     """Read one split of a dataset: image headers and annotations, no pixels.
 
@@ -126,6 +130,7 @@ def read_split(
         seed: chooses which images are carved; the same seed always chooses the same ones, in any order of listing.
         fold: of ucf50, 1 to 5: fold 1 tests on images 1 to 10, fold 2 on 11 to 20, and so on.
         label: of points, the label whose marks are heads; None for those called head or person, or the only one.
+        reading: which images are too large to be decoded.
 
     Raises:
         UsageError: the folder, the format or the split does not exist, two splits share an image, an annotation file
@@ -142,7 +147,7 @@ def read_split(
     if split not in splits:
         own = " Name its images in 'test.txt', one a line, to make one." if format == "points" else ""
         raise UsageError(f"'{root}' has no {split} split, only {' and '.join(splits)}.{own}")
-    samples, problems = collect(splits[split])
+    samples, problems = collect(splits[split], reading)
     if problems.malformed:
         first, more = next(iter(problems.malformed.values())), len(problems.malformed) - 1
         raise UsageError(f"{first} {more} more are like it." if more else first, about="data", root=root)

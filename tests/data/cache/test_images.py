@@ -34,7 +34,7 @@ def test_crops_are_the_same_with_and_without_the_cache(tiny_recipe, crowd_folder
 def test_an_image_is_decoded_once(tiny_recipe, crowd_folder, tmp_path, monkeypatch):
     decoded = []
     read = image_cache.read_image
-    monkeypatch.setattr(image_cache, "read_image", lambda path: decoded.append(path) or read(path))
+    monkeypatch.setattr(image_cache, "read_image", lambda path, reading: decoded.append(path) or read(path, reading))
     for _ in range(2):
         images, _ = source(tiny_recipe, crowd_folder, tmp_path / "cache")
         for index in range(len(images)):

@@ -1,0 +1,50 @@
+"""JSON that this package wrote, read back: it may have been damaged, or put there by somebody else."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ..errors import UsageError
+
+_MOST_BYTES = 2**24
+
+
+def read_record(path: Path, advice: str = "") -> dict[str, Any]:
+    """Read a JSON object.
+
+    Args:
+        path: the file.
+        advice: a sentence that ends the message of an error.
+
+    Raises:
+        UsageError: no file, one larger than 16 MB, not UTF-8, no JSON, no object; a key twice in an object, nesting
+            beyond any use, a number of thousands of digits, or half of a character.
+    """
+    fault = f"'{path}' cannot be read as JSON"
+    try:
+        if not path.is_file():
+            raise ValueError("expected a file, found a folder, a pipe, a device or nothing")
+        if path.stat().st_size > _MOST_BYTES:
+            raise ValueError(f"it is larger than {_MOST_BYTES:,} bytes")
+        value = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_repeats)
+        json.dumps(value, ensure_ascii=False).encode()  # halves of characters could be printed and written nowhere
+    except RecursionError:
+        reason = "it is nested too deeply"
+    except OSError as error:
+        reason = str(error.strerror)
+    except ValueError as error:
+        reason = str(error).partition(";")[0]  # behind it Python advises programmers
+    else:
+        if isinstance(value, dict):
+            return value
+        fault, reason = f"'{path}' should hold a JSON object", f"got {type(value).__name__}"
+    raise UsageError(f"{fault}: {reason}. {advice}".rstrip())
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"the key {twice!a:.60} stands twice")
+    return table
