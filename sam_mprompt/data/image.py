@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from ..arrays import ByteImage
@@ -114,6 +115,19 @@ def read_image(path: str | os.PathLike[str], *, max_pixels: int | None = None, s
         UsageError: as `decode`.
     """
     return _bright(decode(path, max_pixels=max_pixels, stretch=stretch), path)
+
+
+def read_grey(path: str | os.PathLike[str], *, max_pixels: int | None = None) -> NDArray[np.uint8]:
+    """Decode an image file to its brightness, uint8 (H, W), in the memory that its pixels take.
+
+    Raises:
+        UsageError: as `decode`.
+    """
+    path = Path(path)
+    with _opened(path, max_pixels) as image:
+        if image.mode in {"1", "L"} and orientation_of(image) == 1:
+            return np.asarray(image.convert("L"))
+        return np.asarray(Image.fromarray(decoded(image, path, stretch=False).pixels).convert("L"))
 
 
 def as_rgb(

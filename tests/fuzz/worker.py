@@ -1,0 +1,125 @@
+"""Runs inputs one after the other in a process of its own and tells its parent what came of each, a line of JSON."""
+
+import contextlib
+import faulthandler
+import importlib
+import json
+import os
+import resource
+import shutil
+import sys
+import time
+import traceback
+import warnings
+from pathlib import Path
+from typing import Any
+
+from .attempt import Attempt
+from .dice import Dice
+
+_ROOM = 3 << 30
+"""Bytes that an input may ask for beyond what the process has: more is refused by the system, and found."""
+
+_LONGEST_MESSAGE = 20_000
+_OUT_OF_MEMORY = ("memory was not enough", "allocate memory", "Insufficient memory")
+
+
+class Finding(Exception):  # noqa: N818 - what an attempt raises by itself where no error is the fault
+    """An input that was taken and should not have been, or was told of in a way that harms."""
+
+
+def main(family: str, seed: str, numbers: str, work: str, stuck_after: str) -> None:
+    """Run the inputs of these numbers, separated by commas, in folders below `work`."""
+    told = os.fdopen(os.dup(1), "w")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    warnings.simplefilter("ignore")
+    from sam_mprompt.errors import SamMpromptError
+
+    module: Any = importlib.import_module(f".{family}", __package__)
+    shared = Path(work, "shared")
+    if not shared.is_dir():
+        shared.mkdir(parents=True)
+        module.prepare(shared)
+    for number in map(int, numbers.split(",")):
+        folder = Path(work, "input")
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        dice = Dice(f"{family} {seed} {number}")
+        _tell(told, number=number, what=f"while it was made, by {family}")
+        with contextlib.chdir(folder):
+            attempt = module.make(dice, folder, shared)
+            _tell(told, number=number, what=attempt.what)
+            faulthandler.dump_traceback_later(float(stuck_after), file=sys.stderr)
+            outcome = _met(attempt, SamMpromptError)
+            faulthandler.cancel_dump_traceback_later()
+        _tell(told, number=number, what=attempt.what, **outcome)
+        sys.stdin.readline()  # the parent keeps what it found, then lets us go on
+
+
+def _tell(told: Any, **line: Any) -> None:
+    told.write(json.dumps(line) + "\n")
+    told.flush()
+
+
+def _met(attempt: Attempt, refusal: type[Exception]) -> dict[str, Any]:
+    before, started, busy = _resident(), time.monotonic(), time.process_time()
+    kind, detail = "read", ""
+    with _limited():
+        try:
+            attempt.run()
+        except refusal as error:
+            kind, detail = "refused", str(error)
+        except MemoryError:
+            kind, detail = "memory", traceback.format_exc()
+        except BaseException:
+            kind, detail = "traceback", traceback.format_exc()
+    if kind == "refused" and any(sign in detail for sign in _OUT_OF_MEMORY):
+        kind = "memory"
+    if kind == "refused" and len(detail) > _LONGEST_MESSAGE:
+        kind, detail = "long", f"a message of {len(detail)} characters: {detail[:500]}"
+    grown = max(0, _peak() - before)
+    return {
+        "kind": kind,
+        "detail": detail[-4000:],
+        "seconds": time.monotonic() - started,
+        "busy": time.process_time() - busy,
+        "grown": grown,
+    }
+
+
+@contextlib.contextmanager
+def _limited() -> Any:
+    """Let the system refuse memory beyond `_ROOM`, where it can tell what the process has."""
+    found = _status("VmData")
+    if not found:
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (found + _ROOM, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def _peak() -> int:
+    """Return the most memory that the process ever held, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _resident() -> int:
+    return _status("VmRSS") or _peak()
+
+
+def _status(key: str) -> int:
+    """Return a figure of the process in bytes; 0 where the system does not tell."""
+    with contextlib.suppress(OSError), open("/proc/self/status", encoding="ascii") as file:  # noqa: PTH123
+        for line in file:
+            if line.startswith(f"{key}:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
