@@ -22,7 +22,13 @@ class Attempt:
 
 
 class Family(Protocol):
-    """A module of this package: inputs of one kind."""
+    """A module of this package: inputs of one kind.
+
+    Attributes:
+        IMPORTS: modules that are imported before the first input, so that no input is said to take their time.
+    """
+
+    IMPORTS: tuple[str, ...]
 
     def prepare(self, folder: Path) -> None:
         """Make once what the inputs vary, in a folder that all of them share and none changes."""

@@ -13,9 +13,12 @@ import torch
 from .attempt import Attempt
 from .dice import NUMBERS, Dice
 
+IMPORTS = ("sam_mprompt.models.sam_encoder", "sam_mprompt.bases.weights")
+
 _NAMES = ("base.safetensors", "base.pth", "base.pt")
 _CONFIG = {
-    "embed_dim": 16, "depth": 2, "num_heads": 2, "global_attn_indexes": (1,), "out_channels": 8, "window_size": 4, "grid": 4
+    "embed_dim": 16, "depth": 2, "num_heads": 2, "global_attn_indexes": (1,), "out_channels": 8, "window_size": 4,
+    "grid": 4
 }  # fmt: skip
 
 
@@ -175,7 +178,9 @@ def _other_tensors(dice: Dice, shared: Path, name: str) -> tuple[str, bytes]:
         return f"tensors changed ({'; '.join(changes)})", save(kept)
     content: Any = tensors
     if dice.chance(0.2):
-        content = dice.pick(({"model": tensors}, [tensors], tensors | {1: torch.zeros(1)}, tensors | {"epoch": 3}, None))
+        content = dice.pick(
+            ({"model": tensors}, [tensors], tensors | {1: torch.zeros(1)}, tensors | {"epoch": 3}, None)
+        )
     buffer = io.BytesIO()
     torch.save(content, buffer, _use_new_zipfile_serialization=name == "base.pth")
     return f"tensors changed ({'; '.join(changes)})", buffer.getvalue()

@@ -6,7 +6,9 @@ from .attempt import Attempt
 from .dice import Dice
 from .worker import Finding
 
-_WHOLE = "image,count\na.jpg,12.5000\nb/c.jpg,0.0000\n'=d.jpg,1.0000\n\"x,y.jpg\",3.2500\n"
+IMPORTS = ("sam_mprompt.cli.count_csv", "sam_mprompt.counting.result")
+
+_WHOLE = 'image,count\na.jpg,12.5000\nb/c.jpg,0.0000\n\'=d.jpg,1.0000\n"x,y.jpg",3.2500\n'
 
 
 def prepare(folder: Path) -> None:

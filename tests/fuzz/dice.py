@@ -9,7 +9,8 @@ from typing import Any
 _EDGES = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 2**63 - 1, 2**64 - 1)
 
 WORDS = (
-    "", " ", "\n", "\0", "\x1b[31mred", "\u202eevil", "\ufeff", "\ud800", "[bold]x[/b]", "[/]", "=1+1", "../../x", "/", ".",
+    "", " ", "\n", "\0", "\x1b[31mred", "\u202eevil", "\ufeff", "\ud800", "[bold]x[/b]", "[/]", "=1+1", "../../x",
+    "/", ".",
     "..", "~", "~nobody", "a/b", "a" * 300, "ä" * 130, "NaN", "nan", "inf", "-inf", "1e999", "-1", "0", "1.5", "true",
     "null", "None", "0x10", "9" * 5000, "[" * 3000, "{" * 3000, "'", '"', '"""', "\\", "%s", "{0}", "{x}", "$HOME", "*",
     "**", "(((a+)+)+)+X", "-", "--", "--help", "\u0661\u0662", "１２", "1_000", "+5", "1,5", "2147483648", "4294967296",
@@ -67,7 +68,9 @@ class Dice(random.Random):
         made = self.tree(content) if self.chance(0.7) else content
         text = json.dumps(made, ensure_ascii=self.chance(0.5))
         if self.chance(0.1):
-            text = self.pick((f"\ufeff{text}", f"[{text}]", f"{text}\n{text}", text * 2, "[" * 5000 + text, f"//\n{text}"))
+            text = self.pick(
+                (f"\ufeff{text}", f"[{text}]", f"{text}\n{text}", text * 2, "[" * 5000 + text, f"//\n{text}")
+            )
         data = text.encode("utf-8", "surrogatepass") if self.chance(0.9) else text.encode("utf-16", "surrogatepass")
         return self.damaged(data) if self.chance(0.3) else data
 

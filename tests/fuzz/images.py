@@ -15,17 +15,20 @@ from .attempt import Attempt
 from .dice import Dice
 from .worker import Finding
 
+IMPORTS = ("sam_mprompt.data.masks",)
+
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".JPG", ".jfif")
 _FOREIGN = {
     "eps": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n",
-    "gif": b"GIF89a\x02\x00\x02\x00\x80\x00\x00\xff\xff\xff\x00\x00\x00,\x00\x00\x00\x00\x02\x00\x02\x00\x00\x02\x02D\x01\x00;",
+    "gif": b"GIF89a\x02\x00\x02\x00\x80\x00\x00\xff\xff\xff\x00\x00\x00,\x00\x00\x00\x00\x02\x00\x02\x00\x00"
+    + b"\x02\x02D\x01\x00;",
     "ppm": b"P6 2 2 255\n" + bytes(12),
     "svg": b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>",
     "pdf": b"%PDF-1.4\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF",
     "heic": b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00heicmif1",
     "zip": b"PK\x03\x04" + bytes(30),
     "html": b"<!doctype html><title>404</title>",
-    "text": "x,y\n1,2\n".encode(),
+    "text": b"x,y\n1,2\n",
     "nothing": b"",
     "zeros": bytes(4096),
 }

@@ -13,6 +13,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from .worker import made, met, prepared
+
 FAMILIES = ("images", "annotations", "recipes", "adapters", "bases", "saved", "counts", "commands", "arguments")
 """Modules of this package, one a kind of input."""
 
@@ -21,6 +23,7 @@ MOST_SECONDS = 10.0
 
 MOST_BYTES = 2 << 30
 _STUCK_SECONDS = 45.0
+_START_SECONDS = 900.0
 _AGAIN_ABOVE = 1 << 30
 """A worker whose peak grew by so much is replaced: a later peak below it would not be seen."""
 
@@ -85,6 +88,18 @@ def fuzz(
     return report
 
 
+def fuzz_here(family: str, numbers: Sequence[int], *, seed: int = 0) -> Report:
+    """Run inputs in this process, which one that hangs takes along: the start of a worker takes longer than they."""
+    report = Report(family)
+    with TemporaryDirectory() as folder:
+        work = Path(folder).resolve()
+        module = prepared(family, work)
+        for number in numbers:
+            attempt = made(module, family, seed, number, work)
+            _note(report, {"number": number, "what": attempt.what, **met(attempt, work)}, work, None)
+    return report
+
+
 def _worked(
     report: Report,
     numbers: Sequence[int],
@@ -101,14 +116,15 @@ def _worked(
         assert worker.stdout is not None
         assert worker.stdin is not None
         while done < len(numbers):
-            ready, _, _ = select.select([worker.stdout], [], [], _STUCK_SECONDS + 15 if begun else 120)
+            ready, _, _ = select.select([worker.stdout], [], [], _STUCK_SECONDS + 15 if begun else _START_SECONDS)
             line = worker.stdout.readline() if ready else b""
             if not line.endswith(b"\n"):
                 worker.kill()
                 worker.wait()
                 detail = errors.read_text(encoding="utf-8", errors="replace")[-3000:]
-                told = begun or {"number": numbers[done], "what": "starting the worker"}
-                _note(report, {**told, "kind": "died" if ready else "stuck", "detail": detail}, work, keep)
+                if begun is None:
+                    raise RuntimeError(f"No input was made, by the worker of {report.family}: {detail}")
+                _note(report, {**begun, "kind": "died" if ready else "stuck", "detail": detail}, work, keep)
                 return done + 1
             told = json.loads(line)
             begun = told

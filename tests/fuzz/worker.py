@@ -3,6 +3,7 @@
 import contextlib
 import faulthandler
 import importlib
+import io
 import json
 import os
 import resource
@@ -32,28 +33,41 @@ def main(family: str, seed: str, numbers: str, work: str, stuck_after: str) -> N
     """Run the inputs of these numbers, separated by commas, in folders below `work`."""
     told = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    warnings.simplefilter("ignore")
-    from sam_mprompt.errors import SamMpromptError
-
-    module: Any = importlib.import_module(f".{family}", __package__)
-    shared = Path(work, "shared")
-    if not shared.is_dir():
-        shared.mkdir(parents=True)
-        module.prepare(shared)
+    module = prepared(family, Path(work))
     for number in map(int, numbers.split(",")):
-        folder = Path(work, "input")
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        dice = Dice(f"{family} {seed} {number}")
-        _tell(told, number=number, what=f"while it was made, by {family}")
-        with contextlib.chdir(folder):
-            attempt = module.make(dice, folder, shared)
-            _tell(told, number=number, what=attempt.what)
-            faulthandler.dump_traceback_later(float(stuck_after), file=sys.stderr)
-            outcome = _met(attempt, SamMpromptError)
-            faulthandler.cancel_dump_traceback_later()
+        attempt = made(module, family, seed, number, Path(work))
+        _tell(told, number=number, what=attempt.what)
+        faulthandler.dump_traceback_later(float(stuck_after), file=sys.stderr)
+        outcome = met(attempt, Path(work))
+        faulthandler.cancel_dump_traceback_later()
         _tell(told, number=number, what=attempt.what, **outcome)
         sys.stdin.readline()  # the parent keeps what it found, then lets us go on
+
+
+def prepared(family: str, work: Path) -> Any:
+    """Return a family's module; what its inputs share is made, and what takes long to import is imported."""
+    module: Any = importlib.import_module(f".{family}", __package__)
+    for name in module.IMPORTS:
+        importlib.import_module(name)
+    shared = work / "shared"
+    if not shared.is_dir():
+        shared.mkdir(parents=True)  # what is made may hold its own path
+        try:
+            module.prepare(shared)
+        except BaseException:
+            shutil.rmtree(shared)
+            raise
+    return module
+
+
+def made(module: Any, family: str, seed: object, number: int, work: Path) -> Attempt:
+    """Make an input in a folder of its own."""
+    folder = work / "input"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    with contextlib.chdir(folder):
+        attempt: Attempt = module.make(Dice(f"{family} {seed} {number}"), folder, work / "shared")
+    return attempt
 
 
 def _tell(told: Any, **line: Any) -> None:
@@ -61,13 +75,17 @@ def _tell(told: Any, **line: Any) -> None:
     told.flush()
 
 
-def _met(attempt: Attempt, refusal: type[Exception]) -> dict[str, Any]:
+def met(attempt: Attempt, work: Path) -> dict[str, Any]:
+    """Run an attempt in its folder and tell what came of it."""
+    from sam_mprompt.errors import SamMpromptError
+
     before, started, busy = _resident(), time.monotonic(), time.process_time()
     kind, detail = "read", ""
-    with _limited():
+    with _limited(), contextlib.chdir(work / "input"), warnings.catch_warnings(), quiet():
+        warnings.simplefilter("ignore")
         try:
             attempt.run()
-        except refusal as error:
+        except SamMpromptError as error:
             kind, detail = "refused", str(error)
         except MemoryError:
             kind, detail = "memory", traceback.format_exc()
@@ -85,6 +103,13 @@ def _met(attempt: Attempt, refusal: type[Exception]) -> dict[str, Any]:
         "busy": time.process_time() - busy,
         "grown": grown,
     }
+
+
+@contextlib.contextmanager
+def quiet() -> Any:
+    """Let nothing through that libraries print."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        yield
 
 
 @contextlib.contextmanager
