@@ -25,7 +25,9 @@ def prepare(folder: Path) -> None:
 def make(dice: Dice, folder: Path, shared: Path) -> Attempt:
     """Copy the adapter, change up to two files, and load it."""
     adapter = shutil.copytree(shared / "adapter", folder / "adapter")
-    changed = [_change(dice, adapter, dice.pick(_FILES)) for _ in range(dice.choice((1, 1, 1, 2)))]
+    changed = [
+        _change(dice, adapter, name) for name in {dice.pick(_FILES): 0 for _ in range(dice.choice((1, 1, 1, 2)))}
+    ]
     signed = dice.chance(0.85)
     if signed:
         _sign(adapter)

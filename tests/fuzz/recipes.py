@@ -47,14 +47,14 @@ def make(dice: Dice, folder: Path, shared: Path) -> Attempt:
     """Make a recipe's file and overrides, and read them."""
     pretraining = dice.chance(0.1)
     text = _OLD if dice.chance(0.15) else _bundled(dice, pretraining)
-    if dice.chance(0.3):
+    if dice.chance(0.15):
         text += dice.pick(_ADDED)
-    data = dice.lines(text) if dice.chance(0.6) else text.encode()
+    data = dice.lines(text) if dice.chance(0.4) else text.encode()
     path = folder / dice.pick(
         ("r.toml",) * 9 + ("my recipe.toml", "ä.toml", "-.toml", "\udcff.toml", "a" * 240 + ".toml")
     )
     path.write_bytes(data)
-    overrides = [override(dice, pretraining) for _ in range(dice.choice((0, 0, 1, 1, 2, 3)))]
+    overrides = [override(dice, pretraining) for _ in range(dice.choice((0, 1, 1, 1, 1, 2)))]
     name = str(path) if dice.chance(0.95) else dice.word()
     what = f"{name[-60:]!a} of {len(data)} bytes with {overrides!a:.200}"
     return Attempt(what, lambda: _read(name, overrides, pretraining))
