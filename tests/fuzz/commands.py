@@ -102,7 +102,7 @@ def _change(dice: Dice, words: list[str], begin: int, shared: Path) -> None:
         words += ["--set", override(dice, words[0] == "pretrain")]
     else:
         options = _options(words[:begin])
-        option = dice.pick(options)
+        option = dice.pick([*options, "--json", "--nowhere"])
         words += [option] if dice.chance(0.2) else [option, _odd(dice, "", shared)]
 
 

@@ -12,6 +12,7 @@ import sys
 import time
 import traceback
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +67,15 @@ def made(module: Any, family: str, seed: object, number: int, work: Path) -> Att
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     with contextlib.chdir(folder):
-        attempt: Attempt = module.make(Dice(f"{family} {seed} {number}"), folder, work / "shared")
+        try:
+            attempt: Attempt = module.make(Dice(f"{family} {seed} {number}"), folder, work / "shared")
+        except Exception:
+            return Attempt("what could not be made", partial(_raised, traceback.format_exc()))
     return attempt
+
+
+def _raised(trace: str) -> None:
+    raise Finding(f"the family's own fault: {trace}")
 
 
 def _tell(told: Any, **line: Any) -> None:
