@@ -47,10 +47,13 @@ class Prediction:
         `threshold` in [0, 1] leaves out locations with less mass than that around them: see `locate_heads`.
 
         Raises:
+            UsageError: another threshold.
             RunError: the count is no number, or there are more heads than pixels: the density is none of people.
         """
+        if not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
+            raise UsageError(f"Expected a threshold from 0 to 1, got {threshold!r}.")
         height, width = self.image_size
-        if not self.count <= max(height * width, _FEW):
+        if not -0.5 <= self.count <= max(height * width, _FEW):
             raise RunError(f"Expected at most a head in each of {width}x{height} pixels, got a count of {self.count:g}.")
         points = locate_heads(self.density, threshold) * np.asarray(self.cell, np.float32)
         # The last cells may reach beyond the image; pixel i covers [i, i + 1).

@@ -17,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ..arrays import ByteImage
 from ..errors import UsageError, did_you_mean
+from ..files import is_file
 from .pixels import Decoded, decoded, orientation_of
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp"})
@@ -191,7 +192,7 @@ def sort_folder(folder: Path) -> Folder:
                 if entry.name.startswith("."):
                     continue
                 if suffix.lower() in IMAGE_SUFFIXES:
-                    (images if entry.is_file() else others).append(folder / entry.name)
+                    (images if is_file(folder / entry.name) else others).append(folder / entry.name)
                 elif _OTHER_PICTURES.fullmatch(suffix):
                     others.append(folder / entry.name)
     return Folder(sorted(images, key=natural_order), sorted(others, key=natural_order))

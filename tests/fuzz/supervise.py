@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -158,8 +159,8 @@ def _note(report: Report, told: dict[str, Any], work: Path, keep: Path | None) -
     if keep is not None:
         folder = keep / f"{report.family}-{found.number}"
         shutil.rmtree(folder, ignore_errors=True)
-        if (work / "input").is_dir():
-            shutil.copytree(work / "input", folder / "input", symlinks=True, ignore_dangling_symlinks=True)
+        with suppress(shutil.Error):  # what is no file, such as a pipe, stays behind
+            shutil.copytree(work / "input", folder / "input", symlinks=True)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "finding.txt").write_text(
             f"{found.kind}\n{found.what}\n{found.detail}\n", encoding="utf-8", errors="backslashreplace"
