@@ -50,7 +50,7 @@ class Prediction:
             UsageError: another threshold.
             RunError: the count is no number, or there are more heads than pixels: the density is none of people.
         """
-        if not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
+        if not isinstance(threshold, int | float | np.floating) or not 0 <= threshold <= 1:
             raise UsageError(f"Expected a threshold from 0 to 1, got {threshold!r}.")
         height, width = self.image_size
         if not -0.5 <= self.count <= max(height * width, _FEW):

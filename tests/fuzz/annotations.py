@@ -45,8 +45,8 @@ def make(dice: Dice, folder: Path, shared: Path) -> Attempt:
         files[odd] = dice.pick(({}, None, b""))
     for file, content in files.items():
         _write(folder / file, content)
-    label = dice.pick((None, None, None, "head", "car", dice.word()))
-    form = dice.pick((None, None, None, "points", dice.word()))
+    label = dice.pick(("head", "car", dice.word())) if dice.chance(0.15) else None
+    form = dice.pick(("points", dice.word())) if dice.chance(0.1) else None
     return Attempt(
         f"{name}: {', '.join(chosen)} (label {label!a:.40}, format {form!a:.40})", lambda: _read(folder, form, label)
     )

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def _count_many(dice: Dice, shared: Path, odd: Callable[[Any], Any]) -> Callable
 
 def _use(dice: Dice, shared: Path, odd: Callable[[Any], Any]) -> Callable[[], Any]:
     name = odd(_name(dice))
-    return lambda: _counter(shared).use(name)
+    return lambda: _loaded(shared).use(name)
 
 
 def _load_adapter(dice: Dice, shared: Path, odd: Callable[[Any], Any]) -> Callable[[], Any]:
@@ -93,7 +94,7 @@ def _load_adapter(dice: Dice, shared: Path, odd: Callable[[Any], Any]) -> Callab
     name = odd(_name(dice))
 
     def run() -> None:
-        counter = _counter(shared)
+        counter = _loaded(shared)
         counter.load_adapter(adapter, name=name)
         counter.use(name)
         counter.count(shared / "a.png")
@@ -127,7 +128,13 @@ _CALLS = (
 )  # fmt: skip
 
 
+@cache
 def _counter(shared: Path) -> Any:
+    """Return a counter that no input changes."""
+    return _loaded(shared)
+
+
+def _loaded(shared: Path) -> Any:
     import sam_mprompt
 
     counter = sam_mprompt.load(shared / "adapter", device="cpu")
