@@ -54,7 +54,7 @@ class Prediction:
             raise UsageError(f"Expected a threshold from 0 to 1, got {threshold!r}.")
         height, width = self.image_size
         if not -0.5 <= self.count <= max(height * width, _FEW):
-            raise RunError(f"Expected at most a head in each of {width}x{height} pixels, got a count of {self.count:g}.")
+            raise RunError(f"Expected at most a head in each of {width}x{height} pixels, got a count of {self.count}.")
         points = locate_heads(self.density, threshold) * np.asarray(self.cell, np.float32)
         # The last cells may reach beyond the image; pixel i covers [i, i + 1).
         return np.clip(points, 0, np.nextafter(np.asarray((width, height), np.float32), np.float32(0)))

@@ -24,6 +24,7 @@ MOST_SECONDS = 10.0
 
 MOST_BYTES = 2 << 30
 _STUCK_SECONDS = 45.0
+_STILL_SECONDS = 300.0
 _START_SECONDS = 900.0
 _AGAIN_ABOVE = 1 << 30
 """A worker whose peak grew by so much is replaced: a later peak below it would not be seen."""
@@ -117,7 +118,7 @@ def _worked(
         assert worker.stdout is not None
         assert worker.stdin is not None
         while done < len(numbers):
-            ready, _, _ = select.select([worker.stdout], [], [], _STUCK_SECONDS + 15 if begun else _START_SECONDS)
+            ready = _ready(worker) if begun else select.select([worker.stdout], [], [], _START_SECONDS)[0]
             line = worker.stdout.readline() if ready else b""
             if not line.endswith(b"\n"):
                 worker.kill()
@@ -140,6 +141,26 @@ def _worked(
                     break
                 worker.stdin.write(b"\n")
     return done
+
+
+def _ready(worker: subprocess.Popen[bytes]) -> bool:
+    """Wait until a worker tells something; False where it computes for too long, or stands still."""
+    begun = _computed(worker.pid)
+    for _ in range(round(_STILL_SECONDS / _STUCK_SECONDS)):
+        if select.select([worker.stdout], [], [], _STUCK_SECONDS)[0]:
+            return True
+        if _computed(worker.pid) - begun > MOST_SECONDS:
+            return bool(select.select([worker.stdout], [], [], 5)[0])
+    return False
+
+
+def _computed(pid: int) -> float:
+    """Return for how many seconds a process has computed; no number where the system does not tell."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    except OSError:
+        return float("inf")
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _note(report: Report, told: dict[str, Any], work: Path, keep: Path | None) -> None:
