@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..errors import Interrupted, RunError, SamMpromptError, UsageError
+from ..files import is_file, is_folder
 from ..resources import bundled
 from .advice import advised
 from .ui import (
@@ -140,7 +141,7 @@ class _Job:
 
     def _draw(self, result: "CountResult") -> None:
         from ..render import save_image
-        from .counted import memory_fault
+        from .memory import memory_fault
 
         if result.image is None or result.image not in self.pictures:
             return
@@ -177,11 +178,11 @@ def expand(paths: Sequence[str]) -> list[Path]:
     found: dict[Path, None] = {}
     for text in paths:
         path = Path(text)
-        if not path.exists() and (shipped := bundled("adapters").parent / path).exists():
+        if not _there(path) and _there(shipped := bundled("adapters").parent / path):
             path = shipped  # "adapters/demo/examples" works from anywhere, as "adapters/demo" does
-        if path.is_file():
+        if is_file(path):
             images = [path]
-        elif path.is_dir():
+        elif is_folder(path):
             images = images_in(path)
         else:
             images = sorted(Path(match) for match in glob.glob(text, recursive=True) if Path(match).is_file())
@@ -189,6 +190,10 @@ def expand(paths: Sequence[str]) -> list[Path]:
             raise UsageError(f"No image at '{text}': expected an image file, a folder of images or a quoted glob.")
         found |= dict.fromkeys(images)
     return list(found)
+
+
+def _there(path: Path) -> bool:
+    return is_file(path) or is_folder(path)
 
 
 def _picture_names(images: Sequence[Path], folder: Path) -> dict[Path, Path]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..arrays import ByteImage, FloatArray
 from ..errors import UsageError
+from ..files import is_folder
 from ..geometry import Geometry, resize_image, resized
 from ..recipe.find import recipes_for_photographs
 from ..recipe.schema import Recipe, SyntheticRecipe
@@ -191,7 +192,7 @@ def format_of(recipe: Recipe, data: Path, given: str | None = None) -> str:
     if given is not None:
         return given
     own = FORMATS[recipe.data.format]
-    return recipe.data.format if data.is_dir() and own.recognises(data) else recognise(data)
+    return recipe.data.format if is_folder(data) and own.recognises(data) else recognise(data)
 
 
 def refuse_folder(recipe: Recipe, data: Path) -> None:
@@ -227,7 +228,7 @@ def data_root(recipe: Recipe, data: Path | None) -> Path | None:
         data = Path(recipe.data.root)
         if shared and data.parts[:1] == ("data",):
             data = Path(shared, *data.parts[1:])
-    if not data.is_dir():
+    if not is_folder(data):
         raise UsageError(
             f"No folder '{data}' with the {recipe.data.format} data of recipe '{recipe.name}'. Put it there, or set "
             f"${DATA_VARIABLE} to the folder above it.",
@@ -280,7 +281,7 @@ def open_split(recipe: Recipe, split: Literal["train", "val"], root: Path | None
     mask_of = None
     if recipe.targets.pseudo_mask == "files":
         folder = Path(recipe.targets.masks)
-        if not folder.is_dir():
+        if not is_folder(folder):
             raise UsageError(f"targets.masks: no folder '{folder}'.", about="masks folder", folder=folder)
         mask_of = partial(mask_path, folder, root=root)
     geometry = geometry_of(recipe)

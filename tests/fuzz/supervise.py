@@ -197,7 +197,6 @@ def _worker(family: str, seed: int, numbers: Sequence[int], work: Path, stderr: 
         "OMP_NUM_THREADS": "1",
         "OPENCV_LOG_LEVEL": "SILENT",
         "HF_HUB_OFFLINE": "1",
-        "SAM_MPROMPT_CHECKPOINTS": str(work / "checkpoints"),
         "COLUMNS": "100",
     }
     arguments = [family, str(seed), ",".join(map(str, numbers)), str(work), str(_STUCK_SECONDS)]

@@ -15,6 +15,7 @@ import warnings
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from .attempt import Attempt
 from .dice import Dice
@@ -89,7 +90,7 @@ def met(attempt: Attempt, work: Path) -> dict[str, Any]:
 
     before, started, busy = _resident(), time.monotonic(), time.process_time()
     kind, detail = "read", ""
-    with _limited(), contextlib.chdir(work / "input"), warnings.catch_warnings(), quiet():
+    with _limited(), contextlib.chdir(work / "input"), warnings.catch_warnings(), quiet(), _offline(work):
         warnings.simplefilter("ignore")
         try:
             attempt.run()
@@ -117,6 +118,15 @@ def met(attempt: Attempt, work: Path) -> dict[str, Any]:
 def quiet() -> Any:
     """Let nothing through that libraries print."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        yield
+
+
+@contextlib.contextmanager
+def _offline(work: Path) -> Any:
+    """Reach no network, and nothing in the user's own folders."""
+    folders = {"SAM_MPROMPT_CHECKPOINTS": str(work / "checkpoints"), "HOME": str(work), "HF_HUB_OFFLINE": "1"}
+    refused = OSError("there is no network here")
+    with patch.dict(os.environ, folders), patch("socket.socket.connect", side_effect=refused):
         yield
 
 
