@@ -35,7 +35,7 @@ def upgraded_record(values: dict[str, Any]) -> dict[str, Any]:
     """
     if "command" not in values:
         return values
-    words = shlex.split(values["command"])
+    words = shlex.split(str(values["command"]))
     given = list(pairwise(words))
     recipe = next((value for option, value in given if option == "--recipe"), None)
     if recipe is None:

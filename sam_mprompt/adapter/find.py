@@ -55,7 +55,7 @@ def recipe_behind(name: str) -> Path:
     try:
         return find_recipe(name)
     except UsageError:
-        if Path(name).is_dir() or name in known_adapters():
+        if is_folder(Path(name)) or name in known_adapters():
             return find_adapter(name) / "recipe.toml"
         known = [*recipe_files(), *known_adapters()]
         raise UsageError(

@@ -50,7 +50,7 @@ class Status:
 def checkpoint_folder() -> Path:
     """Return where checkpoints are kept: $SAM_MPROMPT_CHECKPOINTS, else ~/.cache/sam-mprompt/checkpoints."""
     chosen = os.environ.get(_FOLDER_VARIABLE)
-    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "sam-mprompt" / "checkpoints"
+    return path_of(chosen) if chosen else Path.home() / ".cache" / "sam-mprompt" / "checkpoints"
 
 
 def resolve(base: str | Path, *, registry: Path | None = None) -> Path | RandomBase:
@@ -65,7 +65,7 @@ def resolve(base: str | Path, *, registry: Path | None = None) -> Path | RandomB
     """
     if not isinstance(base, str | os.PathLike):
         raise UsageError(f"Expected a base by its name or file, got {base!r}.")
-    path = Path(base).expanduser()
+    path = path_of(base)
     if is_file(path):  # False, and no error, for what can be no file's name
         return path
     if str(base).startswith("random:"):
@@ -84,6 +84,14 @@ def resolve(base: str | Path, *, registry: Path | None = None) -> Path | RandomB
     if status.state != "ready":
         raise status.refusal()
     return status.path
+
+
+def path_of(base: str | Path) -> Path:
+    """Return a base as a path, "~" put in full where there is such a user."""
+    try:
+        return Path(base).expanduser()
+    except RuntimeError:
+        return Path(base)
 
 
 def listing(*, registry: Path | None = None) -> list[Status]:

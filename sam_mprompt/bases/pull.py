@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from ..errors import RunError
-from ..files import sha256_of
+from ..files import is_file, sha256_of
 from .download import Progress, download
 from .hub import HubRepo, download_from_hub
-from .locate import RandomBase, checkpoint_folder, resolve, status_of, verify
+from .locate import RandomBase, checkpoint_folder, path_of, resolve, status_of, verify
 from .registry import Checkpoint, lookup, named, read_registry
 
 
@@ -16,7 +16,7 @@ def fetch(base: str | Path, *, progress: Progress | None = None, registry: Path 
     Raises:
         UsageError, RunError: as `resolve` and `pull`.
     """
-    entry = None if Path(base).expanduser().is_file() else lookup(str(base), read_registry(registry))
+    entry = None if is_file(path_of(base)) else lookup(str(base), read_registry(registry))
     if entry is None or not entry.published:
         return resolve(base, registry=registry)
     status = status_of(entry, registry)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UsageError, listed
+from ..files import is_file
 from ..tensor_files import read_tensors
 from .locate import CHECKPOINT_SUFFIXES
 from .names import OFFICIAL, encoder_names, naming_of
@@ -90,7 +91,7 @@ def fingerprint(tensors: Mapping[str, Tensor]) -> str:
 
 def _check_content(path: Path) -> None:
     """Recognise by name and first bytes what is no checkpoint at all."""
-    if not path.is_file():
+    if not is_file(path):
         raise UsageError(f"No checkpoint file at '{path}'.")
     if path.suffix not in CHECKPOINT_SUFFIXES:
         raise UsageError(f"'{path}': expected a .pth or .safetensors file, got '{path.suffix or path.name}'.")

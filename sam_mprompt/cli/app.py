@@ -15,6 +15,7 @@ from .adapters import adapters
 from .advice import advised
 from .checkpoints import checkpoints
 from .data import data
+from .memory import memory_fault
 from .recipes import recipes
 from .ui import never_fail_on_characters
 from .warned import plain_warnings
@@ -90,7 +91,9 @@ def _run() -> int | str | None:
         return _failure(error, 1)
     except KeyboardInterrupt as error:
         return _failure(error, 130)
-    except MemoryError:
+    except Exception as error:
+        if not memory_fault(error):
+            raise
         return _failure(RunError("The memory was not enough: expected smaller images, tiles or batches."), 1)
     return 0
 

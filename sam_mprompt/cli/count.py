@@ -164,7 +164,7 @@ class _Job:
 
     def _draw(self, result: "CountResult") -> None:
         from ..render import save_image
-        from .counted import memory_fault
+        from .memory import memory_fault
 
         if result.image is None or result.image not in self.pictures:
             return

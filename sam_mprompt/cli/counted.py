@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import cv2
 
 from ..errors import RunError, SamMpromptError, UsageError
+from .memory import memory_fault
 
 if TYPE_CHECKING:
     from ..counting.counter import Counter
@@ -50,12 +51,6 @@ def counted(
             on_error(left[0], _failure(left[0], error))
             left.popleft()
             alone = max(0, alone - 1)
-
-
-def memory_fault(error: BaseException) -> bool:
-    """Whether an error means that there was too little memory; torch and OpenCV have no kind of their own for it."""
-    text = str(error)
-    return isinstance(error, MemoryError) or "allocate memory" in text or "Insufficient memory" in text
 
 
 def _failure(image: Path, error: Exception) -> RunError:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import UsageError
+from ..files import is_file, is_folder
 from ..resources import bundled
 
 _EXAMPLES = 3
@@ -36,16 +37,16 @@ def expand(paths: Sequence[str]) -> Found:
     passed_over: dict[Path, None] = {}
     for text in paths:
         path = Path(text)
-        if not path.exists() and (shipped := bundled("adapters").parent / path).exists():
+        if not _there(path) and _there(shipped := bundled("adapters").parent / path):
             path = shipped  # "adapters/demo/examples" works from anywhere, as "adapters/demo" does
-        if path.is_file():
+        if is_file(path):
             found, others = [path], list[Path]()
-        elif path.is_dir():
+        elif is_folder(path):
             found, others = sort_folder(path)
         else:
-            matches = [Path(match) for match in sorted(glob.glob(text, recursive=True)) if not Path(match).is_dir()]
-            found = [match for match in matches if match.is_file()]
-            others = [match for match in matches if not match.is_file()]
+            matches = [Path(match) for match in sorted(glob.glob(text, recursive=True)) if not is_folder(Path(match))]
+            found = [match for match in matches if is_file(match)]
+            others = [match for match in matches if not is_file(match)]
         if not found:
             there = f" There are only: {named(others)}." if others else ""
             raise UsageError(
@@ -54,6 +55,10 @@ def expand(paths: Sequence[str]) -> Found:
         images |= dict.fromkeys(found)
         passed_over |= dict.fromkeys(others)
     return Found(list(images), list(passed_over))
+
+
+def _there(path: Path) -> bool:
+    return is_file(path) or is_folder(path)
 
 
 def named(paths: Sequence[Path]) -> str:

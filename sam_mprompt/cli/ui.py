@@ -139,7 +139,9 @@ def format_override(recipe: Any, overrides: Sequence[str], data: Path | None, gi
     A format that the user gave decides, else that of the folder; the recipe's own holds where no folder was given, or
     none is there (whoever reads it says so, and a finished table needs none).
     """
-    if data is not None and data.is_dir():
+    from ..files import is_folder
+
+    if data is not None and is_folder(data):
         from ..data.sources import format_of
         from ..recipe.overrides import overridden
 

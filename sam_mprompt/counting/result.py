@@ -10,9 +10,12 @@ from PIL import Image
 from ..arrays import ByteImage, FloatArray
 from ..data.bounds import Reading, any_size
 from ..data.image import as_rgb, read_image
-from ..errors import UsageError
+from ..errors import RunError, UsageError
 from ..render import overlay
 from .locate import locate_heads
+
+_FEW = 1000
+"""Heads that are located even where there are fewer pixels."""
 
 ImageLike = str | PathLike[str] | Image.Image | ByteImage
 """A path, a PIL image or uint8 RGB pixels (H, W, 3)."""
@@ -43,8 +46,16 @@ class Prediction:
         """Return float32 (N, 2): head locations (x, y) in pixels of the original image, N = round(count).
 
         `threshold` in [0, 1] leaves out locations with less mass than that around them: see `locate_heads`.
+
+        Raises:
+            UsageError: another threshold.
+            RunError: the count is no number, or there are more heads than pixels: the density is none of people.
         """
+        if not isinstance(threshold, int | float | np.floating) or not 0 <= threshold <= 1:
+            raise UsageError(f"Expected a threshold from 0 to 1, got {threshold!r}.")
         height, width = self.image_size
+        if not -0.5 <= self.count <= max(height * width, _FEW):
+            raise RunError(f"Expected at most a head in each of {width}x{height} pixels, got a count of {self.count}.")
         points = locate_heads(self.density, threshold) * np.asarray(self.cell, np.float32)
         # The last cells may reach beyond the image; pixel i covers [i, i + 1).
         return np.clip(points, 0, np.nextafter(np.asarray((width, height), np.float32), np.float32(0)))

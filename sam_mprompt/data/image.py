@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from ..arrays import ByteImage
 from ..errors import DimImageWarning, SmallerCopyWarning, UsageError, did_you_mean
+from ..files import is_file
 from .bounds import Reading, Size, any_size, bounded, check_memory
 from .pixels import Decoded, decoded, orientation_of
 
@@ -117,6 +119,20 @@ def read_image(
     return _told(decode(path, reading, enough=enough), path).pixels
 
 
+def read_grey(path: str | os.PathLike[str], reading: Reading = _USUAL) -> NDArray[np.uint8]:
+    """Decode an image file to its brightness, uint8 (H, W), in the memory that its pixels take.
+
+    Raises:
+        UsageError: as `decode`.
+    """
+    path = Path(path)
+    with _opened(path) as (image, file):
+        bounded(image, file, path, reading, None)
+        if image.mode in {"1", "L"} and orientation_of(image) == 1:
+            return np.asarray(image.convert("L"))
+        return np.asarray(Image.fromarray(decoded(image, path, stretch=False).pixels).convert("L"))
+
+
 def as_rgb(image: str | os.PathLike[str] | Image.Image | ByteImage, reading: Reading = _USUAL) -> ByteImage:
     """Return uint8 RGB (H, W, 3) of a path, a PIL image, or a uint8 array of shape (H, W, 3) RGB or (H, W) grey.
 
@@ -191,7 +207,7 @@ def sort_folder(folder: Path) -> Folder:
                 if entry.name.startswith("."):
                     continue
                 if suffix.lower() in IMAGE_SUFFIXES:
-                    (images if entry.is_file() else others).append(folder / entry.name)
+                    (images if is_file(folder / entry.name) else others).append(folder / entry.name)
                 elif _OTHERS.fullmatch(suffix):
                     others.append(folder / entry.name)
     return Folder(sorted(images, key=natural_order), sorted(others, key=natural_order))

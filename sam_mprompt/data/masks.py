@@ -9,7 +9,7 @@ from ..arrays import Mask
 from ..errors import UsageError
 from ..files import write_with
 from .bounds import MAX_PIXELS_OF_LARGE_FILES, Reading
-from .image import read_header
+from .image import read_grey, read_header
 
 
 def mask_path(folder: Path, image: Path, root: Path) -> Path:
@@ -37,18 +37,15 @@ def read_mask(path: Path, size: tuple[int, int]) -> Mask:
     if not path.is_file():
         raise UsageError(f"No pseudo mask '{path}'.", about="pseudo mask")
     try:
-        found = read_header(path, Reading(max_pixels=MAX_PIXELS_OF_LARGE_FILES)).size
-        if found == size:
-            pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_GRAYSCALE)
-            found = size if pixels is None else pixels.shape
-    except (UsageError, OSError, cv2.error) as error:
+        reading = Reading(max_pixels=MAX_PIXELS_OF_LARGE_FILES)
+        found = read_header(path, reading).size
+        pixels = read_grey(path, reading) if found == size else None
+    except (UsageError, OSError) as error:
         raise UsageError(f"The pseudo mask '{path}' cannot be decoded.", about="pseudo mask") from error
-    if found != size:
+    if pixels is None:
         raise UsageError(
             f"The pseudo mask '{path}' has {found[1]}x{found[0]} pixels, its image {size[1]}x{size[0]}.",
             about="pseudo mask",
         )
-    if pixels is None:
-        raise UsageError(f"The pseudo mask '{path}' cannot be decoded.", about="pseudo mask")
-    mask: Mask = np.asarray(pixels) > 127
+    mask: Mask = pixels > 127
     return mask

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..arrays import ByteImage, FloatArray
 from ..errors import UsageError
+from ..files import is_folder
 from ..geometry import Geometry, resize_image, resized
 from ..recipe.data import DataRecipe, SyntheticRecipe
 from ..recipe.find import recipes_for_photographs
@@ -196,7 +197,7 @@ def format_of(data: DataRecipe, folder: Path, given: str | None = None) -> str:
     refuse_folder(data, folder)
     if given is not None:
         return given
-    return data.format if folder.is_dir() and FORMATS[data.format].recognises(folder) else recognise(folder)
+    return data.format if is_folder(folder) and FORMATS[data.format].recognises(folder) else recognise(folder)
 
 
 def refuse_folder(data: DataRecipe, folder: Path) -> None:
@@ -231,7 +232,7 @@ def data_root(data: DataRecipe, given: Path | None) -> Path | None:
     folder = given or Path(data.root)
     if given is None and shared and folder.parts[:1] == ("data",):
         folder = Path(shared, *folder.parts[1:])
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise UsageError(
             f"No folder '{folder}' with the {data.format} data of the recipe. Put it there, or set ${DATA_VARIABLE} to "
             "the folder above it.",
@@ -283,7 +284,7 @@ def open_split(recipe: Recipe, split: Literal["train", "val"], root: Path | None
     mask_of = None
     if recipe.targets.pseudo_mask == "files":
         folder = Path(recipe.targets.masks)
-        if not folder.is_dir():
+        if not is_folder(folder):
             raise UsageError(f"targets.masks: no folder '{folder}'.", about="masks folder", folder=folder)
         mask_of = partial(mask_path, folder, root=root)
     geometry = recipe.geometry

@@ -18,6 +18,7 @@ from ..geometry import round_up
 from ..models.build import build_counter
 from ..models.counter import CrowdCounter
 from ..models.sam_config import CONFIGS
+from ..recipe.limits import MAX_SIDE
 from ..recipe.model import Model
 from ..recipe.tuning import Tuning
 from ..tuning.report import report
@@ -72,10 +73,10 @@ def measure_cost(model: Model, tuning: Tuning, size: tuple[int, int], *, segment
         segmenter: whether training has one.
 
     Raises:
-        UsageError: a size below 1, or as `build_counter`.
+        UsageError: a size below 1 or above `MAX_SIDE`, or as `build_counter`.
     """
-    if min(size) < 1:
-        raise UsageError(f"Expected a size of at least 1x1 pixels, got {size[0]}x{size[1]}.")
+    if min(size) < 1 or max(size) > MAX_SIDE:
+        raise UsageError(f"Expected a size of 1x1 to {MAX_SIDE}x{MAX_SIDE} pixels, got {size[0]}x{size[1]}.")
     counter = build_counter(_without_files(model), tuning, segmenter=segmenter).counter
     height, width = (round_up(side, counter.size_divisor) for side in size)
     macs = _macs(counter, torch.zeros(1, 3, height, width))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import UsageError, did_you_mean
+from ..files import is_file
 from ..resources import bundled
 
 # The schema's defaults of the keys that a summary shows.
@@ -73,7 +74,7 @@ def recipes_for_photographs(format: str) -> list[str]:
 def find_recipe(name_or_file: str, folders: Sequence[Path] | None = None) -> Path:
     """Return the recipe's file by name ("nwpu") or path ("my/station.toml"). Raises UsageError when there is none."""
     path = Path(name_or_file)
-    if path.suffix == ".toml" and path.is_file():
+    if path.suffix == ".toml" and is_file(path):
         return path
     known = recipe_files(folders)
     if name_or_file in known:
@@ -89,6 +90,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     """Read a recipe's table as it is written. Raises UsageError when the file is no TOML."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Notepad writes a byte order mark
+    except OSError as error:
+        raise UsageError(f"Cannot read recipe '{path}': {error.strerror}.") from error
     except (ValueError, RecursionError) as error:  # syntax, bytes, numbers of thousands of digits, depth
         raise UsageError(f"Recipe '{path}' is not valid TOML: {str(error).partition(';')[0]}.") from error
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import torch
 
-from ..files import write_text
+from ..files import write_with
 
 
 def peak_memory_mb(device: torch.device) -> float:
@@ -34,9 +34,10 @@ class MetricsLog:
         self.active, self.lines = active, kept_lines
         if not active:
             return
-        old = path.read_text(encoding="utf-8").splitlines(keepends=True)[:kept_lines] if path.is_file() else []
+        # As bytes: a line that the disk has damaged is kept as it is, and is no reason not to go on.
+        old = path.read_bytes().splitlines(keepends=True)[:kept_lines] if path.is_file() else []
         self.lines = len(old)
-        write_text(path, "".join(old))
+        write_with(path, lambda temporary: temporary.write_bytes(b"".join(old)))
         self._file = path.open("a", encoding="utf-8")
 
     def __enter__(self) -> Self:

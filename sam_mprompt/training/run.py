@@ -136,7 +136,7 @@ class RunFolder:
     def fingerprint(self) -> str | None:
         """What `mark` noted, or None."""
         file = self.path / _FINGERPRINT
-        return file.read_text(encoding="utf-8").strip() if file.is_file() else None
+        return file.read_text(encoding="utf-8", errors="replace").strip() if file.is_file() else None
 
     def mark(self, fingerprint: str) -> None:
         """Note what the run is trained on, before it begins. Raises RunError on a full disk."""

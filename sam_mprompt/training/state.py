@@ -18,6 +18,8 @@ from .ema import MovingAverage, trained_tensors
 from .run import RunFolder
 
 _TENSORS, _PROGRESS, _CHECKSUM = "state.safetensors", "progress.json", "sha256"
+_CONTENTS = (OSError, ArithmeticError, ValueError, LookupError, TypeError, AttributeError)
+"""What contents raise that are not those of a state: one of version 0.1 has no checksums to tell it by."""
 
 
 @dataclass
@@ -115,16 +117,19 @@ def load_state(
         described = _optimizer_state(optimizer, tensors, record["optimizer"])
         updates, scaled = int(record["average_updates"]), dict(record["scaler"])
         random = tensors["rng.cpu"]
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except _CONTENTS as error:
         raise _damaged(folder, f"{type(error).__name__}: {error}") from error
     _restore(_changing(model), tensors, "model", folder)
     if average is not None:
         _restore(average.values, tensors, "average", folder)
         average.updates = updates
-    optimizer.load_state_dict(described)
-    if scaler is not None and scaled:
-        scaler.load_state_dict(scaled)
-    torch.set_rng_state(random)
+    try:
+        optimizer.load_state_dict(described)
+        if scaler is not None and scaled:
+            scaler.load_state_dict(scaled)
+        torch.set_rng_state(random)
+    except (RuntimeError, *_CONTENTS) as error:
+        raise _damaged(folder, f"{type(error).__name__}: {error}") from error
     if torch.cuda.is_available():
         states = [tensors[name] for name in sorted(tensors) if name.startswith("rng.cuda.")]
         if len(states) == torch.cuda.device_count():
@@ -149,7 +154,7 @@ def discard_start(run: RunFolder) -> None:
     """Delete the first state of a run in which no step was taken, and what belongs to it; other runs are left alone."""
     try:
         begun = json.loads((run.state / _PROGRESS).read_text(encoding="utf-8"))["progress"]["step"] != 0
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+    except (*_CONTENTS, RecursionError):
         return
     if not begun and not run.adapter.exists():
         remove(run.state)
@@ -188,22 +193,29 @@ def _optimizer_state(
     described = optimizer.state_dict()
     described["state"] = {}
     saved = {name.removeprefix("optimizer."): t for name, t in tensors.items() if name.startswith("optimizer.")}
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for name, value in (*saved.items(), *scalars.items()):
         number, key = name.split(".", 1)
+        if isinstance(value, Tensor) and value.dim() and value.shape != (shape := parameters[int(number)].shape):
+            raise ValueError(f"{name} is {tuple(value.shape)} and its parameter {tuple(shape)}")
         described["state"].setdefault(int(number), {})[key] = value
     return described
 
 
 def _progress(values: dict[str, Any], run: RunFolder) -> TrainingProgress:
     """Read what `asdict` wrote. Version 0.1 kept the best MAE alone; its adapter holds the other figures beside it."""
-    if "best_mae" not in values:
-        best = values["best"]
-        return TrainingProgress(**{**values, "best": best and Metrics(**best)})
     values = dict(values)
-    best = None
-    if values.pop("best_mae") is not None:
-        best = json.loads((run.adapter / METRICS).read_text(encoding="utf-8"))["val"]
-    return TrainingProgress(**values, best=best and Metrics(**best))
+    if "best_mae" in values and values.pop("best_mae") is not None:
+        values["best"] = json.loads((run.adapter / METRICS).read_text(encoding="utf-8"))["val"]
+    best = values.pop("best", None)
+    progress = TrainingProgress(**values, best=None if best is None else Metrics(**best))
+    numbers = (progress.epoch, progress.batch, progress.step, progress.log_lines)
+    if not all(type(number) is int and number >= 0 for number in numbers):
+        raise ValueError(f"expected epoch, batch, step and log_lines as whole numbers from 0, got {numbers}")
+    shares = (progress.seconds, progress.val_iou, *(vars(progress.best).values() if progress.best else ()))
+    if not all(value is None or type(value) in (int, float) for value in (progress.best_epoch, *shares)):
+        raise ValueError("expected numbers for seconds and the best figures")
+    return progress
 
 
 def _changing(model: nn.Module) -> dict[str, Tensor]:

@@ -38,9 +38,10 @@ def test_a_record_that_held_a_command_is_read_as_settings_under_todays_names(tmp
     assert Record.model_validate_json(record.model_dump_json()) == record
 
 
-def test_a_command_without_a_recipe_is_refused(tmp_path):
-    (tmp_path / "records.jsonl").write_text(json.dumps(OLD | {"command": "make tea"}) + "\n")
-    with pytest.raises(UsageError, match="a training's command, got 'make tea'"):
+@pytest.mark.parametrize("command", ["make tea", 3, ["finetune"]])
+def test_a_command_without_a_recipe_is_refused(tmp_path, command):
+    (tmp_path / "records.jsonl").write_text(json.dumps(OLD | {"command": command}) + "\n")
+    with pytest.raises(UsageError, match="a training's command, got '"):
         read_records(tmp_path / "records.jsonl")
 
 

@@ -92,3 +92,44 @@ def test_a_wrong_request_exits_with_2_and_says_what_to_do(run_cli, tmp_path, mon
     assert done.code == 2
     assert message in done.err
     assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB"),
+    ],
+)
+def test_too_little_memory_is_told_in_a_line(run_cli, monkeypatch, error):
+    def fails():
+        raise error
+
+    monkeypatch.setattr("sam_mprompt.cli.app.app", fails)
+    ended = run_cli("describe", "demo")
+    assert ended.code == 1
+    assert ended.err == "sam-mprompt: The memory was not enough: expected smaller images, tiles or batches.\n"
+
+
+LONG = "a" * 300
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["count", "demo", LONG],
+        ["describe", LONG],
+        ["data", "check", LONG],
+        ["adapters", "verify", "demo", "--base", LONG],
+        ["adapters", "verify", "demo", "--base", "~nobody-of-that-name"],
+        ["finetune", "--recipe", "shb", "--data", LONG],
+    ],
+    ids=" ".join,
+)
+def test_a_name_that_no_file_can_have_is_a_wrong_request(run_cli, tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    ended = run_cli(*command)
+    assert ended.code == 2
+    assert ended.err.startswith("sam-mprompt: ")
+    assert ended.err.count("\n") == 1

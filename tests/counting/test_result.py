@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sam_mprompt.counting.result import CountResult, Prediction
-from sam_mprompt.errors import UsageError
+from sam_mprompt.errors import RunError, UsageError
 
 
 def result_with(density, size, cell=(8.0, 8.0), **image):
@@ -15,6 +15,18 @@ def result_with(density, size, cell=(8.0, 8.0), **image):
 def test_the_count_is_the_sum_of_the_density():
     density = np.random.default_rng(0).random((5, 7)).astype(np.float32)
     assert result_with(density, (40, 56)).count == pytest.approx(density.sum())
+
+
+@pytest.mark.parametrize("peak", [1e6, -2.0, float("inf"), float("nan")])
+def test_a_density_of_more_heads_than_pixels_has_no_locations(peak):
+    with pytest.raises(RunError, match="at most a head in each of 56x40 pixels, got a count of"):
+        result_with([[0.5, peak]], (40, 56)).points()
+
+
+@pytest.mark.parametrize("threshold", [None, "0.5", -0.1, 1.1, float("nan")])
+def test_another_threshold_than_a_share_is_refused(threshold):
+    with pytest.raises(UsageError, match="threshold from 0 to 1, got"):
+        result_with([[0.5]], (40, 56)).points(threshold)
 
 
 def test_points_are_in_pixels_of_the_original_image():

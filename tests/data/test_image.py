@@ -374,3 +374,10 @@ def test_a_name_that_no_file_can_have_and_an_image_without_pixels_are_refused(tm
         read_image(tmp_path / ("z" * 300 + ".jpg"))
     with pytest.raises(UsageError, match="received one of 0x0"):
         as_rgb(Image.new("RGB", (0, 0)))
+
+
+def test_a_link_that_leads_to_itself_is_passed_over(tmp_path):
+    (tmp_path / "a.png").symlink_to("a.png")
+    saved(tmp_path / "b.png", Image.fromarray(RGB))
+    assert images_in(tmp_path) == [tmp_path / "b.png"]
+    assert sort_folder(tmp_path).passed_over == [tmp_path / "a.png"]

@@ -1,3 +1,6 @@
+import resource
+from contextlib import suppress
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -30,6 +33,23 @@ def test_a_mask_of_another_size_is_refused_without_decoding_it(tmp_path, monkeyp
     def decoded(*arguments: object) -> None:
         raise AssertionError("decoded")
 
-    monkeypatch.setattr("cv2.imdecode", decoded)
+    monkeypatch.setattr("sam_mprompt.data.masks.read_grey", decoded)
     with pytest.raises(UsageError, match="has 3000x3000 pixels, its image 530x370"):
         read_mask(tmp_path / "m.png", MASK.shape)
+
+
+def test_a_mask_whose_chunk_claims_gigabytes_takes_no_memory_for_them(tmp_path):
+    # OpenCV makes room for what a chunk claims before it looks for it.
+    path = tmp_path / "m.png"
+    Image.new("1", (32, 24)).save(path)
+    data = path.read_bytes()
+    path.write_bytes(data[:33] + b"\x9b" + data[34:])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with suppress(UsageError):
+        read_mask(path, (24, 32))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000
+
+
+def test_a_mask_in_colours_counts_by_its_brightness(tmp_path):
+    Image.fromarray(np.array([[[255, 255, 255], [255, 0, 0], [0, 255, 0]]], np.uint8)).save(tmp_path / "m.png")
+    np.testing.assert_array_equal(read_mask(tmp_path / "m.png", (1, 3)), [[True, False, True]])

@@ -71,5 +71,7 @@ def test_sam_base_is_described_without_its_weights(tmp_path, monkeypatch):
 def test_an_unknown_base_and_an_empty_image_are_refused(tiny_recipe):
     with pytest.raises(UsageError, match="No base 'nothing'"):
         cost_of(load_recipe(tiny_recipe, ["model.base=nothing"]), (64, 64))
-    with pytest.raises(UsageError, match="at least 1x1"):
+    with pytest.raises(UsageError, match="a size of 1x1 to 8192x8192"):
         cost_of(load_recipe(tiny_recipe), (0, 64))
+    with pytest.raises(UsageError, match="a size of 1x1 to 8192x8192"):
+        cost_of(load_recipe(tiny_recipe), (64, 2**63))

@@ -69,3 +69,10 @@ def test_numbers_of_thousands_of_digits_and_deep_nesting_are_refused_in_one_line
     (tmp_path / "odd.toml").write_bytes(text.encode("latin-1"))
     with pytest.raises(UsageError, match="is not valid TOML"):
         read_toml(tmp_path / "odd.toml")
+
+
+def test_a_recipe_that_cannot_be_read_is_refused_by_name(tmp_path):
+    with pytest.raises(UsageError, match="No recipe file"):
+        find_recipe("a" * 300 + ".toml")
+    with pytest.raises(UsageError, match=r"Cannot read recipe '.*': Is a directory"):
+        read_toml(tmp_path)

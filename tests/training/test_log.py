@@ -26,3 +26,11 @@ def test_only_the_main_process_writes(tmp_path):
 
 def test_memory_is_that_of_this_process():
     assert 50 < peak_memory_mb(torch.device("cpu")) < 100_000
+
+
+def test_a_line_that_the_disk_has_damaged_is_kept_as_it_is(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'{"epoch": \xff}\n{"epoch": 2}\n{"epoch": 3}\n')
+    with MetricsLog(path, kept_lines=2) as log:
+        log.append({"epoch": 3})
+    assert path.read_bytes() == b'{"epoch": \xff}\n{"epoch": 2}\n{"epoch": 3}\n'

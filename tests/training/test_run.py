@@ -167,3 +167,8 @@ def test_only_a_run_that_was_begun_and_saved_nothing_is_discarded(tmp_path):
     assert begun.is_empty
     assert before == {run.path: sorted(run.path.iterdir()) for run in (foreign, with_more, saved)}
     assert (foreign.fingerprint, saved.fingerprint) == (None, "0123456789abcdef")
+
+
+def test_a_damaged_fingerprint_is_another_one(tmp_path):
+    (tmp_path / "fingerprint").write_bytes(b"0123\xff")
+    assert RunFolder(tmp_path).fingerprint == "0123\ufffd"

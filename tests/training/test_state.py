@@ -2,6 +2,7 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from sam_mprompt.errors import RunError, UsageError
 from sam_mprompt.training.run import RunFolder
@@ -94,3 +95,42 @@ def test_only_a_first_state_in_which_no_step_was_taken_is_discarded(run, model, 
     save(run, model, optimizer, step=0)
     discard_start(run)
     assert run.is_empty
+
+
+def as_version_1(run, change):
+    """Turn a state into one of version 0.1, which kept no checksums, and let `change` work on its record."""
+    path = run.state / "progress.json"
+    record = json.loads(path.read_text())
+    del record["sha256"], record["tensors"]
+    change(record)
+    path.write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda record: record["progress"].update(log_lines="x"),
+        lambda record: record["progress"].update(epoch=-1),
+        lambda record: record["progress"].update(seconds=[]),
+        lambda record: record["progress"].update(best={"images": 1, "mae": "x", "rmse": 1.0, "nae": None}),
+        lambda record: record.update(average_updates=float("inf")),
+        lambda record: record.update(optimizer={"99.x": 1, "a.b": 2}),
+        lambda record: record.update(scaler=3),
+    ],
+)
+def test_a_record_without_checksums_that_cannot_be_is_refused(run, model, optimizer, change):
+    save(run, model, optimizer)
+    as_version_1(run, change)
+    with pytest.raises(UsageError, match="holds no readable training state"):
+        load(run, model, optimizer)
+
+
+@pytest.mark.parametrize("name", ["rng.cpu", "optimizer.0.exp_avg"])
+def test_tensors_that_cannot_be_a_states_are_refused(run, model, optimizer, name):
+    save(run, model, optimizer)
+    as_version_1(run, lambda record: None)
+    tensors = load_file(run.state / "state.safetensors")
+    tensors[name] = torch.zeros(5)
+    save_file(tensors, run.state / "state.safetensors")
+    with pytest.raises(UsageError, match="holds no readable training state"):
+        load(run, model, optimizer)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import UsageError, did_you_mean
+from ...files import is_file, is_folder
 from ..bounds import Reading
 from . import own_points, public
 from .entries import SPLIT_NAMES, Entries, Problems, Split, SplitName, carve, collect
@@ -171,8 +172,8 @@ def _splits(form: Format, root: Path, fold: int, label: str | None) -> Entries:
 
 
 def _check_folder(root: Path) -> None:
-    if not root.is_dir():
-        what = "a file" if root.exists() else "nothing"
+    if not is_folder(root):
+        what = "a file" if is_file(root) else "nothing"
         siblings = [path.name for path in _folders(root.parent)]
         raise UsageError(f"Expected a dataset's folder at '{root}'; found {what}.{did_you_mean(root.name, siblings)}")
 
