@@ -45,8 +45,9 @@ class Status:
         """Return the error for one that is not ready."""
         name = self.checkpoint.name
         said = f"Base '{name}' is {self.state}: {self.detail}"
-        about = "checkpoint" if self.checkpoint.published else "package" if self.checkpoint.package else ""
-        return UsageError(said, about=about, name=name, package=self.checkpoint.package)
+        if self.checkpoint.package:
+            return UsageError(said, about="package", package=self.checkpoint.package)
+        return UsageError(said, about="checkpoint" if self.checkpoint.published else "", name=name)
 
 
 def checkpoint_folder() -> Path:

@@ -32,7 +32,7 @@ from ..files import recover_within, sha256_of, write_text
 from ..geometry import resized, round_up
 from ..losses import Targets
 from ..models.counter import CrowdCounter
-from ..recipe.schema import DataRecipe, Recipe
+from ..recipe.schema import DataRecipe, Recipe, SamModel, TimmModel
 
 _BYTES = 2  # float16
 _VIEWS = 2  # as it is, and mirrored
@@ -94,11 +94,11 @@ def build_cache(
         RunError: the disk is full; what is cached stays.
     """
     encoder = cast(Any, counter.encoder)
-    strides = _strides(counter, recipe.tuning.first_block)
+    stop_before = recipe.tuning.first_block
+    strides = _strides(counter, stop_before)
     stride = max(strides)
     folds = tuple(stride // own for own in strides)
     _check_crop(source, recipe.data.crop, stride, counter.size_divisor)
-    stop_before = recipe.tuning.first_block
     if stop_before is not None:
         _check_frozen(encoder, stop_before)
     used = [own * fold**2 for own, fold in zip(_channels(counter, stop_before), folds, strict=True)]
@@ -106,13 +106,9 @@ def build_cache(
         "encoder": fingerprint,
         "levels": used,
         "geometry": {key: getattr(source.geometry, key) for key in ("max_side", "min_side", "scale")},
-        "positions": recipe.model.positions if recipe.model.encoder == "sam" else "resample",
         "pad": ["zeros", counter.size_divisor],
     }
-    if stop_before is not None:
-        described["block"] = stop_before
-    if recipe.model.encoder == "timm":  # a SAM has one stride
-        described["strides"] = strides
+    described |= _model_described(recipe.model, strides) | ({} if stop_before is None else {"block": stop_before})
     name = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
     folder = Path(recipe.data.cache_root) / name
     files = tuple(folder / f"{sha256_of(sample.image)[:24]}.npy" for sample in source.samples)
@@ -190,6 +186,13 @@ def _channels(counter: CrowdCounter, stop_before: int | None) -> list[int]:
     if stop_before is not None:
         return list(encoder.channels_until(stop_before, levels=levels))
     return [*encoder.level_channels] if levels else [int(encoder.out_channels)]
+
+
+def _model_described(model: SamModel | TimmModel, strides: Sequence[int]) -> dict[str, Any]:
+    """Return what of a recipe's model decides about the features of an encoder. A SAM has one stride."""
+    if isinstance(model, SamModel):
+        return {"positions": model.positions}
+    return {"positions": "resample", "strides": [*strides]}
 
 
 def _strides(counter: CrowdCounter, stop_before: int | None) -> list[int]:
