@@ -173,9 +173,7 @@ class PyramidSideNetwork(nn.Module):
         out_channels: of the result.
     """
 
-    def __init__(
-        self, level_channels: Sequence[int], level_strides: Sequence[int], *, stride: int, width: int
-    ) -> None:
+    def __init__(self, level_channels: Sequence[int], level_strides: Sequence[int], *, stride: int, width: int) -> None:
         super().__init__()
         self.out_channels = width
         patches = [max(1, stride // own) for own in level_strides]

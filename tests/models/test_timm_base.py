@@ -26,7 +26,9 @@ AROUND = {"conv_stem": "_conv_stem", "bn1": "_bn0", "conv_head": "_conv_head", "
 
 def in_the_packages_names(state):
     """A state dict of timm's as the packages would hold it."""
-    blocks = sorted({tuple(map(int, match.groups())) for key in state if (match := re.match(r"blocks\.(\d+)\.(\d+)", key))})
+    blocks = sorted(
+        {tuple(map(int, match.groups())) for key in state if (match := re.match(r"blocks\.(\d+)\.(\d+)", key))}
+    )
     numbers = {place: number for number, place in enumerate(blocks)}
     renamed = {}
     for key, tensor in state.items():

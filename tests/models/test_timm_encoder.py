@@ -38,7 +38,9 @@ def test_asked_for_its_levels_it_returns_each_at_its_own_resolution(encoder):
 
 
 def test_levels_of_several_resolutions_cannot_be_fused(encoder):
-    with pytest.raises(UsageError, match=r"expects depths of one resolution, as a SAM encoder has; .* has 4 of several"):
+    with pytest.raises(
+        UsageError, match=r"expects depths of one resolution, as a SAM encoder has; .* has 4 of several"
+    ):
         CrowdCounter(encoder, SamModel(fuse_levels=True), segmenter=False)
 
 
