@@ -59,8 +59,8 @@ def checkpoint_folder() -> Path:
 def resolve(base: str | Path, *, registry: Path | None = None) -> Path | RandomBase:
     """Find a base on this machine: an existing file, else a name, alias or file name, else random weights.
 
-    A registered checkpoint is looked for beside the registry, then in `checkpoint_folder()`, then where the package that
-    carries it is installed, and one of the hub ("hf:OWNER/NAME", registered or not) in the hub's cache; only its size
+    A registered checkpoint is looked for beside the registry, then in `checkpoint_folder()`, then where the package
+    that carries it is installed, and one of the hub ("hf:OWNER/NAME", registered or not) in the hub's cache; only its size
     is compared here, where it is known (`verify` compares the SHA-256).
 
     Raises:
