@@ -60,8 +60,8 @@ def resolve(base: str | Path, *, registry: Path | None = None) -> Path | RandomB
     """Find a base on this machine: an existing file, else a name, alias or file name, else random weights.
 
     A registered checkpoint is looked for beside the registry, then in `checkpoint_folder()`, then where the package
-    that carries it is installed, and one of the hub ("hf:OWNER/NAME", registered or not) in the hub's cache; only its size
-    is compared here, where it is known (`verify` compares the SHA-256).
+    that carries it is installed, and one of the hub ("hf:OWNER/NAME", registered or not) in the hub's cache; only its
+    size is compared here, where it is known (`verify` compares the SHA-256).
 
     Raises:
         UsageError: no such file or name, not downloaded yet, or of the wrong size; the message says what to do.
