@@ -106,10 +106,8 @@ def build_cache(
         "positions": model.positions if model.encoder == "sam" else "resample",
         "pad": ["zeros", counter.size_divisor],
     }
-    if stop_before is not None:
-        described["block"] = stop_before
-    if source.reading.stretch:
-        described["stretch"] = True
+    described |= {} if stop_before is None else {"block": stop_before}
+    described |= {"stretch": True} if source.reading.stretch else {}
     name = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
     folder = Path(data.cache_root) / name
     files = tuple(folder / f"{sha256_of(sample.image)[:24]}.npy" for sample in source.samples)
