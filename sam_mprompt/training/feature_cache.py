@@ -93,11 +93,10 @@ def build_cache(
             something trains before the first adapted block.
         RunError: the disk is full; what is cached stays.
     """
-    encoder = cast(Any, counter.encoder)
-    stride = int(encoder.stride)
+    stride = int(cast(Any, counter.encoder).stride)
     _check_crop(source, data.crop, stride, counter.size_divisor)
     if stop_before is not None:
-        _check_frozen(encoder, stop_before)
+        _check_frozen(cast(Any, counter.encoder), stop_before)
     used = _channels(counter, stop_before)
     described: dict[str, Any] = {
         "encoder": fingerprint,
@@ -106,8 +105,8 @@ def build_cache(
         "positions": model.positions if model.encoder == "sam" else "resample",
         "pad": ["zeros", counter.size_divisor],
     }
-    described |= {} if stop_before is None else {"block": stop_before}
-    described |= {"stretch": True} if source.reading.stretch else {}
+    more = {"block": stop_before, "stretch": source.reading.stretch or None}
+    described |= {key: value for key, value in more.items() if value is not None}
     name = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
     folder = Path(data.cache_root) / name
     files = tuple(folder / f"{sha256_of(sample.image)[:24]}.npy" for sample in source.samples)
