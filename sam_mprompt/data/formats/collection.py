@@ -4,7 +4,6 @@ import csv
 from array import array
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from ...errors import UsageError
 from .annotation import Annotation
 from .coco import read_coco
 from .csv_columns import Columns, columns_of
+from .family import Collection
 from .frames import stated_frame
 from .labels import Label, Marks, joined
 from .parsing import table
@@ -19,26 +19,14 @@ from .sidecars import label_of, marks_of
 from .text import parse_json, streamed_lines
 
 
-class Collection(NamedTuple):
-    """What one file says of many images.
-
-    Attributes:
-        marks: by image name, as the file spells it.
-        listed: labels that the file defines, whether or not a mark has them.
-    """
-
-    marks: dict[str, Marks]
-    listed: frozenset[str] = frozenset()
-
-
 def read_collection(path: Path) -> Collection:
-    """Read one file that annotates many images: a `.csv`, a `.jsonl`, or a COCO `.json`.
+    """Read one file of our own kinds or of COCO that annotates many images: a `.csv`, a `.jsonl`, or a `.json`.
 
     Raises:
         UsageError: malformed; the message names the line or the field.
     """
     if path.suffix == ".json":
-        return Collection(*read_coco(path))
+        return read_coco(path)
     return Collection(_csv(path) if path.suffix == ".csv" else _jsonl(path))
 
 
