@@ -5,11 +5,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .coco import COCO
+from .cvat import CVAT
 from .family import Family, Kind
+from .label_studio import LABEL_STUDIO
 from .labelme import LABELME
 from .own_files import CSV, JSON, TXT
+from .roboflow import ROBOFLOW
+from .via import VIA, VIA_CSV
+from .voc import VOC
+from .yolo import YOLO
 
-FAMILIES: dict[str, Family] = {family.name: family for family in (LABELME, COCO, CSV, JSON, TXT)}
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in (LABELME, CVAT, LABEL_STUDIO, VIA, VIA_CSV, ROBOFLOW, COCO, YOLO, VOC, CSV, JSON, TXT)
+}
 """The families by name, in the order in which a file is asked for: what is told by less comes later."""
 
 

@@ -25,11 +25,13 @@ class Marks:
         by_label: the marks of each label, or why they cannot be heads (a polygon), which matters only if they should.
         frame: (height, width) of the image as the file states it; None where it does not.
         error: why the image's marks cannot be taken at all.
+        shares: they are shares (0..1) of the image by their format, not pixels.
     """
 
     by_label: Mapping[Label, Annotation | UsageError]
     frame: tuple[int, int] | None = None
     error: UsageError | None = None
+    shares: bool = False
 
     @property
     def labels(self) -> frozenset[Label]:
@@ -52,7 +54,9 @@ class Marks:
             else:
                 parts.append(marks)
         whole = joined(parts)
-        return whole._replace(groups=whole.groups + groups, others=tuple(sorted(others)), frame=self.frame)
+        return whole._replace(
+            groups=whole.groups + groups, others=tuple(sorted(others)), frame=self.frame, shares=self.shares
+        )
 
 
 class Counts(NamedTuple):

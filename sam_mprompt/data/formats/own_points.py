@@ -78,7 +78,7 @@ def _by_lists(whole: OwnFolder, root: Path, label: str | None) -> Entries:
     read = whole.annotations()
     entries = whole.entries(read, _decided([read], root, label))
     known = {entry.image: entry for entry in entries}
-    lists = the_only(split_lists(root))
+    lists = the_only(split_lists(root) or split_lists(root / "ImageSets" / "Main"))
     splits: Entries = {}
     for split, file in lists.items():
         images = [whole.image(name, f"'{file}' line {number}") for number, name in _listed(file, whole)]
