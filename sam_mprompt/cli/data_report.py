@@ -18,7 +18,8 @@ _FIGURES = ("heads", "min", "median", "max")
 
 def print_report(report: "CheckReport", console: Console) -> None:
     """Print a table of the splits, a histogram of heads per image, and every kind of problem with a few file names."""
-    say(console, f"{report.root} (format {report.format})")
+    tools = [tool for tool in report.tools if tool != report.format]
+    say(console, f"{report.root} (format {report.format}{', as ' if tools else ''}{' and '.join(tools)})")
     figures_of = Table()
     for column in ("split", "images", *_FIGURES):
         figures_of.add_column(column, justify="left" if column == "split" else "right")

@@ -117,7 +117,7 @@ def convert(
         for sample in samples
     ]
     pictures = [picture for _, picture in placed]
-    _check_names(pictures, family)
+    check_names(pictures, family)
     content = family.write(pictures) if family.write is not None else {}
     _write(out, content, [(sample.image, picture.path) for sample, picture in placed], link=link, progress=progress)
     counted = {name if divided else "all": [sample.count for sample in some] for name, some in annotated.items()}
@@ -175,8 +175,8 @@ def _read(
     return format, {name: collect(some) for name, some in entries.items()}
 
 
-def _check_names(pictures: Sequence[Picture], family: Family) -> None:
-    """Refuse two images at one place, or whose annotation would be one file."""
+def check_names(pictures: Sequence[Picture], family: Family) -> None:
+    """Refuse with UsageError two images at one place, or whose annotation would be one file."""
     taken: dict[str, Picture] = {}
     for picture in pictures:
         key = (picture.path if family.read_one is None else picture.stem).casefold()
