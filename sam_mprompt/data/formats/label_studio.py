@@ -86,7 +86,9 @@ def _results(task: _Item, where: str) -> list[Any] | UsageError | None:
     found = [item for item in task[key] if isinstance(item, dict) and not item.get("was_cancelled")]
     chosen = [item for item in found if item.get("ground_truth")] or found
     if len(chosen) > 1:
-        return UsageError(f"{where}: {len(chosen)} annotations of one image; expected one, or one that is ground truth.")
+        return UsageError(
+            f"{where}: {len(chosen)} annotations of one image; expected one, or one that is ground truth."
+        )
     results = chosen[0].get("result") if chosen else None
     return results if isinstance(results, list) else ([] if chosen else None)
 

@@ -25,7 +25,6 @@ from .own_folder import Annotated, OwnFolder, subsets
 from .splits import split_called, split_folders, split_lists, the_only, unread
 from .text import numbered_lines
 
-
 _ALL = tuple(FAMILIES.values())
 
 
@@ -124,7 +123,8 @@ def _note_unused(splits: Entries, folders: list[Path], used: set[Path]) -> None:
 def _split_folders(root: Path, families: Sequence[Family]) -> dict[SplitName, list[OwnFolder]]:
     """Return the annotated folders of each split: `train/` with its images, or the images in `images/train/`."""
     own = {
-        split: [OwnFolder(place, families=families) for place in places] for split, places in split_folders(root).items()
+        split: [OwnFolder(place, families=families) for place in places]
+        for split, places in split_folders(root).items()
     }
     found = {split: annotated for split, some in own.items() if (annotated := [f for f in some if f.annotated])}
     if found:

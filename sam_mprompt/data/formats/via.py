@@ -69,7 +69,9 @@ def read_via(path: Path) -> Collection:
         regions = list(regions.values()) if isinstance(regions, dict) else regions
         for place, region in enumerate(regions if isinstance(regions, list) else []):
             inside = region if isinstance(region, dict) else {}
-            _add(found[name], inside.get("shape_attributes"), inside.get("region_attributes"), f"{where} region {place}")
+            _add(
+                found[name], inside.get("shape_attributes"), inside.get("region_attributes"), f"{where} region {place}"
+            )
     return Collection({name: gathered.marks() for name, gathered in found.items()})
 
 

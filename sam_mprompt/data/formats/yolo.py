@@ -61,7 +61,9 @@ def read_yolo(path: Path) -> Marks:
 def _head(values: NDArray[np.float64], classes: Classes, where: str) -> Annotation:
     points = 0 if classes.key_points is None else classes.key_points[0] * classes.key_points[1]
     if len(values) not in (4, 5, 4 + points):
-        raise UsageError(f"{where}: expected 'class x y width height'; received {len(values) + 1} numbers (an outline?).")
+        raise UsageError(
+            f"{where}: expected 'class x y width height'; received {len(values) + 1} numbers (an outline?)."
+        )
     if not ((values[:4] >= -_ROUNDING) & (values[:4] <= 1 + _ROUNDING)).all():
         raise UsageError(f"{where}: expected shares of the image from 0 to 1; received {values[:4].max():g}.")
     x, y, width, height = values[:4]

@@ -7,7 +7,9 @@ from sam_mprompt.errors import UsageError
 
 ROWS = "0 0.1 0.2 0.05 0.1\n0 0.55 0.5 0.1 0.2\n1 0.5 0.5 1 1\n"
 HEADS = {"a.jpg": [[4, 6], [22, 15]], "b.jpg": []}
-ROBOFLOW_YAML = "train: ../train/images\nval: ../valid/images\n\nnc: 2\nnames: ['head', 'car']\n\nroboflow:\n  version: 1\n"
+ROBOFLOW_YAML = (
+    "train: ../train/images\nval: ../valid/images\n\nnc: 2\nnames: ['head', 'car']\n\nroboflow:\n  version: 1\n"
+)
 
 
 @pytest.mark.parametrize(
