@@ -77,11 +77,15 @@ def test_labelme_finds_the_images_from_another_folder(photos, tmp_path):
 @pytest.mark.parametrize("given", ["csv", "coco", "labelme"])
 def test_what_was_counted_before_an_interruption_is_written(photos, tmp_path, given):
     out = tmp_path / ("out" if given == "labelme" else "out.any")
-    heads = HeadPoints(out, given, photos, None)
-    with pytest.raises(KeyboardInterrupt), heads.writing() as take:
-        take(result_of(photos[0]))
-        take(result_of(photos[1]))
-        raise KeyboardInterrupt
+
+    def count_until_stopped():
+        with HeadPoints(out, given, photos, None).writing() as take:
+            take(result_of(photos[0]))
+            take(result_of(photos[1]))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        count_until_stopped()
     if given == "csv":
         assert [row[0] for row in csv.reader(out.open())] == ["image", "a.png", "b.png"]
     elif given == "coco":
