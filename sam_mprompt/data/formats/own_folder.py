@@ -101,7 +101,9 @@ class OwnFolder:
             UsageError: two images have this name, or no file can have it.
         """
         plain = file_name(name, where)
-        found = self.names.get(_composed(plain)) or self.names.get(_composed(without_upload_mark(plain)), [])
+        # A cell of a csv that a spreadsheet would take for a formula has an apostrophe in front.
+        spellings = (plain, without_upload_mark(plain), plain.removeprefix("'"))
+        found = next((self.names[key] for name in spellings if (key := _composed(name)) in self.names), [])
         if len(found) > 1:
             found = [image for image in found if image.name == plain] or found
         if len(found) > 1:
