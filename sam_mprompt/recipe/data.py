@@ -26,7 +26,10 @@ def _ascending(value: tuple[float, float]) -> tuple[float, float]:
     return value
 
 
-DataFormat = Literal["shanghaitech", "qnrf", "nwpu", "jhu", "ucf50", "points", "synthetic"]
+DataFormat = Literal[
+    "shanghaitech", "qnrf", "nwpu", "jhu", "ucf50", "points", "synthetic",
+    "labelme", "cvat", "label-studio", "via", "via-csv", "roboflow", "coco", "yolo", "voc", "csv", "json", "txt",
+]  # fmt: skip
 
 
 class DataRecipe(Section):

@@ -1,5 +1,7 @@
-"""COCO instances and keypoints (https://cocodataset.org/#format-data) -> marks by image name."""
+"""COCO instances and keypoints (https://cocodataset.org/#format-data): one .json of many images."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,16 +9,32 @@ import numpy as np
 
 from ...errors import UsageError
 from .annotation import Annotation
+from .family import HEAD, Collection, Family, Kind, Picture, one_file
 from .frames import stated_frame
 from .labels import Label, Marks, joined
+from .outline import json_outline
 from .parsing import centres, table
 from .text import read_json
 
 _Key = int | str | None
 _NOBODY = Annotation(np.empty((0, 2)))
+_NAMES = ("*coco*.json", "instances*.json", "person_keypoints*.json", "annotations.json")
+_LISTS = {"images", "annotations"}
 
 
-def read_coco(path: Path) -> tuple[dict[str, Marks], frozenset[str]]:
+def _kind(file: Path) -> Kind | None:
+    if any(file.match(pattern) for pattern in _NAMES):
+        return "many"
+    outline = json_outline(file)
+    return "many" if not outline.is_list and (outline.keys >= _LISTS or _only_begun(outline.keys)) else None
+
+
+def _only_begun(keys: frozenset[str]) -> bool:
+    """Whether these are keys of a COCO file of which the beginning shows the first list only."""
+    return bool(keys & _LISTS) and bool(keys & {"info", "licenses", "categories"})
+
+
+def read_coco(path: Path) -> Collection:
     """Return the marks of each image by its file name, and the names of the categories that are defined.
 
     Each annotation is one head, at its first labelled keypoint, else at the centre of its box; its label is its
@@ -57,7 +75,7 @@ def read_coco(path: Path) -> tuple[dict[str, Marks], frozenset[str]]:
             marks[name] = Marks(by_label, frame)
         if by_label:
             annotated.setdefault(name, image)
-    return marks, frozenset(_defined(content))
+    return Collection(marks, frozenset(_defined(content)))
 
 
 def _images(listed: list[Any], path: Path) -> dict[_Key, tuple[str, tuple[int, int] | None]]:
@@ -88,7 +106,8 @@ def _head(annotation: dict[str, Any], where: str) -> Annotation:
     places = table(triples, "x y visibility", f"{where} keypoints")
     labelled = places[places[:, 2] > 0, :2]
     if len(labelled):
-        return Annotation(labelled[:1], boxes)
+        has_box = boxes is not None and (boxes[:, 2:] > boxes[:, :2]).all()  # readers want one, if of no extent
+        return Annotation(labelled[:1], boxes if has_box else None)
     if boxes is None:
         raise UsageError(f"{where}: expected a 'bbox' or a labelled keypoint.")
     return Annotation(centres(boxes), boxes)
@@ -119,3 +138,30 @@ def _key(item: Any, field: str) -> _Key:
     """Return an identifier of a COCO object, None when there is none or it is of another type."""
     value = item.get(field) if isinstance(item, dict) else None
     return value if isinstance(value, int | str) else None
+
+
+def coco_text(pictures: Sequence[Picture]) -> str:
+    """Return the COCO file of images: each head has one keypoint and its box, which is of no extent without one."""
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for number, picture in enumerate(pictures, start=1):
+        height, width = picture.size
+        images.append({"id": number, "file_name": picture.name, "width": width, "height": height})
+        boxes = np.hstack([picture.points] * 2) if picture.boxes is None else picture.boxes
+        for (x, y), (x1, y1, x2, y2) in zip(picture.points.tolist(), boxes.tolist(), strict=True):
+            found: dict[str, Any] = {"id": len(annotations) + 1, "image_id": number, "category_id": 1, "iscrowd": 0}
+            found |= {"keypoints": [round(x, 3), round(y, 3), 2], "num_keypoints": 1}
+            found |= {"bbox": [round(value, 3) for value in (x1, y1, x2 - x1, y2 - y1)]}
+            annotations.append(found | {"area": round((x2 - x1) * (y2 - y1), 3)})
+    category = {"id": 1, "name": HEAD, "supercategory": "person", "keypoints": [HEAD], "skeleton": []}
+    return json.dumps({"images": images, "annotations": annotations, "categories": [category]}, indent=1)
+
+
+COCO = Family(
+    "coco",
+    "a COCO .json such as annotations.json",
+    (".json",),
+    _kind,
+    read_many=read_coco,
+    write=one_file("annotations.json", coco_text),
+)

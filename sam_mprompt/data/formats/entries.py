@@ -136,7 +136,7 @@ def _sample(entry: Entry, header: ImageHeader, annotation: Annotation | None, pr
     if in_shares(annotation, header.size):
         problems.shares.append(image)
         return None
-    if placed is not annotation:
+    if annotation.frame not in (None, header.size):
         problems.rescaled.append(image)
     kept = _without_repeats(entry, placed, problems)
     points = _inside(kept.points, header.size)

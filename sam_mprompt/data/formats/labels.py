@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,11 +25,13 @@ class Marks:
         by_label: the marks of each label, or why they cannot be heads (a polygon), which matters only if they should.
         frame: (height, width) of the image as the file states it; None where it does not.
         error: why the image's marks cannot be taken at all.
+        shares: they are shares (0..1) of the image by their format, not pixels.
     """
 
     by_label: Mapping[Label, Annotation | UsageError]
     frame: tuple[int, int] | None = None
     error: UsageError | None = None
+    shares: bool = False
 
     @property
     def labels(self) -> frozenset[Label]:
@@ -52,7 +54,9 @@ class Marks:
             else:
                 parts.append(marks)
         whole = joined(parts)
-        return whole._replace(groups=whole.groups + groups, others=tuple(sorted(others)), frame=self.frame)
+        return whole._replace(
+            groups=whole.groups + groups, others=tuple(sorted(others)), frame=self.frame, shares=self.shares
+        )
 
 
 class Counts(NamedTuple):
@@ -112,6 +116,13 @@ def joined(parts: list[Annotation]) -> Annotation:
 
 def _any(marks: Annotation) -> bool:
     return bool(len(marks.points) or marks.groups)
+
+
+def label_text(label: Any) -> Label:
+    """Return a label as text; numbers of classes are labels, too."""
+    if isinstance(label, str):
+        return label.strip() or None
+    return None if label is None or isinstance(label, dict | list) else f"{label}"
 
 
 def is_head_label(label: Label) -> bool:
