@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ class TrainingProgress:
         val_iou: of a segmenter alone, after its last validation.
         log_lines: lines of metrics.jsonl that belong to this state; later ones are dropped on resuming.
         seconds: time spent training so far.
+        sums: of each loss term over the batches of which the next record tells the mean.
+        summed: how many these are; fewer than were trained in the epoch where version 0.1 began it.
     """
 
     epoch: int = 0
@@ -43,6 +46,19 @@ class TrainingProgress:
     val_iou: float | None = None
     log_lines: int = 0
     seconds: float = 0.0
+    sums: dict[str, float] = field(default_factory=dict)
+    summed: int = 0
+
+    def add(self, terms: Mapping[str, float]) -> None:
+        """Count a batch's loss terms towards the means of the next record."""
+        self.sums = {name: self.sums.get(name, 0.0) + value for name, value in terms.items()}
+        self.summed += 1
+
+    def means(self) -> dict[str, float]:
+        """Return the mean of each loss term since the last call, and begin anew; nothing where no batch came."""
+        means = {name: value / self.summed for name, value in self.sums.items()}
+        self.sums, self.summed = {}, 0
+        return means
 
 
 def save_state(

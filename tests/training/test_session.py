@@ -343,17 +343,70 @@ def test_a_state_of_another_recipe_is_refused(tmp_path, tiny_recipe, crowd_folde
         session(tiny_recipe, crowd_folder, tmp_path / "run", "tuning.bottleneck=4", resume=True)
 
 
-def test_stopping_saves_the_state_at_once(tmp_path, tiny_recipe, crowd_folder):
-    class Impatient(Observer):
-        def batch(self, done, total, values):
-            if done == 1:
-                os.kill(os.getpid(), signal.SIGINT)
+class StopAfter(Observer):
+    """Asks to stop, as Ctrl-C does, after so many batches of the whole training."""
 
-    stopped = session(tiny_recipe, crowd_folder, tmp_path / "run", "train.epochs=50", observer=Impatient())
+    def __init__(self, batches):
+        self.batches = batches
+
+    def batch(self, done, total, values):
+        if values and done == self.batches:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_stopping_saves_the_state_at_once(tmp_path, tiny_recipe, crowd_folder):
+    stopped = session(tiny_recipe, crowd_folder, tmp_path / "run", "train.epochs=50", observer=StopAfter(1))
     with pytest.raises(Interrupted, match="the state is saved") as told:
         stopped.fit()
     assert told.value.facts == {"run": tmp_path / "run"}
     assert json.loads((tmp_path / "run" / "state" / "progress.json").read_text())["progress"]["step"] == 1
+
+
+def in_rounds(tiny_recipe, crowd_folder, run, *stops, overrides=()):
+    """Train with an interruption after each of these numbers of batches."""
+    for index, stop in enumerate(stops):
+        with pytest.raises(Interrupted):
+            session(tiny_recipe, crowd_folder, run, *overrides, resume=index > 0, observer=StopAfter(stop)).fit()
+    session(tiny_recipe, crowd_folder, run, *overrides, resume=True).fit()
+
+
+OF_THE_CLOCK = {"seconds", "images_per_s", "memory_mb"}
+
+
+def test_the_metrics_of_an_epoch_that_was_interrupted_are_those_of_an_uninterrupted_one(
+    tmp_path, tiny_recipe, crowd_folder
+):
+    overrides = ["train.epochs=1"]  # of 3 batches
+    session(tiny_recipe, crowd_folder, tmp_path / "whole", *overrides).fit()
+    in_rounds(tiny_recipe, crowd_folder, tmp_path / "cut", 1, 3, overrides=overrides)
+    whole, cut = (
+        [{key: value for key, value in record.items() if key not in OF_THE_CLOCK} for record in metrics_of(run)]
+        for run in (tmp_path / "whole", tmp_path / "cut")
+    )
+    assert "loss" in whole[0]
+    assert cut == whole
+
+
+def test_a_state_without_sums_resumes_with_the_mean_of_the_batches_that_are_left(tmp_path, tiny_recipe, crowd_folder):
+    told = []
+
+    class Listening(Observer):
+        def batch(self, done, total, values):
+            told.append(values.get("loss"))
+
+    def as_version_0_1_wrote_it(run):
+        file = run / "state" / "progress.json"
+        record = json.loads(file.read_text())
+        for key in ("sums", "summed"):
+            assert record["progress"].pop(key)
+        del record["sha256"], record["tensors"]
+        file.write_text(json.dumps(record))
+
+    with pytest.raises(Interrupted):
+        session(tiny_recipe, crowd_folder, tmp_path / "run", "train.epochs=1", observer=StopAfter(1)).fit()
+    as_version_0_1_wrote_it(tmp_path / "run")
+    session(tiny_recipe, crowd_folder, tmp_path / "run", "train.epochs=1", resume=True, observer=Listening()).fit()
+    assert metrics_of(tmp_path / "run")[0]["loss"] == (told[1] + told[2]) / 2
 
 
 def test_the_average_follows_the_weights_and_gives_them_back(tmp_path, tiny_recipe, crowd_folder):
