@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -90,12 +91,19 @@ def evaluate(
 
 
 def _samples(recipe: "Recipe", data: Path, split: Split, data_format: str | None, label: str | None) -> "list[Sample]":
-    """Return the split's samples; says what was left out of them."""
+    """Return the split's samples; says what was left out of them. The recipe's label counts where the data has it."""
     from ..data.formats.read import read_split
 
-    found = read_split(
-        data, split, format=data_format, val_fraction=recipe.data.val_fraction, fold=recipe.data.fold, label=label
+    read = partial(
+        read_split, data, split, format=data_format, val_fraction=recipe.data.val_fraction, fold=recipe.data.fold
     )
+    try:
+        found = read(label=label or recipe.data.label or None)
+    except UsageError as error:
+        if label or not recipe.data.label or error.about not in ("labels", "no labels"):
+            raise
+        found = read(label=None)
+        say(messages(), f"'{data}' has no label '{recipe.data.label}', the recipe's.")
     for line in found.problems.lines():
         say(messages(), line)
     return found.samples

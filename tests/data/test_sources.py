@@ -126,3 +126,26 @@ def test_procedural_data_read_no_folder(crowd_folder, given):
     with pytest.raises(UsageError, match="reads no folder"):
         data_root(load_recipe("demo"), crowd_folder)
     assert data_root(load_recipe("demo"), None) is None
+
+
+def test_the_recipes_label_says_whose_marks_are_heads(tmp_path):
+    for name in ("a", "b"):
+        Image.new("RGB", (32, 32)).save(tmp_path / f"{name}.png")
+    rows = "a.png,5,5,adult\na.png,9,9,child\nb.png,5,5,child\nb.png,20,20,child\n"
+    (tmp_path / "annotations.csv").write_text("image,x,y,label\n" + rows)
+    table = {"format": "points", "val_fraction": 0.5}
+
+    def heads(**more):
+        recipe = parse_recipe({"data": {**table, **more}}, source="test")
+        return sum(sum(open_split(recipe, split, tmp_path).source.counts()) for split in ("train", "val"))
+
+    assert heads(label="child") == 3
+    assert heads(label="adult") == 1
+    with pytest.raises(UsageError, match=r"several labels \(adult, child\)") as refused:
+        heads()
+    assert refused.value.about == "labels"
+
+
+def test_procedural_scenes_have_no_label():
+    with pytest.raises(UsageError, match=r"data\.label.*got 'adult'"):
+        parse_recipe({"data": {"format": "synthetic", "label": "adult"}}, source="test")
