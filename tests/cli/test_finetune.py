@@ -191,7 +191,7 @@ LABELLED = {"several": ("adult", "child"), "plain": None}
 
 
 def relabelled(crowd_folder, folder, labels):
-    """A copy of a dataset without boxes; with labels the first head of an image has the first, all others the second."""
+    """A copy of a dataset without boxes; with two labels the first head of an image has the first of them."""
     shutil.copytree(crowd_folder, folder)
     for file in folder.glob("*.json"):
         points = json.loads(file.read_text())["points"]
