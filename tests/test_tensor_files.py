@@ -67,3 +67,14 @@ def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "a.safetensors")
     with pytest.raises(UsageError, match="a device or a pipe"):
         read_tensors(tmp_path / "a.safetensors")
+
+
+def test_what_a_file_claims_is_compared_with_its_size_before_anything_is_read(tmp_path, monkeypatch):
+    path = stored(tmp_path / "a.safetensors", entry("F32", [2**38], 2**40), bytes(4))
+
+    def load(_content):
+        raise AssertionError("contents were read")
+
+    monkeypatch.setattr("safetensors.torch.load", load)
+    with pytest.raises(UsageError, match="declares 1099511627776 bytes and holds 4"):
+        read_tensors(path)

@@ -8,6 +8,8 @@ ADVICE: dict[str, str] = {
     "web page": "For a registered one, 'sam-mprompt checkpoints pull NAME' does.",
     "adapter": "See 'sam-mprompt adapters list'.",
     "data": "See 'sam-mprompt data check {root}'.",
+    "labels": "Give it with --label NAME, or to a recipe with --set data.label=NAME.",
+    "no labels": "Leave out --label, or data.label of the recipe.",
     "data folder": "Or name it with --data DIR.",
     "masks folder": "Make it with 'sam-mprompt masks --out {folder}'.",
     "no boxes": "Use --set targets.pseudo_mask=points.",

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -102,18 +103,26 @@ def evaluate(
 def _samples(
     counter: "Counter", data: Path, split: Split, data_format: str | None, label: str | None
 ) -> "list[Sample]":
-    """Return the split's samples; says what was left out of them."""
+    """Return the split's samples; says what was left out of them. The recipe's label counts where the data has it."""
     from ..data.formats.read import read_split
 
     own, reading = counter.recipe.data, counter.reading
-    found = read_split(
-        *(data, split),
+    read = partial(
+        read_split,
+        data,
+        split,
         format=data_format,
         val_fraction=own.val_fraction,
         fold=own.fold,
-        label=label,
         reading=reading,
     )
+    try:
+        found = read(label=label or own.label or None)
+    except UsageError as error:
+        if label or not own.label or error.about not in ("labels", "no labels"):
+            raise
+        found = read(label=None)
+        say(messages(), f"'{data}' has no label '{own.label}', the recipe's.")
     for line in found.problems.lines():
         say(messages(), line)
     return found.samples

@@ -1,8 +1,10 @@
 """The counter in PyTorch, as counting wants it: device, precision, evaluation mode, and what a full memory means."""
 
+import os
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -13,6 +15,10 @@ from ..arrays import FloatArray, Rgb
 from ..errors import RunError, UsageError, did_you_mean
 from ..models.counter import CounterOutput, CrowdCounter
 from ..models.evaluating import evaluating
+
+# A forked child inherits torch's pool of threads without the threads, and would wait for them for ever.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
 
 Precision = Literal["no", "fp16", "bf16"]
 """The kind of mixed precision, as `train.precision` names it."""

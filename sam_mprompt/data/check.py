@@ -1,7 +1,7 @@
 """What is in a dataset's folder and what is wrong with it: figures, a histogram, previews of the annotation."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +18,7 @@ from ..errors import UsageError
 from ..files import name_of
 from ..render import draw_points, save_image, side_by_side
 from .bounds import Reading
+from .cache.hashes import RememberedHashes
 from .formats.entries import Problems, SplitName, collect
 from .formats.read import list_splits, tools_of
 from .formats.repeats import note_copies
@@ -138,7 +139,7 @@ def check(
         root, format=format, val_fraction=val_fraction, seed=seed, fold=fold, label=label
     )
     read = {name: collect(listed, reading) for name, listed in entries.items()}
-    note_copies(read)
+    compare_pictures(root, {name: ([sample.image for sample in kept], found) for name, (kept, found) in read.items()})
     samples = [sample for kept, _ in read.values() for sample in kept]
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         errors: dict[Path, str] = {}
@@ -158,6 +159,23 @@ def check(
         problems.dim.extend(s.image for s in kept if s.image in dim)
         splits[name] = SplitReport([s for s in kept if s.image not in errors], problems)
     return CheckReport(root, format, splits, carved, tools_of(root, format))
+
+
+def compare_pictures(
+    root: Path,
+    images: Mapping[SplitName, tuple[Iterable[Path], Problems]],
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Note in the problems of each split the pictures that are the same file twice; what was hashed is remembered.
+
+    Args:
+        root: the dataset's folder, by which it is remembered.
+        images: pictures and problems of each split; the problems are changed.
+        progress: called after each picture that is hashed, with the number done and the number of all.
+    """
+    memory = RememberedHashes(root)
+    note_copies(images, memory.sha256, progress=progress)
+    memory.save()
 
 
 def histogram(counts: Sequence[int]) -> list[tuple[str, int]]:

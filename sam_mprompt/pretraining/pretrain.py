@@ -1,8 +1,9 @@
 """Pre-training of a small base: a SAM encoder learns promptable segmentation on procedural scenes without people."""
 
 import time
-from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,7 +21,8 @@ from ..training.observer import SILENT, Observer
 from ..training.optimizer import finite_values, take_step
 from ..training.run import RunFolder
 from ..training.state import TrainingProgress, load_state, save_state
-from ..training.workers import start_worker
+from ..training.stopping import StopRequest, stop_on_signals
+from ..training.workers import POLL, patiently, start_worker, told_of_workers
 from .initialisation import build, normalised
 from .objective import objective, segmentation_scores
 from .optimizer import build_optimizer, learning_rate
@@ -45,8 +47,8 @@ def pretrain(recipe: PretrainRecipe, run: RunFolder, *, resume: bool = False, ob
 
     Raises:
         UsageError: an encoder that cannot be, or a state that does not fit the recipe.
-        RunError: the loss became NaN or infinite, or the disk is full.
-        Interrupted: Ctrl-C; the last saved state is kept.
+        RunError: the loss became NaN or infinite, the disk is full, or a worker is stuck or was lost.
+        Interrupted: stopped on request, with the state saved.
     """
     return PretrainingSession.open(recipe, run, resume=resume, observer=observer).fit()
 
@@ -91,22 +93,39 @@ class PretrainingSession:
 
     def fit(self) -> Path:
         """Run all steps that are left and return the checkpoint. Raises as `pretrain`."""
-        with MetricsLog(self.run.metrics, kept_lines=self.progress.log_lines) as log:
+        with ExitStack() as stack:
+            stop = stack.enter_context(stop_on_signals(self.observer.say))
+            stack.callback(self.observer.end)
+            log = stack.enter_context(MetricsLog(self.run.metrics, kept_lines=self.progress.log_lines))
             write_text(self.run.recipe, self.recipe.to_toml())
             if self.progress.step == 0:
                 self.save()
             self.observer.batch(self.progress.step, self.recipe.train.steps, {})
-            try:
-                self._steps(log)
-            except KeyboardInterrupt as error:
-                raise Interrupted("stopped.", about="stopped between saves", run=self.run.path) from error
-            finally:
-                self.observer.end()
+            stack.enter_context(told_of_workers())
+            self._steps(log, stop)
         return self.checkpoint
 
     def save(self) -> None:
         """Write the state. Raises RunError when it is not finite, or on a full disk."""
         save_state(self.run, self.progress, self.model, self.optimizer, average=self.average, scaler=None)
+
+    def batches(self) -> DataLoader[PromptedBatch]:
+        """Return what loads the batches of the steps that are left."""
+        train, task = self.recipe.train, self.recipe.task
+        scenes = PromptedScenes(self.recipe.scenes, scenes=train.scenes, prompts=task.prompts, seed=train.seed)
+        return DataLoader(
+            scenes,
+            batch_size=None,
+            sampler=range(self.progress.step, train.steps),
+            num_workers=train.workers,
+            worker_init_fn=start_worker,
+            timeout=POLL if train.workers else 0,
+            prefetch_factor=8 if train.workers else None,
+            # Fresh processes: a fork of one with torch's and OpenCV's threads can inherit a lock that nobody opens.
+            multiprocessing_context="spawn" if train.workers else None,
+            # Its own generator: starting again after an interruption must not move torch's random state.
+            generator=torch.Generator().manual_seed(train.seed),
+        )
 
     def train_batch(self, batch: PromptedBatch) -> dict[str, float]:
         """Take one step: forward, loss, backward, step. Returns the loss terms; RunError when they are not finite."""
@@ -127,33 +146,38 @@ class PretrainingSession:
             write_tensors(self.checkpoint, self.encoder.state_dict(), torch.float16)
         return scores
 
-    def _steps(self, log: MetricsLog) -> None:
+    def _steps(self, log: MetricsLog, stop: StopRequest) -> None:
         train, progress = self.recipe.train, self.progress
         started, before = time.monotonic(), progress.seconds
-        sums: dict[str, float] = {}
         seen, since = 0, started
-        for batch in self._batches():
+        for batch in patiently(self.batches(), partial(self._stop_if, stop)):
             terms = self.train_batch(batch)
             progress.step += 1
             progress.seconds = before + time.monotonic() - started
-            sums = {name: sums.get(name, 0.0) + value for name, value in terms.items()}
+            progress.add(terms)
             seen += 1
             self.observer.batch(progress.step, train.steps, terms)
             last = self.done >= 1
-            if not last and progress.step % train.log_every:
-                continue
-            record = self._record({name: value / seen for name, value in sums.items()}, seen, time.monotonic() - since)
-            if last or progress.step % train.validate_every == 0:
-                record |= self.validate()
-            progress.seconds = before + time.monotonic() - started
-            record["seconds"] = progress.seconds
-            log.append(record)
-            self.observer.epoch(record)
-            progress.log_lines = log.lines
-            self.save()
-            sums, seen, since = {}, 0, time.monotonic()
+            if last or progress.step % train.log_every == 0:
+                record = self._record(progress.means(), seen, time.monotonic() - since)
+                if last or progress.step % train.validate_every == 0:
+                    record |= self.validate()
+                progress.seconds = before + time.monotonic() - started
+                record["seconds"] = progress.seconds
+                log.append(record)
+                self.observer.epoch(record)
+                progress.log_lines = log.lines
+                self.save()
+                seen, since = 0, time.monotonic()
             if last:
                 break
+            self._stop_if(stop)
+
+    def _stop_if(self, stop: StopRequest) -> None:
+        """End here, between two steps, when that was asked for: also while no batch comes."""
+        if stop.asked:
+            self.save()
+            raise Interrupted("stopped; the state is saved.", about="stopped", run=self.run.path)
 
     def _record(self, terms: dict[str, float], batches: int, seconds: float) -> dict[str, Any]:
         rate = learning_rate(self.recipe.train, self.done)
@@ -165,20 +189,3 @@ class PretrainingSession:
             "scenes_per_s": batches * self.recipe.train.scenes / seconds,
             "memory_mb": peak_memory_mb(self.device),
         }
-
-    def _batches(self) -> Iterator[PromptedBatch]:
-        train, task = self.recipe.train, self.recipe.task
-        scenes = PromptedScenes(self.recipe.scenes, scenes=train.scenes, prompts=task.prompts, seed=train.seed)
-        loader: DataLoader[PromptedBatch] = DataLoader(
-            scenes,
-            batch_size=None,
-            sampler=range(self.progress.step, train.steps),
-            num_workers=train.workers,
-            worker_init_fn=start_worker,
-            prefetch_factor=8 if train.workers else None,
-            # Fresh processes: a fork of one with torch's and OpenCV's threads can inherit a lock that nobody opens.
-            multiprocessing_context="spawn" if train.workers else None,
-            # Its own generator: starting again after an interruption must not move torch's random state.
-            generator=torch.Generator().manual_seed(train.seed),
-        )
-        return iter(loader)

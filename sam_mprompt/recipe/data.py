@@ -46,6 +46,9 @@ class DataRecipe(Section):
     fold: Annotated[int, Field(ge=1, le=5)] = Field(
         1, description="ucf50 only: which of its five folds is the test split"
     )
+    label: str = Field(
+        "", description="points only: the label whose marks are heads, where there are several; empty: as it is called"
+    )
     max_side: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         2048, description="larger images are shrunk to this longer side"
     )
@@ -74,7 +77,7 @@ class DataRecipe(Section):
     cache_gb: Annotated[float, Field(gt=0, le=1e6)] = Field(20.0, description="largest cache that is accepted")
 
     def contradictions(self) -> Iterator[Contradiction]:
-        """Yield limits that exclude each other, a fold where there are none, files where there are none."""
+        """Yield limits that exclude each other, a fold, a label or files where there are none."""
         if fault := sides_fault(self.min_side, self.max_side):
             yield Contradiction(("min_side", "max_side"), fault)
         if self.fold != 1 and self.format != "ucf50":
@@ -82,6 +85,8 @@ class DataRecipe(Section):
                 ("fold", "format"),
                 f"expected 1 with format = '{self.format}' (only 'ucf50' has folds), got {self.fold}",
             )
+        if self.label and self.format == "synthetic":
+            yield Contradiction(("label", "format"), f"expected none of procedural scenes, got '{self.label}'")
         if self.cache == "images" and self.format == "synthetic":
             yield Contradiction(
                 ("cache", "format"), "expected 'none' as procedural scenes are painted, not decoded, got 'images'"

@@ -142,7 +142,9 @@ def finetune(
         RunError: the loss became NaN or infinite, or the disk is full.
         Interrupted: stopped on request, with the state saved.
     """
-    opened = TrainingData.open(recipe, data_root(recipe.data, data))
+    opened = TrainingData.open(
+        recipe, data_root(recipe.data, data), lambda done, total: observer.progress("comparing pictures", done, total)
+    )
     fetch_base(recipe.model, observer)
     session = TrainingSession.open(recipe, opened, run, resume=resume, observer=observer)
     outcome = session.fit()

@@ -90,19 +90,17 @@ def train_epoch(
         batches: what is left of the epoch.
         steps: how they group.
         train: learning rate and clipping.
-        progress: where the training stands; its batch and step are moved on.
+        progress: where the training stands; its batch, step and sums are moved on.
         name_of: an image's name by its number, for messages.
         after_batch: called with the batch's loss terms, and whether a step was taken.
 
     Returns:
-        The mean of each loss term over these batches.
+        The mean of each loss term over the epoch's batches, those of earlier sessions included.
 
     Raises:
         RunError: the loss became NaN or infinite.
     """
     accelerator, counter = parts.accelerator, parts.counter
-    sums: dict[str, float] = {}
-    seen = 0
     parts.model.train()
     for batch in batches:
         stepping = steps.after(progress.batch)
@@ -122,10 +120,9 @@ def train_epoch(
             if parts.average is not None:
                 parts.average.update(counter)
         progress.batch += 1
-        seen += 1
-        sums = {name: sums.get(name, 0.0) + value for name, value in values.items()}
+        progress.add(values)
         after_batch(values, stepping)
-    return {name: value / seen for name, value in sums.items()}
+    return progress.means()
 
 
 def _images(keys: Iterable[tuple[int, int]], name_of: Callable[[int], str]) -> str:

@@ -151,8 +151,8 @@ class RunFolder:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the folder holds nothing, but for the lock."""
-        return not any(entry.name != LOCK for entry in self.path.iterdir())
+        """Whether the folder holds nothing, but for the lock, or is not there."""
+        return not self.path.is_dir() or not any(entry.name != LOCK for entry in self.path.iterdir())
 
     @property
     def is_unsaved(self) -> bool:

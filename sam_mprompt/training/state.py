@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from ..adapter.folder import METRICS
 from ..errors import RunError, UsageError
 from ..evaluation.metrics import Metrics
 from ..files import remove, replacing
-from ..tensor_files import read_tensors, write_tensors
+from ..tensor_files import read_shapes, read_tensors, write_tensors
 from .ema import MovingAverage, trained_tensors
 from .run import RunFolder
 
@@ -35,6 +36,8 @@ class TrainingProgress:
         val_iou: of a segmenter alone, after its last validation.
         log_lines: lines of metrics.jsonl that belong to this state; later ones are dropped on resuming.
         seconds: time spent training so far.
+        sums: of each loss term over the batches of which the next record tells the mean.
+        summed: how many these are; fewer than were trained in the epoch where version 0.1 began it.
     """
 
     epoch: int = 0
@@ -45,6 +48,19 @@ class TrainingProgress:
     val_iou: float | None = None
     log_lines: int = 0
     seconds: float = 0.0
+    sums: dict[str, float] = field(default_factory=dict)
+    summed: int = 0
+
+    def add(self, terms: Mapping[str, float]) -> None:
+        """Count a batch's loss terms towards the means of the next record."""
+        self.sums = {name: self.sums.get(name, 0.0) + value for name, value in terms.items()}
+        self.summed += 1
+
+    def means(self) -> dict[str, float]:
+        """Return the mean of each loss term since the last call, and begin anew; nothing where no batch came."""
+        means = {name: value / self.summed for name, value in self.sums.items()}
+        self.sums, self.summed = {}, 0
+        return means
 
 
 def save_state(
@@ -109,25 +125,30 @@ def load_state(
     average: MovingAverage | None,
     scaler: torch.amp.GradScaler | None,
 ) -> TrainingProgress:
-    """Put a saved state back. Raises UsageError when it is damaged or belongs to another recipe."""
+    """Put a saved state back; its shapes are compared with what they go into before any content is read.
+
+    Raises:
+        UsageError: the state is damaged or belongs to another recipe.
+    """
     folder = run.state
+    parts = {"model": _changing(model)} | ({"average": average.values} if average is not None else {})
+    shapes = read_shapes(folder / _TENSORS)
+    _expect(folder, [*_misfits(shapes, parts), *_misfits_of_optimizer(shapes, optimizer)])
     record, tensors = _read(folder)
     try:
         progress = _progress(record["progress"], run)
         described = _optimizer_state(optimizer, tensors, record["optimizer"])
         updates, scaled = int(record["average_updates"]), dict(record["scaler"])
-        random = tensors["rng.cpu"]
-    except _CONTENTS as error:
+        torch.set_rng_state(tensors["rng.cpu"])
+    except (RuntimeError, *_CONTENTS) as error:
         raise _damaged(folder, f"{type(error).__name__}: {error}") from error
-    _restore(_changing(model), tensors, "model", folder)
+    _restore(parts, tensors)
     if average is not None:
-        _restore(average.values, tensors, "average", folder)
         average.updates = updates
     try:
         optimizer.load_state_dict(described)
         if scaler is not None and scaled:
             scaler.load_state_dict(scaled)
-        torch.set_rng_state(random)
     except (RuntimeError, *_CONTENTS) as error:
         raise _damaged(folder, f"{type(error).__name__}: {error}") from error
     if torch.cuda.is_available():
@@ -143,11 +164,11 @@ def load_weights(run: RunFolder, model: nn.Module) -> None:
     Raises:
         UsageError: the state is damaged or belongs to another recipe.
     """
-    folder = run.state
-    _, tensors = _read(folder)
-    _restore(_changing(model), tensors, "model", folder)
-    if any(name.startswith("average.") for name in tensors):
-        _restore(trained_tensors(model), tensors, "average", folder)
+    shapes = read_shapes(run.state / _TENSORS)
+    averaged = any(name.startswith("average.") for name in shapes)
+    parts = {"model": _changing(model)} | ({"average": trained_tensors(model)} if averaged else {})
+    _expect(run.state, _misfits(shapes, parts))
+    _restore(parts, _read(run.state)[1])
 
 
 def discard_start(run: RunFolder) -> None:
@@ -225,15 +246,34 @@ def _changing(model: nn.Module) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in kept.items() if name not in frozen}
 
 
-def _restore(target: dict[str, Tensor], tensors: dict[str, Tensor], part: str, folder: Path) -> None:
-    saved = {name.removeprefix(f"{part}."): t for name, t in tensors.items() if name.startswith(f"{part}.")}
-    faults = sorted(target.keys() ^ saved.keys())
-    faults += [name for name in target.keys() & saved.keys() if target[name].shape != saved[name].shape]
-    if faults:
+def _misfits(shapes: Mapping[str, tuple[int, ...]], parts: Mapping[str, Mapping[str, Tensor]]) -> list[str]:
+    """Return what a state lacks, or has of other names or shapes than the parts that it goes into."""
+    expected = {
+        f"{part}.{name}": tuple(tensor.shape) for part, target in parts.items() for name, tensor in target.items()
+    }
+    saved = {name: shape for name, shape in shapes.items() if name.partition(".")[0] in parts}
+    return sorted(name for name in expected.keys() | saved.keys() if expected.get(name) != saved.get(name))
+
+
+def _misfits_of_optimizer(shapes: Mapping[str, tuple[int, ...]], optimizer: torch.optim.Optimizer) -> list[str]:
+    """Return what an optimizer keeps of a parameter, numbers aside, in another shape than the parameter's."""
+    stepped = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    by_number = {f"optimizer.{number}": tuple(parameter.shape) for number, parameter in enumerate(stepped)}
+    kept = {name: shape for name, shape in shapes.items() if name.startswith("optimizer.") and shape != ()}
+    return sorted(name for name, shape in kept.items() if by_number.get(name.rpartition(".")[0]) != shape)
+
+
+def _expect(folder: Path, misfits: Sequence[str]) -> None:
+    if misfits:
         raise UsageError(
-            f"The state in '{folder}' does not fit the recipe: {faults[0]} and {len(faults) - 1} more tensors differ. "
-            "Go on with the run's own recipe.toml."
+            f"The state in '{folder}' does not fit the recipe: {misfits[0]} and {len(misfits) - 1} more tensors "
+            "differ. Go on with the run's own recipe.toml."
         )
-    with torch.no_grad():
+
+
+@torch.no_grad()
+def _restore(parts: Mapping[str, Mapping[str, Tensor]], tensors: Mapping[str, Tensor]) -> None:
+    """Copy the parts of a state into what they belong to; `_misfits` has found none."""
+    for part, target in parts.items():
         for name, tensor in target.items():
-            tensor.copy_(saved[name])
+            tensor.copy_(tensors[f"{part}.{name}"])

@@ -253,6 +253,9 @@ def test_a_fingerprint_tells_apart_what_is_trained_on_from_what_is_validated_on(
     shutil.copytree(crowd_folder, tmp_path / "data")
     assert mark(6) == mark(6, ["train.workers=3", "data.root=elsewhere"])
     assert mark(6) != mark(5)
+    label, without = (load_recipe("demo", ["data.format=points", *more]) for more in (["data.label=adult"], []))
+    parts = [open_split(without, split, tmp_path / "data").source for split in ("train", "val")]
+    assert run_fingerprint(label, *parts) != run_fingerprint(without, *parts)
     make_masks(PointMasks(3), tmp_path / "data", tmp_path / "masks")
     files = ["targets.pseudo_mask=files", f"targets.masks={tmp_path / 'masks'}"]
     marks = [mark(6, files)]

@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 
 import pytest
 from PIL import Image
@@ -157,3 +158,43 @@ def test_a_cache_that_cannot_be_written_is_refused_before_the_run_is_begun(
     done = run_cli("finetune", *arguments, "--set", f"data.cache_root={tmp_path / 'file' / 'cache'}")
     assert (done.code, "Cannot write" in done.err) == (2, True)
     assert not (tmp_path / "r").exists()
+
+
+def test_training_on_several_labels_tells_the_key_and_evaluation_takes_the_recipes_label(
+    run_cli, crowd_folder, tiny_recipe, tmp_path
+):
+    several, plain = (relabelled(crowd_folder, tmp_path / name, names) for name, names in LABELLED.items())
+    train = ["finetune", "--recipe", tiny_recipe, "--set", "train.epochs=1", "--set", "targets.pseudo_mask=points"]
+    refused = run_cli(*train, "--data", several, "--out", tmp_path / "run")
+    assert refused.code == 2
+    assert "several labels (adult, child)" in refused.err
+    assert "--set data.label=" in refused.err
+    assert not (tmp_path / "run").exists()
+    done = run_cli(*train, "--data", several, "--out", tmp_path / "run", "--set", "data.label=adult")
+    assert done.code == 0, done.err
+
+    def heads(data, *more):
+        told = run_cli("evaluate", tmp_path / "run", "--data", data, *more, "--json", tmp_path / "e.json")
+        assert told.code == 0, told.err
+        return sum(row["actual"] for row in json.loads((tmp_path / "e.json").read_text())["rows"]), told.err
+
+    in_all = sum(len(json.loads((crowd_folder / f"{index}.json").read_text())["points"]) for index in (9, 10))
+    of_adults, said = heads(several)
+    assert of_adults == 2, said
+    assert heads(several, "--label", "child")[0] == in_all - 2
+    of_all, said = heads(plain)
+    assert of_all == in_all
+    assert "has no label 'adult', the recipe's" in said
+
+
+LABELLED = {"several": ("adult", "child"), "plain": None}
+
+
+def relabelled(crowd_folder, folder, labels):
+    """A copy of a dataset without boxes; with two labels the first head of an image has the first of them."""
+    shutil.copytree(crowd_folder, folder)
+    for file in folder.glob("*.json"):
+        points = json.loads(file.read_text())["points"]
+        named = {"labels": [labels[min(place, 1)] for place in range(len(points))]} if labels else {}
+        file.write_text(json.dumps({"points": points, **named}))
+    return folder

@@ -1,3 +1,5 @@
+import os
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -153,3 +155,26 @@ def test_a_gpu_is_not_there_where_torch_sees_none(machine):
     for device in ("cuda", "gpu", 0, "0"):
         with pytest.raises(UsageError, match=r"torch sees no GPU\. Available: cpu\."):
             choose_device(device)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_process_that_is_forked_after_counting_with_two_threads_counts_too():
+    net, tiles = nn.Conv2d(3, 16, 3), torch.zeros(1, 3, 256, 256)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        net(tiles)
+        child = os.fork()
+        if child == 0:
+            net(tiles)
+            os._exit(0)
+        deadline = time.monotonic() + 60
+        while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if ended == (0, 0):
+            os.kill(child, 9)
+            os.waitpid(child, 0)
+        assert ended == (child, 0)
+    finally:
+        torch.set_num_threads(threads)

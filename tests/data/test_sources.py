@@ -147,3 +147,26 @@ def test_a_recipe_that_stretches_trains_on_stretched_images_with_and_without_a_c
             np.testing.assert_array_equal(frame, original)
             seen[stretch, cache] = int(frame.max())
     assert seen == {(False, "images"): 16, (False, "none"): 16, (True, "images"): 255, (True, "none"): 255}
+
+
+def test_the_recipes_label_says_whose_marks_are_heads(tmp_path):
+    for name in ("a", "b"):
+        Image.new("RGB", (32, 32)).save(tmp_path / f"{name}.png")
+    rows = "a.png,5,5,adult\na.png,9,9,child\nb.png,5,5,child\nb.png,20,20,child\n"
+    (tmp_path / "annotations.csv").write_text("image,x,y,label\n" + rows)
+    table = {"format": "points", "val_fraction": 0.5}
+
+    def heads(**more):
+        recipe = parse_recipe({"data": {**table, **more}}, source="test")
+        return sum(sum(open_split(recipe, split, tmp_path).source.counts()) for split in ("train", "val"))
+
+    assert heads(label="child") == 3
+    assert heads(label="adult") == 1
+    with pytest.raises(UsageError, match=r"several labels \(adult, child\)") as refused:
+        heads()
+    assert refused.value.about == "labels"
+
+
+def test_procedural_scenes_have_no_label():
+    with pytest.raises(UsageError, match=r"data\.label.*got 'adult'"):
+        parse_recipe({"data": {"format": "synthetic", "label": "adult"}}, source="test")

@@ -1,4 +1,6 @@
 import json
+import os
+import signal
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ from sam_mprompt.pretraining.recipe import load_pretrain_recipe
 from sam_mprompt.pretraining.scenes import PromptedScenes
 from sam_mprompt.recipe.find import recipe_files
 from sam_mprompt.tensor_files import read_tensors
+from sam_mprompt.training.observer import SILENT, Observer
 from sam_mprompt.training.run import RunFolder
 
 SMALL = """
@@ -52,8 +55,12 @@ def recipe_file(tmp_path):
     return path
 
 
-def run(recipe_file, out, *overrides, resume=False):
-    return pretrain(load_pretrain_recipe(recipe_file, overrides), RunFolder(out), resume=resume)
+RARELY = "train.validate_every=1000"
+OF_THE_CLOCK = {"seconds", "scenes_per_s", "memory_mb"}
+
+
+def run(recipe_file, out, *overrides, resume=False, observer=SILENT):
+    return pretrain(load_pretrain_recipe(recipe_file, overrides), RunFolder(out), resume=resume, observer=observer)
 
 
 def metrics_of(out):
@@ -99,32 +106,77 @@ def test_metrics_tell_the_losses_and_how_well_held_out_things_are_segmented(tmp_
 
 
 def test_pretraining_learns_to_segment(tmp_path, recipe_file):
-    run(recipe_file, tmp_path / "run", "train.steps=150", "train.log_every=30", "train.lr=1e-2")
+    run(recipe_file, tmp_path / "run", "train.steps=150", "train.log_every=30", "train.lr=1e-2", RARELY)
     records = metrics_of(tmp_path / "run")
     assert records[-1]["masks"] < 0.9 * records[0]["masks"]
     assert records[-1]["loss"] < 0.95 * records[0]["loss"]
 
 
-def test_a_resumed_run_reaches_the_weights_of_an_uninterrupted_one(tmp_path, recipe_file, monkeypatch):
+class StopAfter(Observer):
+    """Asks to stop, as Ctrl-C does, after so many steps."""
+
+    def __init__(self, steps):
+        self.steps = steps
+
+    def batch(self, done, total, values):
+        if values and done == self.steps:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_resumed_run_reaches_weights_and_metrics_of_an_uninterrupted_one(tmp_path, recipe_file):
     whole = load_file(run(recipe_file, tmp_path / "whole"))
-    original = PromptedScenes.__getitem__
-
-    def interrupted(self, step):
-        if step == 5:
-            raise KeyboardInterrupt
-        return original(self, step)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(PromptedScenes, "__getitem__", interrupted)
-        with pytest.raises(Interrupted, match="stopped") as told:
-            run(recipe_file, tmp_path / "cut")
+    with pytest.raises(Interrupted, match="the state is saved") as told:
+        run(recipe_file, tmp_path / "cut", observer=StopAfter(5))
     assert told.value.facts == {"run": tmp_path / "cut"}
     assert [record["step"] for record in metrics_of(tmp_path / "cut")] == [2, 4]
     resumed = load_file(run(recipe_file, tmp_path / "cut", resume=True))
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     states = [read_tensors(tmp_path / name / "state" / "state.safetensors") for name in ("whole", "cut")]
     assert [name for name in states[0] if not torch.equal(states[0][name], states[1][name])] == []
-    assert [record["step"] for record in metrics_of(tmp_path / "cut")] == [2, 4, 6]
+    records = [
+        [
+            {key: value for key, value in record.items() if key not in OF_THE_CLOCK}
+            for record in metrics_of(tmp_path / name)
+        ]
+        for name in ("whole", "cut")
+    ]
+    assert records[0] == records[1]
+    assert [record["step"] for record in records[0]] == [2, 4, 6]
+
+
+def test_a_stop_request_after_the_last_step_changes_nothing(tmp_path, recipe_file):
+    run(recipe_file, tmp_path / "run", observer=StopAfter(6))
+    assert [record["step"] for record in metrics_of(tmp_path / "run")] == [2, 4, 6]
+
+
+def test_a_worker_that_is_lost_makes_one_line(tmp_path, recipe_file, monkeypatch):
+    class Lost:
+        def __iter__(self):
+            raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")
+
+    monkeypatch.setattr(PretrainingSession, "batches", lambda _: Lost())
+    with pytest.raises(RunError, match=r"A data worker \(process 7\) is killed"):
+        run(recipe_file, tmp_path / "run")
+
+
+def test_a_stop_request_is_heard_while_no_batch_comes(tmp_path, recipe_file, monkeypatch):
+    class Stuck:
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise RuntimeError("DataLoader timed out after 1 seconds")
+
+    monkeypatch.setattr(PretrainingSession, "batches", lambda _: Stuck())
+    with pytest.raises(Interrupted, match="the state is saved"):
+        run(recipe_file, tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_workers_give_the_weights_that_the_main_process_gives(tmp_path, recipe_file):
+    alone, helped = (load_file(run(recipe_file, tmp_path / str(n), f"train.workers={n}")) for n in (0, 1))
+    assert all(torch.equal(alone[name], helped[name]) for name in alone)
 
 
 def test_a_finished_run_can_be_resumed_and_changes_nothing(tmp_path, recipe_file):
@@ -197,7 +249,7 @@ def test_tokens_start_as_uncorrelated_components_of_variance_one_also_on_scenes_
 
 
 def test_the_colours_are_learned_first_and_can_be_left_out(tmp_path, recipe_file):
-    run(recipe_file, tmp_path / "with", "train.steps=40", "train.log_every=10", "train.lr=1e-2")
+    run(recipe_file, tmp_path / "with", "train.steps=40", "train.log_every=10", "train.lr=1e-2", RARELY)
     records = metrics_of(tmp_path / "with")
     assert records[-1]["colours"] < 0.8 * records[0]["colours"]
     run(recipe_file, tmp_path / "without", "task.colours=0.0")

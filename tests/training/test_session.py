@@ -1,10 +1,12 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -25,7 +27,7 @@ from sam_mprompt.models.build import build_counter
 from sam_mprompt.recipe.schema import load_recipe
 from sam_mprompt.tensor_files import read_tensors
 from sam_mprompt.training.ema import MovingAverage, trained_tensors
-from sam_mprompt.training.finetune import SegmenterResult, finetune
+from sam_mprompt.training.finetune import SegmenterResult, claimed_run, finetune
 from sam_mprompt.training.observer import SILENT, Observer
 from sam_mprompt.training.run import RunFolder
 from sam_mprompt.training.session import TrainingSession
@@ -234,7 +236,7 @@ def wait_for_lines(run, lines, process):
 @pytest.mark.parametrize(
     "number",
     [
-        signal.SIGKILL,
+        pytest.param(signal.SIGKILL, marks=pytest.mark.slow),
         pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
         pytest.param(signal.SIGINT, marks=pytest.mark.slow),
     ],
@@ -323,18 +325,17 @@ def test_a_full_disk_while_saving_keeps_the_last_state(tmp_path, tiny_recipe, cr
     assert all(torch.equal(good[name], tensor) for name, tensor in state_of(tmp_path / "run").items())
 
 
-def test_a_disk_that_takes_no_more_ends_the_command_with_1_and_one_line(tmp_path, tiny_recipe, crowd_folder):
-    def allow_100_kilobytes_a_file():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-
-    command = [*COMMAND, "--recipe", tiny_recipe, "--data", crowd_folder, "--out", tmp_path / "run"]
-    done = subprocess.run(
-        command, capture_output=True, text=True, preexec_fn=allow_100_kilobytes_a_file, check=False, env=SLIM
-    )
-    assert done.returncode == 1
-    assert "Cannot write" in done.stderr
-    assert "File too large" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_a_disk_that_takes_no_more_ends_the_command_with_1_and_one_line(tmp_path, tiny_recipe, crowd_folder, run_cli):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        done = run_cli("finetune", "--recipe", tiny_recipe, "--data", crowd_folder, "--out", tmp_path / "run")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert done.code == 1
+    assert "Cannot write" in done.err
+    assert "File too large" in done.err
+    assert "Traceback" not in done.err
     assert not list((tmp_path / "run").rglob("*.part"))
 
 
@@ -344,17 +345,148 @@ def test_a_state_of_another_recipe_is_refused(tmp_path, tiny_recipe, crowd_folde
         session(tiny_recipe, crowd_folder, tmp_path / "run", "tuning.bottleneck=4", resume=True)
 
 
-def test_stopping_saves_the_state_at_once(tmp_path, tiny_recipe, crowd_folder):
-    class Impatient(Observer):
-        def batch(self, done, total, values):
-            if done == 1:
-                os.kill(os.getpid(), signal.SIGINT)
+class StopAfter(Observer):
+    """Asks to stop, as Ctrl-C does, after so many batches of the whole training."""
 
-    stopped = session(tiny_recipe, crowd_folder, tmp_path / "run", "train.epochs=50", observer=Impatient())
+    def __init__(self, batches):
+        self.batches = batches
+
+    def batch(self, done, total, values):
+        if values and done == self.batches:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_stopping_saves_the_state_at_once(tmp_path, tiny_recipe, crowd_folder):
+    stopped = session(tiny_recipe, crowd_folder, tmp_path / "run", "train.epochs=50", observer=StopAfter(1))
     with pytest.raises(Interrupted, match="the state is saved") as told:
         stopped.fit()
     assert told.value.facts == {"run": tmp_path / "run"}
     assert json.loads((tmp_path / "run" / "state" / "progress.json").read_text())["progress"]["step"] == 1
+
+
+def in_rounds(tiny_recipe, crowd_folder, run, *stops, overrides=()):
+    """Train with an interruption after each of these numbers of batches."""
+    for index, stop in enumerate(stops):
+        with pytest.raises(Interrupted):
+            session(tiny_recipe, crowd_folder, run, *overrides, resume=index > 0, observer=StopAfter(stop)).fit()
+    session(tiny_recipe, crowd_folder, run, *overrides, resume=True).fit()
+
+
+OF_THE_CLOCK = {"seconds", "images_per_s", "memory_mb"}
+
+
+def test_the_metrics_of_an_epoch_that_was_interrupted_are_those_of_an_uninterrupted_one(
+    tmp_path, tiny_recipe, crowd_folder
+):
+    overrides = ["train.epochs=1"]  # of 3 batches
+    session(tiny_recipe, crowd_folder, tmp_path / "whole", *overrides).fit()
+    in_rounds(tiny_recipe, crowd_folder, tmp_path / "cut", 1, 3, overrides=overrides)
+    whole, cut = (
+        [{key: value for key, value in record.items() if key not in OF_THE_CLOCK} for record in metrics_of(run)]
+        for run in (tmp_path / "whole", tmp_path / "cut")
+    )
+    assert "loss" in whole[0]
+    assert cut == whole
+
+
+def test_a_state_without_sums_resumes_with_the_mean_of_the_batches_that_are_left(tmp_path, tiny_recipe, crowd_folder):
+    told = []
+
+    class Listening(Observer):
+        def batch(self, done, total, values):
+            told.append(values.get("loss"))
+
+    def as_version_0_1_wrote_it(run):
+        file = run / "state" / "progress.json"
+        record = json.loads(file.read_text())
+        for key in ("sums", "summed"):
+            assert record["progress"].pop(key)
+        del record["sha256"], record["tensors"]
+        file.write_text(json.dumps(record))
+
+    with pytest.raises(Interrupted):
+        session(tiny_recipe, crowd_folder, tmp_path / "run", "train.epochs=1", observer=StopAfter(1)).fit()
+    as_version_0_1_wrote_it(tmp_path / "run")
+    session(tiny_recipe, crowd_folder, tmp_path / "run", "train.epochs=1", resume=True, observer=Listening()).fit()
+    assert metrics_of(tmp_path / "run")[0]["loss"] == (told[1] + told[2]) / 2
+
+
+class Killed(BaseException):
+    """Ends a training at once, as no handler of ours expects it."""
+
+
+def test_a_training_that_ends_anywhere_resumes_to_the_weights_of_an_uninterrupted_one(
+    tmp_path, tiny_recipe, crowd_folder
+):
+    overrides = ["train.epochs=2", "train.save_minutes=1e-9", "train.gradient_accumulation=2", "train.preview_every=0"]
+
+    class Dying(Observer):
+        def batch(self, done, total, values):
+            if done == 6:  # steps follow batches 2, 3, 5 and 6 of 6: the last state is that of 5
+                raise Killed
+
+    session(tiny_recipe, crowd_folder, tmp_path / "whole", *overrides).fit()
+    with pytest.raises(Killed):
+        session(tiny_recipe, crowd_folder, tmp_path / "cut", *overrides, observer=Dying()).fit()
+    assert json.loads((tmp_path / "cut" / "state" / "progress.json").read_text())["progress"]["step"] == 3
+    session(tiny_recipe, crowd_folder, tmp_path / "cut", *overrides, resume=True).fit()
+    whole, cut = state_of(tmp_path / "whole"), state_of(tmp_path / "cut")
+    assert whole.keys() == cut.keys()
+    assert [name for name in whole if not torch.equal(whole[name], cut[name])] == []
+    adapters = [read_tensors(tmp_path / name / "adapter" / "adapter_model.safetensors") for name in ("whole", "cut")]
+    assert all(torch.equal(adapters[0][name], adapters[1][name]) for name in adapters[0])
+
+
+class Doing(Observer):
+    """Does something after the second batch."""
+
+    def __init__(self, act):
+        self.act = act
+
+    def batch(self, done, total, values):
+        if values and done == 2:
+            self.act()
+
+
+def test_a_run_that_is_deleted_while_it_is_trained_ends_with_one_line(tmp_path, tiny_recipe, crowd_folder):
+    run = tmp_path / "run"
+    overrides = ["train.epochs=1", "train.preview_every=0"]
+    with (
+        pytest.raises(RunError, match="was deleted or moved while it was trained"),
+        claimed_run(str(tiny_recipe), overrides, run, resume=False) as (recipe, claimed),
+    ):
+        finetune(recipe, data=crowd_folder, run=claimed, observer=Doing(lambda: shutil.rmtree(run)))
+
+
+def test_a_run_that_is_deleted_and_stopped_ends_with_one_line(tmp_path, tiny_recipe, crowd_folder):
+    run = tmp_path / "run"
+
+    def delete_and_stop():
+        shutil.rmtree(run)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with (
+        pytest.raises(RunError, match="was deleted or moved while it was trained"),
+        claimed_run(str(tiny_recipe), [], run, resume=False) as (recipe, claimed),
+    ):
+        finetune(recipe, data=crowd_folder, run=claimed, observer=Doing(delete_and_stop))
+
+
+def test_a_run_that_is_moved_while_it_is_trained_goes_on_from_where_it_is(tmp_path, tiny_recipe, crowd_folder):
+    run, moved = tmp_path / "run", tmp_path / "moved"
+    with pytest.raises(RunError, match="was deleted or moved while it was trained"):
+        session(tiny_recipe, crowd_folder, run, "train.epochs=1", observer=Doing(lambda: run.rename(moved))).fit()
+    resumed = session(tiny_recipe, crowd_folder, moved, "train.epochs=1", resume=True)
+    assert resumed.fit().epochs == 1
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_training_may_run_in_a_thread(tmp_path, tiny_recipe, crowd_folder, workers):
+    recipe = load_recipe(tiny_recipe, ["train.epochs=1", "train.preview_every=0", f"train.workers={workers}"])
+    with ThreadPoolExecutor(1) as pool:
+        result = pool.submit(finetune, recipe, data=crowd_folder, run=RunFolder(tmp_path / "run")).result()
+    assert result.epochs == 1
+    assert result.adapter.is_dir()
 
 
 def test_the_average_follows_the_weights_and_gives_them_back(tmp_path, tiny_recipe, crowd_folder):

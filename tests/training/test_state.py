@@ -2,9 +2,9 @@ import json
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 
 from sam_mprompt.errors import RunError, UsageError
+from sam_mprompt.tensor_files import read_tensors, write_tensors
 from sam_mprompt.training.run import RunFolder
 from sam_mprompt.training.state import TrainingProgress, discard_start, load_state, load_weights, save_state
 
@@ -125,12 +125,35 @@ def test_a_record_without_checksums_that_cannot_be_is_refused(run, model, optimi
         load(run, model, optimizer)
 
 
-@pytest.mark.parametrize("name", ["rng.cpu", "optimizer.0.exp_avg"])
-def test_tensors_that_cannot_be_a_states_are_refused(run, model, optimizer, name):
+def test_what_a_state_claims_is_compared_before_its_contents_are_read(run, model, optimizer, monkeypatch):
     save(run, model, optimizer)
-    as_version_1(run, lambda record: None)
-    tensors = load_file(run.state / "state.safetensors")
-    tensors[name] = torch.zeros(5)
-    save_file(tensors, run.state / "state.safetensors")
+
+    def read(path, **_):
+        raise AssertionError(f"{path} was read")
+
+    monkeypatch.setattr("sam_mprompt.training.state.read_tensors", read)
+    larger = torch.nn.Linear(3, 4)
+    with pytest.raises(UsageError, match=r"does not fit the recipe: model\.bias and 1 more"):
+        load_weights(run, larger)
+    with pytest.raises(UsageError, match=r"does not fit the recipe: model\.bias"):
+        load(run, larger, torch.optim.AdamW(larger.parameters()))
+
+
+@pytest.mark.parametrize("name", ["optimizer.0.exp_avg", "optimizer.5.exp_avg"])
+def test_what_an_optimizer_kept_of_other_parameters_is_refused(run, model, optimizer, name):
+    save(run, model, optimizer)
+    tensors = read_tensors(run.state / "state.safetensors") | {name: torch.zeros(7)}
+    write_tensors(run.state / "state.safetensors", tensors)
+    with pytest.raises(UsageError, match=f"does not fit the recipe: {name}"):
+        load(run, model, optimizer)
+
+
+@pytest.mark.parametrize("draws", [torch.zeros(3), torch.zeros(3, dtype=torch.uint8)])
+def test_random_draws_that_are_none_are_refused(run, model, optimizer, draws):
+    save(run, model, optimizer)
+    record = json.loads((run.state / "progress.json").read_text())
+    del record["sha256"], record["tensors"]
+    (run.state / "progress.json").write_text(json.dumps(record))
+    write_tensors(run.state / "state.safetensors", read_tensors(run.state / "state.safetensors") | {"rng.cpu": draws})
     with pytest.raises(UsageError, match="holds no readable training state"):
         load(run, model, optimizer)

@@ -33,7 +33,7 @@ def loader_of(data, workers=1):
 
 
 def sleep():
-    time.sleep(1000)
+    time.sleep(4 * POLL)
 
 
 def sleep_a_little():

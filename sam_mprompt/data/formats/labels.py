@@ -87,7 +87,8 @@ def decide(used: Iterable[Label], where: str, *, listed_only: Iterable[str] = ()
         if not wanted & {_plain(name) for name in {*used, *listed_only}}:
             raise UsageError(
                 f"{where}: nothing is called '{label}'; the labels are {names or 'none'}."
-                f"{did_you_mean(label, [_shown(name) for name in labels])}"
+                f"{did_you_mean(label, [_shown(name) for name in labels])}",
+                about="labels",
             )
         return Counts(lambda name: _plain(name) in wanted, given=True)
     for called in (_HEADS, _PERSONS):
@@ -100,6 +101,7 @@ def decide(used: Iterable[Label], where: str, *, listed_only: Iterable[str] = ()
         raise UsageError(
             f"{where}: annotates {'several labels' if len(labels) > 1 else 'another label'} ({names}){defined}; "
             "expected one, or one that is named 'head' or 'person'. Name the label that counts.",
+            about="labels",
         )
     return Counts(lambda name: _plain(name) not in _TO_IGNORE, given=False)
 

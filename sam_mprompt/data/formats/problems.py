@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 _NOTES = frozenset({"turned", "more_pages", "official_repeats", "other_labels"})
-_HARMLESS = _NOTES | {"unused", "rescaled", "miscounted", "groups"}
+_HARMLESS = _NOTES | {"unused", "rescaled", "miscounted", "groups", "copies"}
 
 
 @dataclass
@@ -26,7 +26,8 @@ class Problems:
         groups: image -> number of annotated groups of people or regions to ignore, which contribute no head.
         miscounted: image -> how many heads its file states, and how many it holds, which are taken.
         duplicates: images listed more than once in the split, read once.
-        copies: image -> the picture of this or another split that it is a copy of, byte for byte (`note_copies`).
+        shared: image -> the picture of another split that it is, byte for byte (`note_copies`).
+        copies: image -> the picture of its own split that it is a copy of, byte for byte.
         dim: 16-bit images that use 14 bits or fewer and are dark for it (found by decoding).
         unused: files of the dataset's folder that nothing reads: lists and annotations under other names, pictures of
             other kinds, pipes and devices.
@@ -50,6 +51,7 @@ class Problems:
     groups: dict[Path, int] = field(default_factory=dict)
     miscounted: dict[Path, str] = field(default_factory=dict)
     duplicates: list[Path] = field(default_factory=list)
+    shared: dict[Path, str] = field(default_factory=dict)
     copies: dict[Path, str] = field(default_factory=dict)
     dim: list[Path] = field(default_factory=list)
     unused: list[Path] = field(default_factory=list)
@@ -98,7 +100,8 @@ _MEANINGS = {
     "groups": "annotated groups of people or regions to ignore, not counted",
     "miscounted": "images whose annotation states another number of heads than it holds",
     "duplicates": "images listed more than once, read once",
-    "copies": "copies of a picture of the dataset, byte for byte",
+    "shared": "pictures that another split holds too, byte for byte",
+    "copies": "copies of another picture of the split, byte for byte",
     "dim": "16-bit images that use 14 bits or fewer and are dark for it",
     "unused": "files that nothing reads",
     "turned": "images turned by EXIF, whose points a preview should confirm",

@@ -112,7 +112,9 @@ def list_splits(
         expected = f"a fold of 1 to {form.folds}" if form.folds > 1 else "no fold but 1"
         raise UsageError(f"Expected {expected} for format '{format}'; received {fold}.")
     if label is not None and not form.labels:
-        raise UsageError(f"Expected no label for format '{format}', whose heads have none; received '{label}'.")
+        raise UsageError(
+            f"Expected no label for format '{format}', whose heads have none; received '{label}'.", about="no labels"
+        )
     splits = _splits(form, root, fold, label)
     _check_disjoint(splits, root)
     carved = "val" not in splits and "train" in splits

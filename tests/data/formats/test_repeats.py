@@ -4,6 +4,7 @@ from crowd_files import HEADS, coco, folder_of, points, shape, train
 
 from sam_mprompt.data.formats.annotation import Annotation
 from sam_mprompt.data.formats.entries import collect
+from sam_mprompt.data.formats.problems import Problems
 from sam_mprompt.data.formats.read import list_splits
 from sam_mprompt.data.formats.repeats import note_copies, without_repeats
 from sam_mprompt.errors import UsageError
@@ -74,14 +75,38 @@ def test_the_same_picture_in_two_splits_is_told_by_its_bytes(tmp_path):
     (tmp_path / "valid" / "b.jpg").write_bytes((tmp_path / "train" / "b.jpg").read_bytes()[:-1] + b"x")
     _, splits, _ = list_splits(tmp_path, val_fraction=0)
     read = {split: collect(entries) for split, entries in splits.items()}
-    assert not any(problems.copies for _, problems in read.values())
-    note_copies(read)
-    assert read["train"][1].copies == {}
-    assert read["val"][1].copies == {tmp_path / "valid" / "z.jpg": "'z.jpg' is 'a.jpg' of train"}
+    assert not any(problems.shared for _, problems in read.values())
+    note_copies(images_of(read))
+    assert read["train"][1].shared == {}
+    assert read["val"][1].shared == {tmp_path / "valid" / "z.jpg": "'z.jpg' is 'a.jpg' of train"}
+    assert read["val"][1].copies == {}
     assert read["val"][1].serious
 
 
-def test_files_of_different_sizes_are_not_hashed(tmp_path, monkeypatch):
+def test_the_same_picture_twice_in_a_split_is_told_and_not_serious(tmp_path):
+    folder_of(tmp_path, {"a.txt": "1 1", "b.txt": "1 1"})
+    (tmp_path / "b.jpg").write_bytes((tmp_path / "a.jpg").read_bytes())
+    _, splits, _ = list_splits(tmp_path, val_fraction=0)
+    read = {"train": collect(splits["train"])}
+    note_copies(images_of(read))
+    problems = read["train"][1]
+    assert problems.copies == {tmp_path / "b.jpg": "'b.jpg' is 'a.jpg'"}
+    assert problems
+    assert not problems.serious
+
+
+def test_a_picture_that_is_not_there_is_passed_over(tmp_path):
+    folder_of(tmp_path, {"a.txt": "1 1"}, ["a.jpg"])
+    problems = Problems()
+    note_copies({"train": ([tmp_path / "a.jpg", tmp_path / "gone.jpg"], problems)})
+    assert not problems
+
+
+def images_of(read):
+    return {split: ([sample.image for sample in samples], problems) for split, (samples, problems) in read.items()}
+
+
+def test_files_of_different_sizes_are_not_hashed(tmp_path):
     folder_of(tmp_path, {"a.txt": "1 1", "b.txt": "1 1"})
     (tmp_path / "b.jpg").write_bytes((tmp_path / "a.jpg").read_bytes() + b"more")
     _, splits, _ = list_splits(tmp_path, val_fraction=0)
@@ -90,6 +115,5 @@ def test_files_of_different_sizes_are_not_hashed(tmp_path, monkeypatch):
     def hashed(path: object) -> str:
         raise AssertionError("hashed")
 
-    monkeypatch.setattr("sam_mprompt.data.formats.repeats.sha256_of", hashed)
-    note_copies(read)
+    note_copies(images_of(read), hashed)
     assert read["train"][1].copies == {}
