@@ -22,6 +22,7 @@ class Annotation(NamedTuple):
         frame: (height, width) of the image as the file states it, in which the points are; None where it does not.
         others: labels of marks that are no heads and were not counted.
         stated: number of heads as the file states it beside the points; None where it does not.
+        reading: how the file was understood, where that is worth telling; empty where it is a matter of course.
     """
 
     points: NDArray[np.float64]
@@ -30,6 +31,7 @@ class Annotation(NamedTuple):
     frame: tuple[int, int] | None = None
     others: tuple[str, ...] = ()
     stated: int | None = None
+    reading: str = ""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from ...errors import UsageError
 from ..image import ImageHeader, read_header
 from ..sample import Sample
 from .annotation import SPLIT_NAMES, Annotation, Entries, Entry, SplitName
-from .frames import fitted, in_shares
+from .frames import fitted, in_rows_and_columns, in_shares
 from .problems import Problems
 from .repeats import without_repeats
 
@@ -133,6 +133,10 @@ def _sample(entry: Entry, header: ImageHeader, annotation: Annotation | None, pr
     if in_shares(annotation, header.size):
         problems.shares.append(image)
         return None
+    if swapped := in_rows_and_columns(placed, header.size):
+        problems.swapped[image] = swapped
+        if not entry.official:
+            return None
     if placed is not annotation:
         problems.rescaled.append(image)
     kept = _without_repeats(entry, placed, problems)
@@ -146,6 +150,8 @@ def _sample(entry: Entry, header: ImageHeader, annotation: Annotation | None, pr
             problems.boxes_degenerate[image] = degenerate
     if kept.groups:
         problems.groups[image] = kept.groups
+    if kept.reading:
+        problems.readings[image] = kept.reading
     if kept.others:
         problems.other_labels[image] = ", ".join(kept.others)
     if kept.stated not in (None, len(annotation.points)):

@@ -25,11 +25,13 @@ class Marks:
         by_label: the marks of each label, or why they cannot be heads (a polygon), which matters only if they should.
         frame: (height, width) of the image as the file states it; None where it does not.
         error: why the image's marks cannot be taken at all.
+        reading: how the file was understood, where that is worth telling.
     """
 
     by_label: Mapping[Label, Annotation | UsageError]
     frame: tuple[int, int] | None = None
     error: UsageError | None = None
+    reading: str = ""
 
     @property
     def labels(self) -> frozenset[Label]:
@@ -52,7 +54,9 @@ class Marks:
             else:
                 parts.append(marks)
         whole = joined(parts)
-        return whole._replace(groups=whole.groups + groups, others=tuple(sorted(others)), frame=self.frame)
+        return whole._replace(
+            groups=whole.groups + groups, others=tuple(sorted(others)), frame=self.frame, reading=self.reading
+        )
 
 
 class Counts(NamedTuple):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-_NOTES = frozenset({"turned", "more_pages", "official_repeats", "other_labels"})
+_NOTES = frozenset({"turned", "more_pages", "official_repeats", "other_labels", "readings"})
 _HARMLESS = _NOTES | {"unused", "rescaled", "miscounted", "groups"}
 
 
@@ -19,6 +19,7 @@ class Problems:
         malformed: image -> what is wrong in the file of its annotation.
         misframed: image -> in which other frame its annotation was made; left out.
         shares: images whose points seem to be shares of the image (0 to 1) instead of pixels; left out.
+        swapped: image -> why its points seem to be (y, x) instead of (x, y); left out, unless a published benchmark's.
         rescaled: images whose annotation was made on the same picture at another size; scaled.
         points_outside: image -> number of points outside its frame (or NaN), which are dropped.
         boxes_degenerate: image -> number of boxes without area inside the frame, which are dropped.
@@ -35,6 +36,7 @@ class Problems:
         more_pages: images of several pages or frames, of which the first is read.
         official_repeats: image -> number of heads that a published benchmark repeats, which stay as published.
         other_labels: image -> labels of marks that are no heads.
+        readings: image -> how the file of its annotation was understood, where another way was possible.
     """
 
     missing_annotations: list[Path] = field(default_factory=list)
@@ -43,6 +45,7 @@ class Problems:
     malformed: dict[Path, str] = field(default_factory=dict)
     misframed: dict[Path, str] = field(default_factory=dict)
     shares: list[Path] = field(default_factory=list)
+    swapped: dict[Path, str] = field(default_factory=dict)
     rescaled: list[Path] = field(default_factory=list)
     points_outside: dict[Path, int] = field(default_factory=dict)
     boxes_degenerate: dict[Path, int] = field(default_factory=dict)
@@ -57,6 +60,7 @@ class Problems:
     more_pages: list[Path] = field(default_factory=list)
     official_repeats: dict[Path, int] = field(default_factory=dict)
     other_labels: dict[Path, str] = field(default_factory=dict)
+    readings: dict[Path, str] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return any(getattr(self, item.name) for item in fields(self) if item.name not in _NOTES)
@@ -91,6 +95,7 @@ _MEANINGS = {
     "malformed": "images with a malformed annotation, left out",
     "misframed": "images annotated in another frame, left out",
     "shares": "images whose points lie in 0..1, shares instead of pixels, left out",
+    "swapped": "images whose points fit better as (y, x) than as (x, y)",
     "rescaled": "images annotated at another size, points scaled to them",
     "points_outside": "points outside their image, dropped",
     "boxes_degenerate": "boxes without area in their image, dropped",
@@ -105,6 +110,7 @@ _MEANINGS = {
     "more_pages": "images with further pages or frames, of which the first is read",
     "official_repeats": "heads that the published annotation repeats, kept",
     "other_labels": "images with marks of other labels, which are not counted",
+    "readings": "images whose annotation was read in a way that a preview should confirm",
 }
 
 
