@@ -30,6 +30,7 @@ ADVICE: dict[str, str] = {
     ),
     "no test split": "Leave out --test.",
     "another base": "Give the right one with --base.",
+    "several tools": "Or choose one with --format: {tools}.",
     "empty split": "Look at the dataset with 'sam-mprompt data check DIR'.",
     "export folder": "Give another one with --to.",
 }

@@ -26,7 +26,10 @@ def _ascending(value: tuple[float, float]) -> tuple[float, float]:
     return value
 
 
-DataFormat = Literal["shanghaitech", "qnrf", "nwpu", "jhu", "ucf50", "points", "synthetic"]
+DataFormat = Literal[
+    "shanghaitech", "qnrf", "nwpu", "jhu", "ucf50", "points", "synthetic",
+    "labelme", "coco", "csv", "json", "txt",
+]  # fmt: skip
 
 
 class DataRecipe(Section):

@@ -1,5 +1,8 @@
-"""COCO instances and keypoints (https://cocodataset.org/#format-data) -> marks by image name."""
+"""COCO instances and keypoints (https://cocodataset.org/#format-data): one .json of many images."""
 
+import json
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,16 +10,32 @@ import numpy as np
 
 from ...errors import UsageError
 from .annotation import Annotation
+from .family import HEAD, Collection, Family, Kind, Picture, one_file
 from .frames import stated_frame
 from .labels import Label, Marks, joined
+from .outline import json_outline
 from .parsing import centres, table
 from .text import read_json
 
 _Key = int | str | None
 _NOBODY = Annotation(np.empty((0, 2)))
+_NAMES = ("*coco*.json", "instances*.json", "person_keypoints*.json", "annotations.json")
+_LISTS = {"images", "annotations"}
 
 
-def read_coco(path: Path) -> tuple[dict[str, Marks], frozenset[str]]:
+def _kind(file: Path) -> Kind | None:
+    if any(file.match(pattern) for pattern in _NAMES):
+        return "many"
+    outline = json_outline(file)
+    return "many" if not outline.is_list and (outline.keys >= _LISTS or _only_begun(outline.keys)) else None
+
+
+def _only_begun(keys: frozenset[str]) -> bool:
+    """Whether these are keys of a COCO file of which the beginning shows the first list only."""
+    return bool(keys & _LISTS) and bool(keys & {"info", "licenses", "categories"})
+
+
+def read_coco(path: Path) -> Collection:
     """Return the marks of each image by its file name, and the names of the categories that are defined.
 
     Each annotation is one head, at its first labelled keypoint, else at the centre of its box; its label is its
@@ -57,7 +76,7 @@ def read_coco(path: Path) -> tuple[dict[str, Marks], frozenset[str]]:
             marks[name] = Marks(by_label, frame)
         if by_label:
             annotated.setdefault(name, image)
-    return marks, frozenset(_defined(content))
+    return Collection(marks, frozenset(_defined(content)))
 
 
 def _images(listed: list[Any], path: Path) -> dict[_Key, tuple[str, tuple[int, int] | None]]:
@@ -119,3 +138,31 @@ def _key(item: Any, field: str) -> _Key:
     """Return an identifier of a COCO object, None when there is none or it is of another type."""
     value = item.get(field) if isinstance(item, dict) else None
     return value if isinstance(value, int | str) else None
+
+
+def coco_text(pictures: Sequence[Picture]) -> str:
+    """Return the COCO file of images: each head is an annotation with one keypoint and, where there are, its box."""
+    images, annotations = [], []
+    for number, picture in enumerate(pictures, start=1):
+        height, width = picture.size
+        images.append({"id": number, "file_name": picture.name, "width": width, "height": height})
+        boxes = [None] * len(picture.points) if picture.boxes is None else picture.boxes.tolist()
+        for (x, y), box in zip(picture.points.tolist(), boxes, strict=True):
+            found = {"id": len(annotations) + 1, "image_id": number, "category_id": 1, "iscrowd": 0}
+            found |= {"keypoints": [round(x, 3), round(y, 3), 2], "num_keypoints": 1}
+            if box is not None:
+                sides = box[2] - box[0], box[3] - box[1]
+                found |= {"bbox": [round(value, 3) for value in (*box[:2], *sides)], "area": round(math.prod(sides), 3)}
+            annotations.append(found)
+    category = {"id": 1, "name": HEAD, "supercategory": "person", "keypoints": [HEAD], "skeleton": []}
+    return json.dumps({"images": images, "annotations": annotations, "categories": [category]}, indent=1)
+
+
+COCO = Family(
+    "coco",
+    "a COCO .json such as annotations.json",
+    (".json",),
+    _kind,
+    read_many=read_coco,
+    write=one_file("annotations.json", coco_text),
+)

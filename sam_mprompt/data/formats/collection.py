@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 from ...errors import UsageError
 from .annotation import Annotation
 from .coco import read_coco
 from .csv_heads import read_csv
+from .family import Collection
 from .frames import stated_frame
 from .labels import Label, Marks, joined
 from .parsing import table
@@ -15,27 +15,15 @@ from .sidecars import label_of, marks_of
 from .text import parse_json, streamed_lines
 
 
-class Collection(NamedTuple):
-    """What one file says of many images.
-
-    Attributes:
-        marks: by image name, as the file spells it.
-        listed: labels that the file defines, whether or not a mark has them.
-    """
-
-    marks: dict[str, Marks]
-    listed: frozenset[str] = frozenset()
-
-
 def read_collection(path: Path) -> Collection:
-    """Read one file that annotates many images: a `.csv`, a `.jsonl`, or a COCO `.json`.
+    """Read one file of our own kinds or of COCO that annotates many images: a `.csv`, a `.jsonl`, or a `.json`.
 
     Raises:
         UsageError: malformed; the message names the line or the field.
     """
     if path.suffix == ".json":
-        return Collection(*read_coco(path))
-    return Collection(read_csv(path) if path.suffix == ".csv" else _jsonl(path))
+        return read_coco(path)
+    return Collection(read_csv(path) if path.suffix in (".csv", ".tsv") else _jsonl(path))
 
 
 def _jsonl(path: Path) -> dict[str, Marks]:

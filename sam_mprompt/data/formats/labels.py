@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -116,6 +116,13 @@ def joined(parts: list[Annotation]) -> Annotation:
 
 def _any(marks: Annotation) -> bool:
     return bool(len(marks.points) or marks.groups)
+
+
+def label_text(label: Any) -> Label:
+    """Return a label as text; numbers of classes are labels, too."""
+    if isinstance(label, str):
+        return label.strip() or None
+    return None if label is None or isinstance(label, dict | list) else f"{label}"
 
 
 def is_head_label(label: Label) -> bool:

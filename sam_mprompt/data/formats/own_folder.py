@@ -1,7 +1,7 @@
 """One folder of the user's own images: its images, its files of annotation, and which belongs to which."""
 
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -10,14 +10,18 @@ from ...errors import UsageError
 from ..image import natural_order, sort_folder
 from .annotation import Annotation, Entry
 from .collection import read_collection
+from .families import FAMILIES, told
+from .family import Collection, Family, Kind
 from .labels import Counts, Label, Marks
+from .own_files import TXT
 from .sidecars import read_sidecar
 from .splits import LIST_SUFFIXES, split_called
 from .text import file_name
 
-_COLLECTIONS = ("annotations.csv", "annotations.jsonl", "annotations.json")
-_COCO_NAMES = ("*coco*.json", "instances*.json", "person_keypoints*.json")
 _NO_SIDECARS = ("readme", "license", "licence", "classes")
+_IMAGES = ("images", "JPEGImages", "obj_train_data")
+"""Folders of images as most tools, Pascal VOC and CVAT's YOLO call them."""
+_ANNOTATIONS = ("annotations", "Annotations", "labels")
 
 
 class Annotated(NamedTuple):
@@ -38,8 +42,9 @@ class OwnFolder:
     """One folder of images, listed once.
 
     Args:
-        folder: where the annotation is: in it, in its `annotations/`, or beside the images.
+        folder: where the annotation is: in it, in its `annotations/` or `labels/`, or beside the images.
         images: where the images are; None for `images/`, or the one folder below that has some, else `folder` itself.
+        families: the tools whose files are read; those of others are passed over.
 
     Attributes:
         images: the images.
@@ -48,23 +53,28 @@ class OwnFolder:
         sidecars: the files that may annotate one image each.
     """
 
-    def __init__(self, folder: Path, images: Path | None = None) -> None:
-        self.folder = folder
+    def __init__(
+        self, folder: Path, images: Path | None = None, families: Sequence[Family] = tuple(FAMILIES.values())
+    ) -> None:
+        self.folder, self.families = folder, families
+        self.subset = None if images is None else images.name
         self.image_folder = images or _image_folder(folder)
         self.images, self.passed_over = sort_folder(self.image_folder)
         self.names: dict[str, list[Path]] = {}
         for image in self.images:
             for name in (image.name, image.stem):
                 self.names.setdefault(_composed(name), []).append(image)
-        subset = None if images is None else images.name
-        files = [file for place in self.places for file in _files(place)]
-        self.collections = [file for file in files if self._annotates_many(file, subset)]
-        self.sidecars = [file for file in files if file not in self.collections and self._annotates_one(file)]
+        kinds = {file: self._kind(file) for place in self.places for file in _files(place)}
+        self.collections = [file for file, kind in kinds.items() if kind == "many"]
+        self.sidecars = [file for file, kind in kinds.items() if kind == "one"]
 
     @cached_property
     def places(self) -> list[Path]:
         """The folders in which annotation may be."""
-        return list(dict.fromkeys([self.image_folder, self.folder, self.folder / "annotations"]))
+        below = [self.folder / name for name in _ANNOTATIONS]
+        if self.subset is not None:
+            below += [place / self.subset for place in below]
+        return _without_twins([self.image_folder, self.folder, *below])
 
     @property
     def annotated(self) -> bool:
@@ -105,29 +115,34 @@ class OwnFolder:
         """
         found = self.collections + [file for file in self.sidecars if self.collections and self.has(file.stem)]
         if len(found) > 1:
-            raise UsageError(
+            raise _choice(
                 f"Expected one kind of annotation in '{self.folder}'; found '{found[0].name}' and '{found[1].name}'. "
-                "Keep one of them, or make folders 'train', 'val' and 'test' with images and annotations of their own."
+                "Keep one of them, or make folders 'train', 'val' and 'test' with images and annotations of their own.",
+                found,
             )
         marks: dict[Path, Callable[[], Marks]] = {}
+        files: dict[Path, Path] = {}
         sources: list[tuple[str, Path, Callable[[], Marks]]] = []
         labels: set[Label] = set()
         listed: frozenset[str] = frozenset()
         if found:
-            collection = read_collection(found[0])
+            collection = self._read_many(found[0])
             listed = collection.listed
             sources += [(name, found[0], partial(_given, given)) for name, given in collection.marks.items()]
             labels = {label for given in collection.marks.values() for label in given.labels}
         else:
             for file in self.sidecars:
-                read = _kept(file)
+                read = self._read_one(file)
                 sources.append((file.stem, file, read))
                 labels |= _labels(read)
         for name, file, reader in sources:
             image = self.image(name, f"'{file}'")
             if image in marks:
-                raise UsageError(f"'{file}' annotates '{image.name}' a second time, as '{name}'. Keep one annotation.")
-            marks[image] = reader
+                raise _choice(
+                    f"'{file}' annotates '{image.name}' a second time, as '{name}'. Keep one annotation.",
+                    [files[image], file],
+                )
+            marks[image], files[image] = reader, file
         return Annotated(marks, frozenset(labels), listed)
 
     def entries(self, annotated: Annotated, counts: Counts) -> list[Entry]:
@@ -139,20 +154,45 @@ class OwnFolder:
         ]
         return found + [Entry(picture, None, unused=True) for picture in self.passed_over]
 
-    def _annotates_many(self, file: Path, subset: str | None) -> bool:
-        if file.suffix == ".json" and _composed(file.stem) in self.names:
-            return False
-        if subset is not None and file.parent != self.image_folder:  # of several subsets each has its own
-            return file.suffix == ".json" and file.stem.casefold().endswith(f"_{subset.casefold()}")
-        return file.name in _COLLECTIONS or any(file.match(pattern) for pattern in _COCO_NAMES)
+    @property
+    def tools(self) -> frozenset[str]:
+        """The names of the families that its files of annotation are of."""
+        found = (told(file, self.families) for file in self.used)
+        return frozenset(known.family.name for known in found if known is not None)
 
-    def _annotates_one(self, file: Path) -> bool:
-        stem = file.stem.casefold()
-        if file.suffix.lower() not in {".txt", ".json"} or stem.startswith(_NO_SIDECARS):
-            return False
-        if self.has(file.stem):
-            return True
-        return not (file.suffix.lower() in LIST_SUFFIXES and split_called(stem)) and file.is_file()
+    def _kind(self, file: Path) -> Kind | None:
+        """Return what a file annotates, None where nothing reads it."""
+        suffix, stem = file.suffix.lower(), file.stem.casefold()
+        if not any(suffix in family.suffixes for family in self.families) or stem.startswith(_NO_SIDECARS):
+            return None
+        named = self.has(file.stem)
+        if named and suffix in (".txt", ".json") and len(self.families) == len(FAMILIES):
+            return "one"  # whose it is, is asked when it is read
+        found = told(file, self.families)
+        if found is None or (named and suffix == ".json" and found.kind == "many"):
+            return None
+        if found.kind == "one":
+            is_list = suffix in LIST_SUFFIXES and split_called(stem) is not None
+            return "one" if named or (file.is_file() and not is_list) else None
+        if self.subset is not None and file.parent != self.image_folder:  # of several subsets each has its own
+            return "many" if stem.endswith(f"_{self.subset.casefold()}") else None
+        return "many"
+
+    def _read_many(self, file: Path) -> Collection:
+        found = told(file, self.families)
+        read = found.family.read_many if found is not None and found.kind == "many" else None
+        return (read or read_collection)(file)
+
+    def _read_one(self, file: Path) -> Callable[[], Marks]:
+        """Read the annotation of one image now; a table of points, which has no labels, when it is asked for."""
+        found = told(file, self.families)
+        if found is not None and found.family is TXT:
+            return partial(read_sidecar, file)
+        read = found.family.read_one if found is not None and found.kind == "one" else None
+        try:
+            return partial(_given, (read or read_sidecar)(file))
+        except UsageError as error:
+            return partial(_raise, error)
 
 
 def subsets(root: Path) -> dict[str, Path]:
@@ -171,7 +211,18 @@ def _image_folder(folder: Path) -> Path:
     below = subsets(folder)
     if len(below) == 1:
         return next(iter(below.values()))
-    return folder / "images" if sort_folder(folder / "images").images else folder
+    called = (folder / name for name in _IMAGES)
+    return next((place for place in called if sort_folder(place).images), folder)
+
+
+def _without_twins(places: list[Path]) -> list[Path]:
+    """Return the folders that are there, one that a file system calls by two names once."""
+    found: dict[tuple[int, int], Path] = {}
+    for place in places:
+        if place.is_dir():
+            status = place.stat()
+            found.setdefault((status.st_dev, status.st_ino), place)
+    return list(found.values())
 
 
 def _files(place: Path) -> Iterator[Path]:
@@ -181,16 +232,6 @@ def _files(place: Path) -> Iterator[Path]:
 
 def _composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
-
-
-def _kept(file: Path) -> Callable[[], Marks]:
-    """Read the annotation of one image now; a table of points, which has no labels, when it is asked for."""
-    if file.suffix.lower() != ".json":
-        return partial(read_sidecar, file)
-    try:
-        return partial(_given, read_sidecar(file))
-    except UsageError as error:
-        return partial(_raise, error)
 
 
 def _labels(read: Callable[[], Marks]) -> set[Label]:
@@ -206,6 +247,14 @@ def _heads(read: Callable[[], Marks], counts: Counts) -> Annotation:
 
 def _given(marks: Marks) -> Marks:
     return marks
+
+
+def _choice(message: str, files: Sequence[Path]) -> UsageError:
+    """Return the error of several files that annotate the same; where they are of several tools it names those."""
+    names = {known.family.name for file in files if (known := told(file)) is not None}
+    if len(names) < 2:
+        return UsageError(message)
+    return UsageError(message, about="several tools", tools=" or ".join(sorted(names)))
 
 
 def _raise(error: UsageError) -> Marks:

@@ -12,33 +12,47 @@ test split. With lists but without `train.txt`, train is what no list names. Nam
 case and in their usual variants (`Training`, `valid`, `validation`, `dev`, `testing`; `.list` as `.txt`).
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ...errors import UsageError
 from ..image import IMAGE_SUFFIXES, sort_folder
 from .annotation import Entries, Entry, SplitName
+from .families import FAMILIES
+from .family import Family
 from .labels import Counts, decide
 from .own_folder import Annotated, OwnFolder, subsets
 from .splits import split_called, split_folders, split_lists, the_only, unread
 from .text import numbered_lines
 
 
-def is_own_points(root: Path) -> bool:
+_ALL = tuple(FAMILIES.values())
+
+
+def is_own_points(root: Path, families: Sequence[Family] = _ALL) -> bool:
     """Whether `root` holds images and an annotation of at least one of them, or folders of splits that do."""
-    return OwnFolder(root).annotated or any(_split_folders(root).values())
+    return OwnFolder(root, families=families).annotated or any(_split_folders(root, families).values())
 
 
-def own_points(root: Path, label: str | None = None) -> Entries:
+def tools_of(root: Path, families: Sequence[Family] = _ALL) -> list[str]:
+    """Return the names of the families that the annotation of a folder of own images is of."""
+    whole, found = OwnFolder(root, families=families), _split_folders(root, families)
+    folders = [folder for some in found.values() for folder in some] or [whole]
+    return sorted(frozenset().union(*(folder.tools for folder in folders)))
+
+
+def own_points(root: Path, label: str | None = None, families: Sequence[Family] = _ALL) -> Entries:
     """List the user's own images by split, with those that a list or an annotation names although they are not there.
 
     Args:
         root: the dataset's folder.
         label: the label of heads, where marks have labels and none is called head or person.
+        families: the tools whose files are read.
 
     Raises:
         UsageError: an ambiguous layout, a malformed file, or several labels; the message names what is in conflict.
     """
-    whole, found = OwnFolder(root), _split_folders(root)
+    whole, found = OwnFolder(root, families=families), _split_folders(root, families)
     if not found:
         return _by_lists(whole, root, label)
     if whole.annotated:
@@ -107,9 +121,11 @@ def _note_unused(splits: Entries, folders: list[Path], used: set[Path]) -> None:
     splits[next(iter(splits))] += unread(folders, used)
 
 
-def _split_folders(root: Path) -> dict[SplitName, list[OwnFolder]]:
+def _split_folders(root: Path, families: Sequence[Family]) -> dict[SplitName, list[OwnFolder]]:
     """Return the annotated folders of each split: `train/` with its images, or the images in `images/train/`."""
-    own = {split: [OwnFolder(place) for place in places] for split, places in split_folders(root).items()}
+    own = {
+        split: [OwnFolder(place, families=families) for place in places] for split, places in split_folders(root).items()
+    }
     found = {split: annotated for split, some in own.items() if (annotated := [f for f in some if f.annotated])}
     if found:
         return found
@@ -117,7 +133,7 @@ def _split_folders(root: Path) -> dict[SplitName, list[OwnFolder]]:
     parts: dict[SplitName, list[OwnFolder]] = {}
     if len(below) > 1:
         for name, images in below.items():
-            if (split := split_called(name)) is not None and (folder := OwnFolder(root, images)).annotated:
+            if (split := split_called(name)) is not None and (folder := OwnFolder(root, images, families)).annotated:
                 parts.setdefault(split, []).append(folder)
     return parts
 

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ...errors import UsageError, did_you_mean
 from . import own_points, public
 from .entries import SPLIT_NAMES, Entries, Problems, Split, SplitName, carve, collect
+from .families import FAMILIES
+from .family import Family
 from .splits import split_lists, unread
 
 __all__ = ["FORMATS", "Format", "Problems", "Split", "list_splits", "read_split", "recognise"]
@@ -34,6 +37,16 @@ class Format:
     labels: bool = False
 
 
+def _of_tool(family: Family) -> Format:
+    """The user's own images, of whose files only those of one tool are read."""
+    return Format(
+        family.looks_like,
+        partial(own_points.is_own_points, families=[family]),
+        partial(own_points.own_points, families=[family]),
+        labels=True,
+    )
+
+
 FORMATS: dict[str, Format] = {
     "shanghaitech": Format("train_data/images/", public.is_shanghaitech, public.shanghaitech),
     "qnrf": Format("Train/*_ann.mat", public.is_qnrf, public.qnrf),
@@ -41,13 +54,15 @@ FORMATS: dict[str, Format] = {
     "jhu": Format("train/images/ and train/gt/", public.is_jhu, public.jhu),
     "ucf50": Format("1_ann.mat", public.is_ucf50, public.ucf50, public.UCF50_FOLDS),
     "points": Format(
-        "images with .txt or .json beside them, annotations.csv, annotations.jsonl or COCO annotations.json",
+        f"images with .txt or .json beside them, annotations.csv, or the files of {', '.join(FAMILIES)}",
         own_points.is_own_points,
         own_points.own_points,
         labels=True,
     ),
+    **{name: _of_tool(family) for name, family in FAMILIES.items()},
 }
-"""The formats by name, in the order in which they are tried."""
+"""The formats by name, in the order in which they are tried: `points` are the user's own images whatever they were
+annotated with; behind it are the tools one by one, to choose one where the files of several lie together."""
 
 
 def recognise(root: Path) -> str:
@@ -60,7 +75,7 @@ def recognise(root: Path) -> str:
     _check_folder(root)
     if name := _format_of(root):
         return name
-    looked_for = "; ".join(f"{name} ({form.looks_like})" for name, form in FORMATS.items())
+    looked_for = "; ".join(f"{name} ({form.looks_like})" for name, form in FORMATS.items() if name not in FAMILIES)
     raise UsageError(f"Cannot tell the format of '{root}'.{_nearby(root)} Looked for {looked_for}.")
 
 
@@ -184,7 +199,7 @@ def _check_disjoint(splits: Entries, root: Path) -> None:
 
 
 def _format_of(root: Path) -> str | None:
-    return next((name for name, form in FORMATS.items() if form.recognises(root)), None)
+    return next((name for name, form in FORMATS.items() if name not in FAMILIES and form.recognises(root)), None)
 
 
 def _nearby(root: Path) -> str:

@@ -8,7 +8,8 @@ import numpy as np
 from ...errors import UsageError
 from .annotation import Annotation
 from .frames import stated_frame
-from .labels import Label, Marks, is_head_label, joined
+from .labelme import shapes_of
+from .labels import Label, Marks, label_text
 from .parsing import centres, number_rows, table
 from .text import read_json
 
@@ -27,7 +28,7 @@ def read_sidecar(path: Path) -> Marks:
         return Marks({None: Annotation(number_rows(path, "x y"))})
     content = read_json(path)
     if isinstance(content, dict) and "shapes" in content:
-        return _labelme(content, path)
+        return shapes_of(content, path)
     return marks_of(content, f"'{path}'")
 
 
@@ -53,7 +54,7 @@ def marks_of(content: Any, where: str) -> Marks:
     if not isinstance(labels, list) or len(labels) != len(points):
         raise UsageError(f"{where} labels: expected a list of one label for each of the {len(points)} heads.")
     paired = boxes is not None and len(boxes) == len(points)
-    names = [_text(label) for label in labels]
+    names = [label_text(label) for label in labels]
     by_label: dict[Label, Annotation | UsageError] = {}
     for name in dict.fromkeys(names):
         chosen = np.array([other == name for other in names])
@@ -63,57 +64,4 @@ def marks_of(content: Any, where: str) -> Marks:
 
 def label_of(item: dict[str, Any]) -> Label:
     """Return what an object's `label`, `class` or `category` says, None where there is none."""
-    return next((_text(item[key]) for key in ("label", "class", "category") if item.get(key) is not None), None)
-
-
-def _text(label: Any) -> Label:
-    """Return a label as text; numbers of classes are labels, too."""
-    if isinstance(label, str):
-        return label.strip() or None
-    return None if label is None or isinstance(label, dict | list) else f"{label}"
-
-
-def _labelme(content: dict[str, Any], path: Path) -> Marks:
-    """Read labelme's shapes: a point or a circle's centre is a head, a rectangle is a box around one."""
-    shapes = content["shapes"] if isinstance(content["shapes"], list) else [None]
-    known = [shape for shape in shapes if isinstance(shape, dict)]
-    boxed = {
-        group for shape in known if shape.get("shape_type") == "rectangle" and (group := _group(shape)) is not None
-    }
-    parts: dict[Label, list[Annotation]] = {}
-    wrong: dict[Label, UsageError] = {}
-    for index, shape in enumerate(shapes):
-        where = f"'{path}' shapes[{index}]"
-        if not isinstance(shape, dict):
-            raise UsageError(f"{where}: expected a point, rectangle or circle; received {shape!a:.60}.")
-        label = _text(shape.get("label"))
-        if shape.get("shape_type") == "point" and _group(shape) in boxed and not is_head_label(label):
-            continue  # an eye of the head in the box
-        parts.setdefault(label, [])
-        try:
-            parts[label].append(_shape(shape, where))
-        except UsageError as error:  # a polygon around a car is no fault
-            wrong.setdefault(label, error)
-    by_label = {label: wrong.get(label) or joined(marks) for label, marks in parts.items()}
-    return Marks(by_label, stated_frame(content))
-
-
-def _shape(shape: dict[str, Any], where: str) -> Annotation:
-    kind = shape.get("shape_type")
-    if kind not in ("point", "circle", "rectangle"):
-        raise UsageError(f"{where}: expected a point, rectangle or circle; received {kind!a:.60}.")
-    places = table(shape.get("points"), "x y", where)
-    if kind == "rectangle" and len(places) == 4:  # X-AnyLabeling writes all corners
-        places = np.array([places.min(axis=0), places.max(axis=0)])
-    expected = 1 if kind == "point" else 2
-    if len(places) != expected:
-        raise UsageError(f"{where}: expected {expected} points of a {kind}; received {len(places)}.")
-    if kind != "rectangle":
-        return Annotation(places[:1])
-    box = np.concatenate([places.min(axis=0), places.max(axis=0)])[None]
-    return Annotation(centres(box), box)
-
-
-def _group(shape: dict[str, Any]) -> int | str | None:
-    group = shape.get("group_id")
-    return group if isinstance(group, int | str) else None
+    return next((label_text(item[key]) for key in ("label", "class", "category") if item.get(key) is not None), None)

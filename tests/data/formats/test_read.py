@@ -9,6 +9,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from sam_mprompt.data.formats.entries import Annotation, Entry, carve, collect
+from sam_mprompt.data.formats.families import FAMILIES
 from sam_mprompt.data.formats.public import shanghaitech
 from sam_mprompt.data.formats.read import FORMATS, list_splits, read_split, recognise
 from sam_mprompt.errors import UsageError
@@ -112,7 +113,7 @@ def names(root: Path, split: str, **options: object) -> list[str]:
 
 
 def test_every_format_has_a_reader_and_a_test_fixture():
-    assert set(FORMATS) == set(MAKERS)
+    assert set(FORMATS) == {*MAKERS, *FAMILIES}
 
 
 @pytest.mark.parametrize("name", MAKERS)

@@ -1,0 +1,71 @@
+"""The files that this package itself proposes: .txt and .json beside an image, annotations.csv and annotations.jsonl."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...shown import csv_line
+from .collection import read_collection
+from .family import Family, Kind, Picture, file_each, one_file
+from .outline import json_outline
+from .sidecars import read_sidecar
+
+CSV_HEADER = ("image", "x", "y")
+
+
+def csv_rows(name: str, points: Sequence[Sequence[float]]) -> str:
+    """Return the rows of one image, each with the end of its line; of an image with nobody one without coordinates."""
+    rows = [(name, f"{x:.2f}", f"{y:.2f}") for x, y in points] or [(name, "", "")]
+    return "".join(csv_line(row) for row in rows)
+
+
+def _csv_text(pictures: Sequence[Picture]) -> str:
+    return csv_line(CSV_HEADER) + "".join(csv_rows(picture.name, picture.points.tolist()) for picture in pictures)
+
+
+def _is_json(file: Path) -> Kind | None:
+    if file.suffix.lower() == ".jsonl":
+        return "many" if file.name == "annotations.jsonl" else None
+    outline = json_outline(file)
+    if outline.is_list:
+        return "many" if "image" in outline.inner and outline.inner & {"points", "boxes", "x"} else None
+    return "one" if outline.keys & {"points", "boxes"} else None
+
+
+def _json_text(picture: Picture) -> str:
+    height, width = picture.size
+    content = {"points": picture.points.round(3).tolist(), "width": width, "height": height}
+    if picture.boxes is not None:
+        content["boxes"] = picture.boxes.round(3).tolist()
+    return json.dumps(content)
+
+
+def _txt_text(picture: Picture) -> str:
+    return "".join(f"{x:.3f} {y:.3f}\n" for x, y in picture.points.tolist())
+
+
+TXT = Family(
+    "txt",
+    "a .txt of `x y` for each image",
+    (".txt",),
+    lambda _file: "one",
+    read_one=read_sidecar,
+    write=file_each(".txt", _txt_text),
+)
+JSON = Family(
+    "json",
+    "a .json of points for each image, or annotations.jsonl",
+    (".json", ".jsonl"),
+    _is_json,
+    read_one=read_sidecar,
+    read_many=read_collection,
+    write=file_each(".json", _json_text),
+)
+CSV = Family(
+    "csv",
+    "annotations.csv",
+    (".csv",),
+    lambda file: "many" if file.name == "annotations.csv" else None,
+    read_many=read_collection,
+    write=one_file("annotations.csv", _csv_text),
+)
