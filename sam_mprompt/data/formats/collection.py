@@ -23,7 +23,7 @@ def read_collection(path: Path) -> Collection:
     """
     if path.suffix == ".json":
         return read_coco(path)
-    return Collection(read_csv(path) if path.suffix in (".csv", ".tsv") else _jsonl(path))
+    return read_csv(path) if path.suffix in (".csv", ".tsv") else Collection(_jsonl(path))
 
 
 def _jsonl(path: Path) -> dict[str, Marks]:

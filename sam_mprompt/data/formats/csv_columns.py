@@ -10,7 +10,7 @@ from .column_names import named, suggested
 from .csv_rows import Numbers, Row, is_number
 from .labels import Label
 
-_IMAGE = ("image", "file", "filename", "file_name", "name", "path", "image_name", "image_path", "img")
+IMAGE_COLUMNS = ("image", "file", "filename", "file_name", "name", "path", "image_name", "image_path", "img")
 _LABEL = ("label", "labels", "class", "class_name", "category", "category_name")
 _CORNERS = (("x1", "y1", "x2", "y2"), ("xmin", "ymin", "xmax", "ymax"), ("x_min", "y_min", "x_max", "y_max"))
 _SECOND = (("x2", "y2"), ("xmax", "ymax"))
@@ -121,7 +121,7 @@ def columns_of(
         if _is_header(cells):
             raise _unknown(cells, names, where, one_image)
         return Columns(None, (0, 1)) if one_image and len(cells) == 2 else Columns(0, (1, 2))
-    image = next((names.index(name) for name in _IMAGE if name in names), None)
+    image = next((names.index(name) for name in IMAGE_COLUMNS if name in names), None)
     if image is None and not one_image:
         raise _unknown(cells, names, where, one_image)
     place, box = corners or points, "corners" if corners else ""
@@ -133,8 +133,7 @@ def columns_of(
             place, box = (*points, *size), "size"
     label = next((names.index(name) for name in _LABEL if name in names), None)
     frames = (frame for frame in (_first(names, (keys,)) for keys in _FRAMES) if frame and not set(frame) & set(place))
-    at = None if one_image else image
-    return Columns(at, place, box, label, next(frames, ()), header, tuple(names))
+    return Columns(image, place, box, label, next(frames, ()), header, tuple(names))
 
 
 def _is_header(cells: Sequence[str]) -> bool:
@@ -147,7 +146,7 @@ def _is_header(cells: Sequence[str]) -> bool:
 def _unknown(cells: Sequence[str], names: Sequence[str], where: str, one_image: bool) -> UsageError:
     wanted = ("x", "y") if one_image else ("image", "x", "y")
     found = ", ".join(f"'{cell}'" for cell in cells)
-    missing = [key for key in wanted if key not in names and not (key == "image" and set(names) & set(_IMAGE))]
+    missing = [key for key in wanted if key not in names and not (key == "image" and set(names) & set(IMAGE_COLUMNS))]
     may_be = suggested(cells, missing)
     guess = ",".join(f"{key}={may_be.get(key, 'COLUMN')}" for key in missing)
     expected = " and ".join(filter(None, [", ".join(f"'{key}'" for key in wanted[:-1]), f"'{wanted[-1]}'"]))

@@ -1,17 +1,22 @@
 """Tables of heads, one a row: `image,x,y` of many images, `x,y` of the one that the file is called after."""
 
-import csv
-import io
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from ...errors import UsageError
 from .annotation import Annotation
+from .column_names import suggested
 from .csv_columns import columns_of
-from .csv_rows import CsvRows, Numbers
+from .csv_rows import CsvRows, Numbers, is_number
+from .family import Collection, Kind
 from .labels import Label, Marks
+from .neighbours import beside_its_image, is_alone
+
+_CALLED = "annotations"
+_SUFFIXES = (".csv", ".tsv")
 
 
 class Rows:
@@ -26,7 +31,7 @@ class Rows:
         return Annotation(np.array(self.points).reshape(-1, 2), boxes)
 
 
-def read_csv(path: Path, columns: Mapping[str, str] | None = None) -> dict[str, Marks]:
+def read_csv(path: Path, columns: Mapping[str, str] | None = None) -> Collection:
     """Read rows `image,x,y`, or a header that names the columns; no coordinates: an image with nobody.
 
     Cells are separated by commas, semicolons or tabulators; with the latter two, numbers may have decimal commas.
@@ -39,7 +44,7 @@ def read_csv(path: Path, columns: Mapping[str, str] | None = None) -> dict[str, 
         UsageError: malformed, or a header that does not say which column is the image, x and y; the message names the
             line.
     """
-    return _read(CsvRows(path), columns, one_image=False)
+    return Collection(_read(CsvRows(path), columns))
 
 
 def read_csv_of_one_image(path: Path, columns: Mapping[str, str] | None = None) -> Marks:
@@ -48,10 +53,56 @@ def read_csv_of_one_image(path: Path, columns: Mapping[str, str] | None = None) 
     Raises:
         UsageError: as `read_csv`.
     """
-    return _read(CsvRows(path, columns=2), columns, one_image=True).get("", Marks({}))
+    found = _read(CsvRows(path, columns=2), columns, one_image=True)
+    if len(found) > 1 or not all(_called_as(path, image) for image in found):
+        first = next(image for image in found if not _called_as(path, image))
+        raise UsageError(f"'{path}': expected the heads of the image that it is called after; found some of '{first}'.")
+    return next(iter(found.values()), Marks({}))
 
 
-def _read(rows: CsvRows, chosen: Mapping[str, str] | None, *, one_image: bool) -> dict[str, Marks]:
+def table_kind(file: Path, columns: Mapping[str, str] | None = None) -> Kind | None:
+    """Return whether a table is one of heads, and whether of one image or of many, by its first row.
+
+    A table whose columns have other names is taken for one where it is called `annotations.csv` or as an image is, or is
+    the only file that may annotate the images: reading it then says which columns there are.
+    """
+    if file.stem == _CALLED:
+        return "many"
+    if any(file.with_name(_CALLED + suffix).is_file() for suffix in _SUFFIXES):
+        return None
+    try:
+        cells = next((row.cells for row in CsvRows(file)), [])
+    except UsageError:
+        return None
+    if not cells:
+        return "one" if beside_its_image(file) else None
+    try:
+        found = columns_of(cells, "", chosen=columns, one_image=True)
+    except UsageError:
+        return None if columns else _under_other_names(cells, file)
+    if found.header:
+        return "one" if found.image_at is None else "many"
+    numbers = [is_number(cell) for cell in cells]
+    if len(cells) == 2 and all(numbers):
+        return "one"
+    return "many" if numbers[:3] == [False, True, True] else None
+
+
+def _under_other_names(cells: list[str], file: Path) -> Kind | None:
+    may_be = suggested(cells, ("image", "x", "y"))
+    if not {"x", "y"} <= may_be.keys():
+        return None
+    if beside_its_image(file):
+        return "one"
+    return "many" if is_alone(file) else None
+
+
+def _called_as(path: Path, image: str) -> bool:
+    name = PurePosixPath(image.replace("\\", "/"))
+    return not image or path.stem in (name.name, name.stem)
+
+
+def _read(rows: CsvRows, chosen: Mapping[str, str] | None, *, one_image: bool = False) -> dict[str, Marks]:
     found: dict[str, dict[Label, Rows]] = {}
     frames: dict[str, tuple[int, int]] = {}
     columns, numbers = None, Numbers(rows.separator)
@@ -74,11 +125,3 @@ def _read(rows: CsvRows, chosen: Mapping[str, str] | None, *, one_image: bool) -
         name: Marks({label: rows.annotation() for label, rows in by_label.items()}, frames.get(name))
         for name, by_label in found.items()
     }
-
-
-def csv_text(rows: Iterable[Sequence[object]]) -> str:
-    """Return rows as the text of a CSV file, in which numbers have a decimal point and at most three decimals."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([f"{cell:.3f}".rstrip("0").rstrip(".") if isinstance(cell, float) else cell for cell in row] for row in rows)
-    return text.getvalue()

@@ -129,7 +129,11 @@ class OwnFolder:
             collection = self._read_many(found[0])
             listed = collection.listed
             sources += [(name, found[0], partial(_given, given)) for name, given in collection.marks.items()]
-            labels = {label for given in collection.marks.values() for label in given.labels}
+            sources += [
+                (self._numbered(number, found[0]).name, found[0], partial(_given, given))
+                for number, given in collection.slices.items()
+            ]
+            labels = {label for _, _, read in sources for label in _labels(read)}
         else:
             for file in self.sidecars:
                 read = self._read_one(file)
@@ -171,12 +175,23 @@ class OwnFolder:
         found = told(file, self.families)
         if found is None or (named and suffix == ".json" and found.kind == "many"):
             return None
+        if named and found.family.read_one is not None:
+            return "one"  # a table that names images, but is called as one, is that one's
         if found.kind == "one":
             is_list = suffix in LIST_SUFFIXES and split_called(stem) is not None
             return "one" if named or (file.is_file() and not is_list) else None
         if self.subset is not None and file.parent != self.image_folder:  # of several subsets each has its own
             return "many" if stem.endswith(f"_{self.subset.casefold()}") else None
         return "many"
+
+    def _numbered(self, number: int, file: Path) -> Path:
+        """Return the image of a number from 1, or the only one for 0. Raises UsageError where there is none."""
+        if 1 <= number <= len(self.images):
+            return self.images[number - 1]
+        if number == 0 and len(self.images) == 1:
+            return self.images[0]
+        what = f"slice {number}" if number else "no image by name nor number"
+        raise UsageError(f"'{file}' says {what}; there are {len(self.images)} images in '{self.image_folder}'.")
 
     def _read_many(self, file: Path) -> Collection:
         found = told(file, self.families)
@@ -188,7 +203,7 @@ class OwnFolder:
         found = told(file, self.families)
         if found is not None and found.family is TXT:
             return partial(read_sidecar, file)
-        read = found.family.read_one if found is not None and found.kind == "one" else None
+        read = found.family.read_one if found is not None else None
         try:
             return partial(_given, (read or read_sidecar)(file))
         except UsageError as error:

@@ -51,7 +51,7 @@ def shanghaitech(root: Path) -> Entries:
     for split, folder in the_only(_data_folders(root)).items():
         annotations = _files(folder / "ground-truth", r"GT_(.+)\.mat")
         annotations |= _files(folder / "ground_truth", r"GT_(.+)\.mat")
-        splits[split] = _paired(folder / "images", annotations, _shanghaitech_points)
+        splits[split] = _paired(folder / "images", annotations, shanghaitech_points)
     if {split: len(entries) for split, entries in splits.items()} == _OFFICIAL_PART_A:
         splits["test"] = [
             replace(entry, attributes={"in_train": "yes" if entry.image.stem in _IN_TRAIN else "no"})
@@ -60,7 +60,8 @@ def shanghaitech(root: Path) -> Entries:
     return splits
 
 
-def _shanghaitech_points(path: Path) -> Annotation:
+def shanghaitech_points(path: Path) -> Annotation:
+    """Read one `.mat` of ShanghaiTech. Raises UsageError where it is malformed."""
     info = read_mat(path, "image_info")
     try:
         location = info[0, 0]["location"][0, 0]
