@@ -22,7 +22,9 @@ def parse_columns(text: str) -> dict[str, str]:
         if not given or not column:
             raise ValueError(f"expected pairs such as 'x=cx,y=cy,image=photo', got {pair.strip()!r}")
         if key not in COLUMNS:
-            raise ValueError(f"expected one of {', '.join(COLUMNS)} before '=', got {key!r}.{did_you_mean(key, COLUMNS)}")
+            raise ValueError(
+                f"expected one of {', '.join(COLUMNS)} before '=', got {key!r}.{did_you_mean(key, COLUMNS)}"
+            )
         if key in chosen:
             raise ValueError(f"expected {key!r} once, got it twice")
         chosen[key] = column

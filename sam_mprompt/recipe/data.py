@@ -28,7 +28,8 @@ def _ascending(value: tuple[float, float]) -> tuple[float, float]:
 
 DataFormat = Literal[
     "shanghaitech", "qnrf", "nwpu", "jhu", "ucf50", "points", "synthetic",
-    "labelme", "coco", "csv", "json", "txt",
+    "labelme", "cvat", "label-studio", "via", "via-csv", "roboflow", "coco", "yolo", "voc",
+    "geojson", "dotdotgoose", "imagej-roi", "matlab", "imagej", "csv", "json", "txt",
 ]  # fmt: skip
 
 

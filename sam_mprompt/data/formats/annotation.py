@@ -23,6 +23,7 @@ class Annotation(NamedTuple):
         others: labels of marks that are no heads and were not counted.
         stated: number of heads as the file states it beside the points; None where it does not.
         reading: how the file was understood, where that is worth telling; empty where it is a matter of course.
+        shares: points and boxes are shares (0..1) of the image's width and height by their format, not pixels.
     """
 
     points: NDArray[np.float64]
@@ -32,6 +33,7 @@ class Annotation(NamedTuple):
     others: tuple[str, ...] = ()
     stated: int | None = None
     reading: str = ""
+    shares: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """COCO instances and keypoints (https://cocodataset.org/#format-data): one .json of many images."""
 
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -107,7 +106,8 @@ def _head(annotation: dict[str, Any], where: str) -> Annotation:
     places = table(triples, "x y visibility", f"{where} keypoints")
     labelled = places[places[:, 2] > 0, :2]
     if len(labelled):
-        return Annotation(labelled[:1], boxes)
+        has_box = boxes is not None and (boxes[:, 2:] > boxes[:, :2]).all()  # readers want one, if of no extent
+        return Annotation(labelled[:1], boxes if has_box else None)
     if boxes is None:
         raise UsageError(f"{where}: expected a 'bbox' or a labelled keypoint.")
     return Annotation(centres(boxes), boxes)
@@ -141,19 +141,18 @@ def _key(item: Any, field: str) -> _Key:
 
 
 def coco_text(pictures: Sequence[Picture]) -> str:
-    """Return the COCO file of images: each head is an annotation with one keypoint and, where there are, its box."""
-    images, annotations = [], []
+    """Return the COCO file of images: each head has one keypoint and its box, which is of no extent without one."""
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for number, picture in enumerate(pictures, start=1):
         height, width = picture.size
         images.append({"id": number, "file_name": picture.name, "width": width, "height": height})
-        boxes = [None] * len(picture.points) if picture.boxes is None else picture.boxes.tolist()
-        for (x, y), box in zip(picture.points.tolist(), boxes, strict=True):
+        boxes = np.hstack([picture.points] * 2) if picture.boxes is None else picture.boxes
+        for (x, y), (x1, y1, x2, y2) in zip(picture.points.tolist(), boxes.tolist(), strict=True):
             found = {"id": len(annotations) + 1, "image_id": number, "category_id": 1, "iscrowd": 0}
             found |= {"keypoints": [round(x, 3), round(y, 3), 2], "num_keypoints": 1}
-            if box is not None:
-                sides = box[2] - box[0], box[3] - box[1]
-                found |= {"bbox": [round(value, 3) for value in (*box[:2], *sides)], "area": round(math.prod(sides), 3)}
-            annotations.append(found)
+            found |= {"bbox": [round(value, 3) for value in (x1, y1, x2 - x1, y2 - y1)]}
+            annotations.append(found | {"area": round((x2 - x1) * (y2 - y1), 3)})
     category = {"id": 1, "name": HEAD, "supercategory": "person", "keypoints": [HEAD], "skeleton": []}
     return json.dumps({"images": images, "annotations": annotations, "categories": [category]}, indent=1)
 

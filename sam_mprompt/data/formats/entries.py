@@ -137,7 +137,7 @@ def _sample(entry: Entry, header: ImageHeader, annotation: Annotation | None, pr
         problems.swapped[image] = swapped
         if not entry.official:
             return None
-    if placed is not annotation:
+    if annotation.frame not in (None, header.size):
         problems.rescaled.append(image)
     kept = _without_repeats(entry, placed, problems)
     points = _inside(kept.points, header.size)

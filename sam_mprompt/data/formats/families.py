@@ -7,17 +7,27 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .coco import COCO
-from .dotdotgoose import DOTDOTGOOSE
 from .csv_heads import read_csv, read_csv_of_one_image, table_kind
+from .cvat import CVAT
+from .dotdotgoose import DOTDOTGOOSE
 from .family import Family, Kind
 from .geojson import GEOJSON
 from .imagej_results import IMAGEJ
 from .imagej_rois import IMAGEJ_ROIS
+from .label_studio import LABEL_STUDIO
 from .labelme import LABELME
 from .matlab import MATLAB
 from .own_files import CSV, JSON, TXT
+from .roboflow import ROBOFLOW
+from .via import VIA, VIA_CSV
+from .voc import VOC
+from .yolo import YOLO
 
-FAMILIES: dict[str, Family] = {family.name: family for family in (LABELME, COCO, GEOJSON, DOTDOTGOOSE, IMAGEJ_ROIS, MATLAB, IMAGEJ, CSV, JSON, TXT)}
+_OTHERS = (GEOJSON, DOTDOTGOOSE, IMAGEJ_ROIS, MATLAB, IMAGEJ)
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in (LABELME, CVAT, LABEL_STUDIO, VIA, VIA_CSV, ROBOFLOW, COCO, YOLO, VOC, *_OTHERS, CSV, JSON, TXT)
+}
 """The families by name, in the order in which a file is asked for: what is told by less comes later."""
 
 

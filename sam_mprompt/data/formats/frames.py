@@ -15,26 +15,30 @@ def fitted(annotation: Annotation, size: tuple[int, int]) -> Annotation | str:
     """Return the annotation in pixels of an image of `size` (height, width), or why that cannot be.
 
     The frame that the annotation states for itself decides: the same picture at another size is scaled; the annotation
-    comes back unchanged (the same object) where the frame is the image's own, or is not stated.
+    comes back unchanged (the same object) where it is in pixels and the frame is the image's own, or is not stated.
+    What is in shares by its format is taken times the image's sides, once its frame is one of this shape.
     """
-    if annotation.frame is None or annotation.frame == size:
-        return annotation
     height, width = size
+    if annotation.frame is None or annotation.frame == size:
+        return _scaled(annotation, (width, height), size) if annotation.shares else annotation
     high, wide = annotation.frame
     stated = f"annotated as {wide}x{high}, the image is {width}x{height}"
     if _same_shape((high, wide), (height, width)):
-        ratio = np.array([width / wide, height / high])
-        boxes = None if annotation.boxes is None else annotation.boxes * np.tile(ratio, 2)
-        return annotation._replace(points=annotation.points * ratio, boxes=boxes, frame=size)
+        return _scaled(annotation, (width, height) if annotation.shares else (width / wide, height / high), size)
     if _same_shape((wide, high), (height, width)):
         return f"{stated}: turned after it was annotated, or by its EXIF orientation"
     return f"{stated}: cropped or another image"
 
 
+def _scaled(annotation: Annotation, ratio: tuple[float, float], size: tuple[int, int]) -> Annotation:
+    boxes = None if annotation.boxes is None else annotation.boxes * np.tile(ratio, 2)
+    return annotation._replace(points=annotation.points * np.array(ratio), boxes=boxes, frame=size, shares=False)
+
+
 def in_shares(annotation: Annotation, size: tuple[int, int]) -> bool:
-    """Whether the points seem to be shares of the image, not pixels: all lie in 0..1, not all on whole numbers."""
+    """Whether what should be pixels seems to be shares of the image: all lie in 0..1, not all on whole numbers."""
     points: NDArray[np.float64] = annotation.points
-    if not len(points) or max(size) <= 2:
+    if annotation.shares or not len(points) or max(size) <= 2:
         return False
     return bool(((points >= 0) & (points <= 1)).all() and (points % 1 != 0).any())
 

@@ -12,6 +12,7 @@ from .annotation import Annotation, Entry
 from .collection import read_collection
 from .families import FAMILIES, told
 from .family import Collection, Family, Kind
+from .label_studio import without_upload_mark
 from .labels import Counts, Label, Marks
 from .own_files import TXT
 from .sidecars import read_sidecar
@@ -100,7 +101,7 @@ class OwnFolder:
             UsageError: two images have this name, or no file can have it.
         """
         plain = file_name(name, where)
-        found = self.names.get(_composed(plain), [])
+        found = self.names.get(_composed(plain)) or self.names.get(_composed(without_upload_mark(plain)), [])
         if len(found) > 1:
             found = [image for image in found if image.name == plain] or found
         if len(found) > 1:

@@ -78,7 +78,7 @@ def _by_lists(whole: OwnFolder, root: Path, label: str | None) -> Entries:
     read = whole.annotations()
     entries = whole.entries(read, _decided([read], root, label))
     known = {entry.image: entry for entry in entries}
-    lists = the_only(split_lists(root))
+    lists = the_only(split_lists(root) or split_lists(root / "ImageSets" / "Main"))
     splits: Entries = {}
     for split, file in lists.items():
         images = [whole.image(name, f"'{file}' line {number}") for number, name in _listed(file, whole)]
@@ -124,7 +124,8 @@ def _note_unused(splits: Entries, folders: list[Path], used: set[Path]) -> None:
 def _split_folders(root: Path, families: Sequence[Family]) -> dict[SplitName, list[OwnFolder]]:
     """Return the annotated folders of each split: `train/` with its images, or the images in `images/train/`."""
     own = {
-        split: [OwnFolder(place, families=families) for place in places] for split, places in split_folders(root).items()
+        split: [OwnFolder(place, families=families) for place in places]
+        for split, places in split_folders(root).items()
     }
     found = {split: annotated for split, some in own.items() if (annotated := [f for f in some if f.annotated])}
     if found:

@@ -15,7 +15,7 @@ _CALLED: dict[SplitName, tuple[str, ...]] = {
     "test": ("test", "testing"),
 }
 _TEXT_SUFFIXES = {*LIST_SUFFIXES, ".csv", ".tsv", ".json", ".jsonl", ".xml"}
-_ABOUT = ("readme", "license", "licence", "classes", "changelog", "citation")
+_ABOUT = ("readme", "license", "licence", "classes", "changelog", "citation", "notes")
 
 
 def split_called(name: str) -> SplitName | None:
