@@ -7,6 +7,7 @@ ADVICE: dict[str, str] = {
     "web page": "For a registered one, 'sam-mprompt checkpoints pull NAME' does.",
     "adapter": "See 'sam-mprompt adapters list'.",
     "data": "See 'sam-mprompt data check {root}'.",
+    "columns": "Give them as --columns {columns}, or for a training as --set data.columns={columns}.",
     "data folder": "Or name it with --data DIR.",
     "masks folder": "Make it with 'sam-mprompt masks --out {folder}'.",
     "no boxes": "Use --set targets.pseudo_mask=points.",
@@ -32,6 +33,7 @@ ADVICE: dict[str, str] = {
     "another base": "Give the right one with --base.",
     "several tools": "Or choose one with --format: {tools}.",
     "empty split": "Look at the dataset with 'sam-mprompt data check DIR'.",
+    "extra": "Install it with: pip install 'sam-mprompt[{extra}]'.",
     "export folder": "Give another one with --to.",
 }
 """By `SamMpromptError.about`; `{name}` stands for a fact of the error."""

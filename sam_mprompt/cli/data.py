@@ -8,7 +8,7 @@ from rich.console import Console
 
 from ..errors import RunError
 from .data_report import print_report
-from .ui import AsJson, Format, Label, print_json, progress
+from .ui import AsJson, Columns, Format, Label, print_json, progress
 
 data = typer.Typer(help="Look at datasets before training.", no_args_is_help=True)
 
@@ -18,6 +18,7 @@ def check_data(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Dataset folder.")],
     data_format: Format = None,
     label: Label = None,
+    columns: Columns = "",
     preview: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw annotated images into this folder.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -31,7 +32,7 @@ def check_data(
     if preview is not None:
         check_output(preview, "folder")
     with progress("decoding images") as shown:
-        report = check(directory, data_format, label=label, progress=shown)
+        report = check(directory, data_format, label=label, columns=columns, progress=shown)
     if preview is not None:
         write_previews(report, preview)
     if as_json:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from ..errors import UsageError
 from .evaluation_tables import print_evaluation
-from .ui import Adapter, Base, BatchSize, Data, Device, Format, Label, check_outputs, messages, progress, say
+from .ui import Adapter, Base, BatchSize, Columns, Data, Device, Format, Label, check_outputs, messages, progress, say
 
 if TYPE_CHECKING:
     from ..counting.counter import Counter
@@ -32,6 +32,7 @@ def evaluate(
     data: Data,
     data_format: Format = None,
     label: Label = None,
+    columns: Columns = "",
     split: Annotated[Split, typer.Option(help="Which split to count.")] = "test",
     per_image: Annotated[bool, typer.Option("--per-image", help="Print every image, not only the worst five.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write all as JSON.")] = None,
@@ -68,7 +69,7 @@ def evaluate(
     from ..files import write_text
 
     counter = load(adapter, device=device, base=base)
-    samples = _samples(counter.recipe, data, split, data_format, label)
+    samples = _samples(counter.recipe, data, split, data_format, label, columns)
     trained = run_of(adapter, device) if masks else None
     if masks and trained is None:
         raise UsageError(f"'{adapter}' keeps no segmenter, so it has no masks: only a run of finetune does.")
@@ -89,12 +90,20 @@ def evaluate(
     print_evaluation(evaluation, Console(), worst=len(evaluation.rows) if per_image else 5)
 
 
-def _samples(recipe: "Recipe", data: Path, split: Split, data_format: str | None, label: str | None) -> "list[Sample]":
+def _samples(
+    recipe: "Recipe", data: Path, split: Split, data_format: str | None, label: str | None, columns: str
+) -> "list[Sample]":
     """Return the split's samples; says what was left out of them."""
     from ..data.formats.read import read_split
 
     found = read_split(
-        data, split, format=data_format, val_fraction=recipe.data.val_fraction, fold=recipe.data.fold, label=label
+        data,
+        split,
+        format=data_format,
+        val_fraction=recipe.data.val_fraction,
+        fold=recipe.data.fold,
+        label=label,
+        columns=columns,
     )
     for line in found.problems.lines():
         say(messages(), line)

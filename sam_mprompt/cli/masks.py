@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..errors import UsageError
-from .ui import Data, Device, Format, Label, check_outputs, progress
+from .ui import Columns, Data, Device, Format, Label, check_outputs, progress
 
 if TYPE_CHECKING:
     from ..masks.make import MaskSource
@@ -20,6 +20,7 @@ def masks(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the masks; what is there already is kept.")],
     data_format: Format = None,
     label: Label = None,
+    columns: Columns = "",
     dilation: Annotated[int, typer.Option(min=1, help="points: radius of a head in pixels.")] = 8,
     run: Annotated[Path | None, typer.Option(metavar="DIR", help="segmenter: the run that trained it.")] = None,
     overrides: Annotated[
@@ -51,7 +52,7 @@ def masks(
     else:
         maker = PointMasks(dilation) if source == "points" else BoxMasks()
     with progress("making masks") as report:
-        made = make_masks(maker, data, out, data_format=data_format, label=label, progress=report)
+        made = make_masks(maker, data, out, data_format=data_format, label=label, columns=columns, progress=report)
     kept = f", {made.kept} were there" if made.kept else ""
     typer.echo(f"{made.made} masks made{kept}: {out}\nlook at {made.preview}")
     typer.echo(f"use them with --set targets.pseudo_mask=files --set targets.masks={out}")

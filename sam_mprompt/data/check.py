@@ -108,6 +108,7 @@ def check(
     seed: int = 0,
     fold: int = 1,
     label: str | None = None,
+    columns: str = "",
     progress: Callable[[int, int], None] | None = None,
 ) -> CheckReport:
     """Read all splits of a dataset and decode every image completely, so that truncated ones are found too.
@@ -119,6 +120,7 @@ def check(
         seed: chooses the images of a carved val split.
         fold: of ucf50.
         label: of points.
+        columns: of points, as `read_split`.
         progress: called after each image with the number decoded and the number of all.
 
     Raises:
@@ -126,7 +128,7 @@ def check(
     """
     root = Path(root)
     format, entries, carved = list_splits(
-        root, format=format, val_fraction=val_fraction, seed=seed, fold=fold, label=label
+        root, format=format, val_fraction=val_fraction, seed=seed, fold=fold, label=label, columns=columns
     )
     read = {name: collect(listed) for name, listed in entries.items()}
     note_copies(read)

@@ -261,7 +261,9 @@ def open_split(recipe: Recipe, split: Literal["train", "val"], root: Path | None
     if root is None:
         raise UsageError(f"Expected the folder of a {recipe.data.format} dataset, got none.")
     data = recipe.data
-    found = read_split(root, split, format=data.format, val_fraction=data.val_fraction, fold=data.fold)
+    found = read_split(
+        root, split, format=data.format, val_fraction=data.val_fraction, fold=data.fold, columns=data.columns
+    )
     samples = [sample for sample in found.samples if sample.points is not None]
     if not samples:
         raise UsageError(f"No annotated image in split '{split}' of '{root}'.", about="data", root=root)

@@ -117,6 +117,7 @@ def make_masks(
     *,
     data_format: str | None = None,
     label: str | None = None,
+    columns: str = "",
     progress: Callable[[int, int], None] | None = None,
 ) -> MasksMade:
     """Write the mask of every annotated image of a dataset, and a sheet of the first ones.
@@ -129,14 +130,15 @@ def make_masks(
         out: folder for the masks, `masks.json` with the source's settings, and `preview.jpg`.
         data_format: layout on disk; recognised when None.
         label: as `read_split`.
+        columns: as `read_split`.
         progress: called after each image with the number done and the number of all.
 
     Raises:
         UsageError: no such data, or `out` holds masks of another source.
         RunError: the disk is full.
     """
-    found, splits, _ = list_splits(data, format=data_format, label=label)
-    read = (read_split(data, split, format=found, label=label) for split in splits)
+    found, splits, _ = list_splits(data, format=data_format, label=label, columns=columns)
+    read = (read_split(data, split, format=found, label=label, columns=columns) for split in splits)
     samples = [sample for split in read for sample in split.samples if sample.points is not None]
     if not samples:
         raise UsageError(f"No annotated image in '{data}'.", about="data", root=data)

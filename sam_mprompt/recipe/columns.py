@@ -6,6 +6,12 @@ COLUMNS = ("image", "x", "y", "x1", "y1", "x2", "y2", "width", "height", "label"
 """What a column can be called."""
 
 
+def checked_columns(text: str) -> str:
+    """Return the text. Raises ValueError as `parse_columns`."""
+    parse_columns(text)
+    return text
+
+
 def parse_columns(text: str) -> dict[str, str]:
     """Return the name or number (from 1) of the column for each of `COLUMNS` that the text names.
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from ..sizes import sides_fault
+from .columns import checked_columns
 from .find import DEFAULT_FORMAT
 from .limits import MIN_SIDE, MOST_HEADS
 from .section import Contradiction, PixelSide, Section, Share
@@ -46,6 +47,10 @@ class DataRecipe(Section):
     )
     fold: Annotated[int, Field(ge=1, le=5)] = Field(
         1, description="ucf50 only: which of its five folds is the test split"
+    )
+    columns: Annotated[str, AfterValidator(checked_columns)] = Field(
+        "",
+        description="which columns of a table of heads are which, where they have other names: 'x=cx,y=cy,image=photo'",
     )
     max_side: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         2048, description="larger images are shrunk to this longer side"

@@ -7,13 +7,14 @@ from ...errors import UsageError, did_you_mean
 from .csv_rows import is_number
 
 _MAY_BE = {
-    "image": "photo photograph picture pic imagename imageid imagefile imagepath filepath frame source src slide foto bild "
-    "fichier datei label",
-    "x": "cx xc xcenter xcentre centerx centrex xcoord xcoordinate coordx xpos posx xpixel pixelx px pointx xm col column "
-    "cols columns u lon long lng longitude easting left",
-    "y": "cy yc ycenter ycentre centery centrey ycoord ycoordinate coordy ypos posy ypixel pixely py pointy ym row rows v "
-    "lat latitude northing top line",
+    "image": "photo photograph picture pic imagename imageid imagefile imagepath filepath frame source src slide foto "
+    "bild fichier datei label",
+    "x": "cx xc xcenter xcentre centerx centrex xcoord xcoordinate coordx xpos posx xpixel pixelx px pointx xm col "
+    "column cols columns u lon long lng longitude easting left",
+    "y": "cy yc ycenter ycentre centery centrey ycoord ycoordinate coordy ypos posy ypixel pixely py pointy ym row "
+    "rows v lat latitude northing top line",
 }
+"""Names without what is no letter; those that are more likely come first."""
 
 
 def suggested(cells: Sequence[str], keys: Iterable[str]) -> dict[str, str]:
@@ -26,7 +27,8 @@ def suggested(cells: Sequence[str], keys: Iterable[str]) -> dict[str, str]:
 def named(cells: Sequence[str], chosen: Mapping[str, str], where: str) -> tuple[list[str], bool]:
     """Return what each column is called once the user has said so, and whether the row is a header.
 
-    A column is chosen by its name, in any case, or by its number from 1. What else is called as a chosen one no longer is.
+    A column is chosen by its name, in any case, or by its number from 1. Another column that is called as a chosen one
+    loses its name.
 
     Raises:
         UsageError: there is no such column.

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from ...errors import UsageError, did_you_mean
+from ...errors import UsageError
 from ..image import IMAGE_SUFFIXES
 from .column_names import named, suggested
 from .csv_rows import Numbers, Row, is_number

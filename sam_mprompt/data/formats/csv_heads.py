@@ -63,8 +63,8 @@ def read_csv_of_one_image(path: Path, columns: Mapping[str, str] | None = None) 
 def table_kind(file: Path, columns: Mapping[str, str] | None = None) -> Kind | None:
     """Return whether a table is one of heads, and whether of one image or of many, by its first row.
 
-    A table whose columns have other names is taken for one where it is called `annotations.csv` or as an image is, or is
-    the only file that may annotate the images: reading it then says which columns there are.
+    A table whose columns have other names is taken for one where it is called `annotations.csv` or as an image is, or
+    is the only file that may annotate the images: reading it then says which columns there are.
     """
     if file.stem == _CALLED:
         return "many"
@@ -76,6 +76,10 @@ def table_kind(file: Path, columns: Mapping[str, str] | None = None) -> Kind | N
         return None
     if not cells:
         return "one" if beside_its_image(file) else None
+    return _kind_of(cells, file, columns)
+
+
+def _kind_of(cells: list[str], file: Path, columns: Mapping[str, str] | None) -> Kind | None:
     try:
         found = columns_of(cells, "", chosen=columns, one_image=True)
     except UsageError:
@@ -83,7 +87,7 @@ def table_kind(file: Path, columns: Mapping[str, str] | None = None) -> Kind | N
     if found.header:
         return "one" if found.image_at is None else "many"
     numbers = [is_number(cell) for cell in cells]
-    if len(cells) == 2 and all(numbers):
+    if numbers == [True, True]:
         return "one"
     return "many" if numbers[:3] == [False, True, True] else None
 

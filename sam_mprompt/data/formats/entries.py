@@ -126,19 +126,9 @@ def _sample(entry: Entry, header: ImageHeader, annotation: Annotation | None, pr
         problems.more_pages.append(image)
     if annotation is None:
         return Sample(image, header.size, None, None, entry.attributes)
-    placed = fitted(annotation, header.size)
-    if isinstance(placed, str):
-        problems.misframed[image] = placed
+    placed = _placed(entry, header, annotation, problems)
+    if placed is None:
         return None
-    if in_shares(annotation, header.size):
-        problems.shares.append(image)
-        return None
-    if swapped := in_rows_and_columns(placed, header.size):
-        problems.swapped[image] = swapped
-        if not entry.official:
-            return None
-    if annotation.frame not in (None, header.size):
-        problems.rescaled.append(image)
     kept = _without_repeats(entry, placed, problems)
     points = _inside(kept.points, header.size)
     if outside := len(kept.points) - len(points):
@@ -157,6 +147,25 @@ def _sample(entry: Entry, header: ImageHeader, annotation: Annotation | None, pr
     if kept.stated not in (None, len(annotation.points)):
         problems.miscounted[image] = f"it states {kept.stated} and holds {len(annotation.points)}"
     return Sample(image, header.size, points, boxes, entry.attributes)
+
+
+def _placed(entry: Entry, header: ImageHeader, annotation: Annotation, problems: Problems) -> Annotation | None:
+    """Return the annotation in pixels of its image, or None where it is not in them; the problems tell why."""
+    image = entry.image
+    placed = fitted(annotation, header.size)
+    if isinstance(placed, str):
+        problems.misframed[image] = placed
+        return None
+    if in_shares(annotation, header.size):
+        problems.shares.append(image)
+        return None
+    if swapped := in_rows_and_columns(placed, header.size):
+        problems.swapped[image] = swapped
+        if not entry.official:
+            return None
+    if annotation.frame not in (None, header.size):
+        problems.rescaled.append(image)
+    return placed
 
 
 def _without_repeats(entry: Entry, annotation: Annotation, problems: Problems) -> Annotation:

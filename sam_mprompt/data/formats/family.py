@@ -25,8 +25,8 @@ class Collection(NamedTuple):
     Attributes:
         marks: by image name, as the file spells it.
         listed: labels that the file defines, whether or not a mark has them.
-        slices: by number of the image, from 1 in the order of their names, where the file has no name for it; 0 where it
-            has no number either and a folder can have one image alone.
+        slices: by number of the image, from 1 in the order of their names, where the file has no name for it; 0 where
+            it has no number either, so that there can be one image alone.
     """
 
     marks: dict[str, Marks]

@@ -6,15 +6,17 @@ its rows are at negative y. QuPath counts y downwards.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...errors import UsageError
 from .annotation import Annotation
 from .family import HEAD, Collection, Family, Kind, Picture, file_each
+from .gathered import Gathered
 from .labels import Label, Marks, joined, label_text
 from .outline import beginning, json_outline
 from .parsing import table
@@ -23,7 +25,6 @@ from .text import read_json
 
 _IMAGE = ("image", "file", "filename", "file_name", "image_name", "image_path", "img")
 _POINTS = ("Point", "MultiPoint")
-_GEOMETRIES = (*_POINTS, "LineString", "MultiLineString", "Polygon", "MultiPolygon")
 _NAMES_IMAGES = re.compile(rf'"properties"\s*:\s*\{{[^{{}}]*"(?:{"|".join(_IMAGE)})"\s*:\s*"', re.IGNORECASE)
 _TYPE = re.compile(r'"type"\s*:\s*"(?:FeatureCollection|Feature|GeometryCollection|Point|MultiPoint)"')
 _UPWARDS = "y is negative, as in QGIS for an image without a place on the map, and was turned downwards"
@@ -45,10 +46,10 @@ def read_geojson(path: Path) -> Marks:
     Raises:
         UsageError: malformed; the message names the feature.
     """
-    parts: dict[Label, list[Annotation | UsageError]] = {}
-    for label, _, marks in _features(path):
-        parts.setdefault(label, []).append(marks)
-    return _downwards({"": _marks(parts)})[""]
+    gathered = Gathered()
+    for feature in _features(path):
+        gathered.add(feature.label, feature.mark)
+    return _downwards({"": gathered.marks()})[""]
 
 
 def read_geojson_of_many(path: Path) -> Collection:
@@ -57,23 +58,29 @@ def read_geojson_of_many(path: Path) -> Collection:
     Raises:
         UsageError: malformed, or a feature without an image; the message names the feature.
     """
-    parts: dict[str, dict[Label, list[Annotation | UsageError]]] = {}
-    for number, (label, image, marks) in enumerate(_features(path)):
-        if not image:
-            raise UsageError(f"'{path}' features[{number}]: expected the name of its image as the others have it.")
-        parts.setdefault(image, {}).setdefault(label, []).append(marks)
-    return Collection(_downwards({image: _marks(by_label) for image, by_label in parts.items()}))
+    gathered: dict[str, Gathered] = {}
+    for feature in _features(path):
+        if not feature.image:
+            raise UsageError(f"{feature.where}: expected the name of its image, which others have.")
+        gathered.setdefault(feature.image, Gathered()).add(feature.label, feature.mark)
+    return Collection(_downwards({image: found.marks() for image, found in gathered.items()}))
 
 
-def _features(path: Path) -> Iterator[tuple[Label, str, Annotation | UsageError]]:
-    """Yield label, name of the image and marks of each feature."""
+class _Feature(NamedTuple):
+    where: str
+    label: Label
+    image: str
+    mark: Callable[[], Annotation]
+
+
+def _features(path: Path) -> Iterator[_Feature]:
     content = read_json(path)
     kind = content.get("type") if isinstance(content, dict) else None
     if kind == "FeatureCollection" and isinstance(content.get("features"), list):
         features = content["features"]
     elif kind == "Feature":
         features = [content]
-    elif kind in (*_GEOMETRIES, "GeometryCollection"):
+    elif kind in (*_POINTS, "GeometryCollection"):
         features = [{"type": "Feature", "geometry": content}]
     else:
         raise UsageError(f"'{path}': expected GeoJSON, such as a FeatureCollection of Points; received {kind!a:.60}.")
@@ -82,12 +89,12 @@ def _features(path: Path) -> Iterator[tuple[Label, str, Annotation | UsageError]
         if not isinstance(feature, dict) or "geometry" not in feature:
             raise UsageError(f"{where}: expected a Feature with a geometry; received {feature!a:.60}.")
         properties = feature.get("properties")
-        properties = properties if isinstance(properties, dict) else {}
-        try:
-            marks: Annotation | UsageError = joined(list(_geometry(feature["geometry"], where)))
-        except UsageError as error:  # a polygon matters only if its label counts
-            marks = error
-        yield _label(properties), _image(properties), marks
+        named = properties if isinstance(properties, dict) else {}
+        yield _Feature(where, _label(named), _image(named), partial(_points, feature["geometry"], where))
+
+
+def _points(geometry: Any, where: str) -> Annotation:
+    return joined(list(_geometry(geometry, where)))
 
 
 def _geometry(geometry: Any, where: str) -> Iterator[Annotation]:
@@ -121,14 +128,6 @@ def _image(properties: dict[str, Any]) -> str:
     return next((named[key] for key in _IMAGE if isinstance(named.get(key), str) and named[key]), "")
 
 
-def _marks(parts: dict[Label, list[Annotation | UsageError]]) -> Marks:
-    by_label: dict[Label, Annotation | UsageError] = {}
-    for label, found in parts.items():
-        wrong = next((part for part in found if isinstance(part, UsageError)), None)
-        by_label[label] = wrong or joined([part for part in found if isinstance(part, Annotation)])
-    return Marks(by_label)
-
-
 def _downwards(found: dict[str, Marks]) -> dict[str, Marks]:
     """Turn y downwards where most of a file's points have it negative: no pixel has."""
     all_y = [part.points[:, 1] for marks in found.values() for part in _annotations(marks)]
@@ -146,7 +145,7 @@ def _annotations(marks: Marks) -> list[Annotation]:
 
 
 def _turned(part: Annotation | UsageError) -> Annotation | UsageError:
-    return part if isinstance(part, UsageError) else part._replace(points=part.points * (1, -1))
+    return part if isinstance(part, UsageError) else part._replace(points=part.points * (1, -1) + 0.0)
 
 
 def _written(picture: Picture) -> str:

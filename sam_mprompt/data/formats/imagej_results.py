@@ -31,7 +31,7 @@ class _Columns(NamedTuple):
 
 
 def is_results(cells: Sequence[str]) -> bool:
-    """Whether a first row is the header of ImageJ's results: X and Y beside row numbers or measurements, and no image."""
+    """Whether a first row is the header of results: X and Y beside row numbers or measurements, and no image."""
     names = [cell.casefold() for cell in cells]
     if not {"x", "y"} <= set(names) or {"image", "file", "filename"} & set(names):
         return False
@@ -86,7 +86,7 @@ class _Row(NamedTuple):
     image: str
     slice: int | None
     label: Label
-    point: tuple[float, float]
+    point: tuple[float, float] | None
 
 
 def _rows(path: Path) -> Iterator[_Row]:
@@ -97,9 +97,10 @@ def _rows(path: Path) -> Iterator[_Row]:
         if columns is None:
             columns = _columns(cells, where)
             continue
+        x, y = _cell(cells, columns.x), _cell(cells, columns.y)
         try:
-            point = numbers(cells[columns.x]), numbers(cells[columns.y])
-        except (ValueError, IndexError) as error:
+            point = (numbers(x), numbers(y)) if x or y else None
+        except ValueError as error:
             raise UsageError(f"{where}: {_EXPECTED} as two numbers; received {text!r:.80}.") from error
         counter = _cell(cells, columns.counter)
         number = _cell(cells, columns.slice)
@@ -121,7 +122,7 @@ def _columns(cells: Sequence[str], where: str) -> _Columns:
 
 
 def _image(label: str) -> str:
-    """Return the image of a label: `photo.jpg`, `photo.jpg:0012-0034`, or `stack:photo.jpg` for the slice of a stack."""
+    """Return the image of a label: `photo.jpg`, `photo.jpg:0012-0034`, or `stack:photo.jpg` of a stack's slice."""
     parts = [part.strip() for part in label.split(":")]
     images = [part for part in parts if PurePosixPath(part).suffix.lower() in IMAGE_SUFFIXES]
     return images[-1] if images else parts[0]
@@ -130,7 +131,8 @@ def _image(label: str) -> str:
 def _marks(rows: Sequence[_Row], reading: str = "") -> Marks:
     by_label: dict[Label, list[tuple[float, float]]] = {}
     for row in rows:
-        by_label.setdefault(row.label, []).append(row.point)
+        if row.point is not None:
+            by_label.setdefault(row.label, []).append(row.point)
     return Marks({label: Annotation(np.array(points)) for label, points in by_label.items()}, reading=reading)
 
 
@@ -139,8 +141,8 @@ def _cell(cells: Sequence[str], place: int | None) -> str:
 
 
 def _written(pictures: Sequence[Picture]) -> str:
-    """Return the table as Measure gives it; it has no row for an image with nobody."""
-    rows = [(picture.name, x, y) for picture in pictures for x, y in picture.points.round(3).tolist()]
+    """Return the table as Measure gives it, and for an image with nobody a row without coordinates."""
+    rows = [(picture.name, *place) for picture in pictures for place in picture.points.round(3).tolist() or [("", "")]]
     lines = [csv_line((number, *row)) for number, row in enumerate(rows, start=1)]
     return csv_line((" ", "Label", "X", "Y")) + "".join(lines)
 

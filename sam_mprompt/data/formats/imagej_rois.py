@@ -2,7 +2,9 @@
 
 import io
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,9 @@ from ...errors import UsageError
 from ..packages import needed
 from .annotation import Annotation
 from .family import HEAD, Collection, Family, Kind, Picture, file_each
+from .gathered import Gathered, in_box
 from .imagej_results import BY_ORDER
-from .labels import Label, Marks, joined
-from .parsing import centres
+from .labels import Label, Marks
 from .text import check_regular
 
 _MAX_ZIP_BYTES = 1 << 24
@@ -42,7 +44,7 @@ def _kind(file: Path) -> Kind | None:
 
 
 def read_rois(path: Path) -> Marks:
-    """Read the regions of one image, a `.roi` or a `.zip`: each point is a head, as is the middle of a rectangle or oval.
+    """Read the regions of one image, a `.roi` or a `.zip`: each point is a head, and so is a rectangle's or oval's middle.
 
     A region's group, or the counter of a point, is its label.
 
@@ -67,23 +69,12 @@ def read_rois_of_many(path: Path) -> Collection:
 def _slices(path: Path) -> dict[int, Marks]:
     """Return the marks by number of the slice, 0 where a region has none."""
     roifile = needed("roifile", "imagej", f"'{path}', regions of ImageJ,")
-    parts: dict[int, dict[Label, list[Annotation]]] = {}
-    wrong: dict[int, dict[Label, UsageError]] = {}
+    gathered: dict[int, Gathered] = {}
     for name, content in _regions(path):
         where = f"'{path}'" + (f" {name!a:.60}" if name else "")
-        for number, label, marks in _marks(content, where, roifile):
-            if isinstance(marks, UsageError):
-                wrong.setdefault(number, {}).setdefault(label, marks)
-                parts.setdefault(number, {}).setdefault(label, [])
-            else:
-                parts.setdefault(number, {}).setdefault(label, []).append(marks)
-    return {
-        number: Marks(
-            {label: wrong.get(number, {}).get(label) or joined(marks) for label, marks in by_label.items()},
-            reading=BY_ORDER if number else "",
-        )
-        for number, by_label in parts.items()
-    }
+        for number, label, mark in _marks(content, where, roifile):
+            gathered.setdefault(number, Gathered()).add(label, mark)
+    return {number: replace(found.marks(), reading=BY_ORDER if number else "") for number, found in gathered.items()}
 
 
 def _regions(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -110,25 +101,27 @@ def _regions(path: Path) -> Iterator[tuple[str, bytes]]:
         raise UsageError(f"Cannot read '{path}': not an intact RoiSet.zip ({reason:.100}).") from error
 
 
-def _marks(content: bytes, where: str, roifile: Any) -> Iterator[tuple[int, Label, Annotation | UsageError]]:
+def _marks(content: bytes, where: str, roifile: Any) -> Iterator[tuple[int, Label, Callable[[], Annotation]]]:
     """Yield slice, label and marks of a region, one by one where its points have counters or slices of their own."""
     if content[:4] != _SIGNATURE:
         raise UsageError(f"{where}: not a region of ImageJ.")
     try:
         roi = roifile.ImagejRoi.frombytes(content)
-        kind, places = int(roi.roitype), np.asarray(roi.coordinates(), np.float64).reshape(-1, 2)
+        kind, called, places = (
+            int(roi.roitype),
+            roi.roitype.name.lower(),
+            np.asarray(roi.coordinates(), np.float64).reshape(-1, 2),
+        )
     except Exception as error:  # so are damaged regions
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UsageError(f"{where}: not an intact region of ImageJ ({reason:.100}).") from error
     own = max(0, roi.position or roi.z_position or roi.t_position)
     group = f"group {roi.group}" if roi.group else None
     if kind in (_RECT, _OVAL) and roi.multi_coordinates is None and int(roi.subtype) == 0:
-        box = np.array([[roi.left, roi.top, roi.right, roi.bottom]], np.float64)
-        yield own, group, Annotation(centres(box), box)
+        yield own, group, partial(in_box, roi.left, roi.top, roi.right, roi.bottom)
         return
     if kind != _POINT:
-        called = getattr(roi.roitype, "name", kind)
-        yield own, group, UsageError(f"{where}: expected points, a rectangle or an oval; received a {called}.")
+        yield own, group, partial(_no_head, f"{where}: expected points, a rectangle or an oval; received a {called}.")
         return
     counters = roi.counters if roi.counters is not None else np.zeros(len(places), int)
     positions = roi.counter_positions if roi.counter_positions is not None else np.zeros(len(places), int)
@@ -138,7 +131,11 @@ def _marks(content: bytes, where: str, roifile: Any) -> Iterator[tuple[int, Labe
         raise UsageError(f"{where}: its points are of {len(kinds)} slices and counters; expected at most {_MAX_KINDS}.")
     for index, (number, counter) in enumerate(kinds.tolist()):
         label = f"counter {counter}" if counters.any() else group
-        yield number, label, Annotation(places[of_kind.ravel() == index])
+        yield number, label, partial(Annotation, places[of_kind.ravel() == index])
+
+
+def _no_head(message: str) -> Annotation:
+    raise UsageError(message)
 
 
 def _written(picture: Picture) -> bytes:

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import UsageError
 from ..packages import needed
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"

@@ -44,7 +44,11 @@ def read_points(path: Path) -> Marks:
 
 def _written(picture: Picture) -> bytes:
     packed = io.BytesIO()
-    savemat(packed, {"points": picture.points}, do_compression=True)
+    savemat(
+        packed,  # type: ignore[arg-type] # scipy takes any file, its stubs a name alone
+        {"points": picture.points},
+        do_compression=True,
+    )
     return packed.getvalue()
 
 

@@ -6,13 +6,17 @@ from functools import partial
 from pathlib import Path
 
 from ...errors import UsageError, did_you_mean
+from ...recipe.columns import parse_columns
 from . import own_points, public
 from .entries import SPLIT_NAMES, Entries, Problems, Split, SplitName, carve, collect
-from .families import FAMILIES
+from .families import FAMILIES, with_columns
 from .family import Family
 from .splits import split_lists, unread
 
 __all__ = ["FORMATS", "Format", "Problems", "Split", "list_splits", "read_split", "recognise"]
+
+
+_TABLES = ("points", "csv")
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,7 @@ def list_splits(
     seed: int = 0,
     fold: int = 1,
     label: str | None = None,
+    columns: str = "",
 ) -> tuple[str, Entries, bool]:
     """Return (format, the entries of each split, whether val is carved from train), without opening images.
 
@@ -94,13 +99,15 @@ def list_splits(
     """
     if not 0 <= val_fraction < 1:
         raise UsageError(f"Expected a val_fraction of at least 0 and below 1; received {val_fraction}.")
+    if format is None and columns:
+        format = "points"
     if format is None:
         format = recognise(root)
     elif format not in FORMATS:
         raise UsageError(f"Unknown format '{format}'; expected {', '.join(FORMATS)}.{did_you_mean(format, FORMATS)}")
     else:
         _check_folder(root)
-        if not FORMATS[format].recognises(root):
+        if not columns and not FORMATS[format].recognises(root):
             other = f" It looks like format '{name}'." if (name := _format_of(root)) else _nearby(root)
             raise UsageError(f"'{root}' is not of format '{format}': expected {FORMATS[format].looks_like}.{other}")
     form = FORMATS[format]
@@ -109,7 +116,7 @@ def list_splits(
         raise UsageError(f"Expected {expected} for format '{format}'; received {fold}.")
     if label is not None and not form.labels:
         raise UsageError(f"Expected no label for format '{format}', whose heads have none; received '{label}'.")
-    splits = _splits(form, root, fold, label)
+    splits = _with_columns(format, root, label, columns) if columns else _splits(form, root, fold, label)
     _check_disjoint(splits, root)
     carved = "val" not in splits and "train" in splits
     if carved:
@@ -126,6 +133,7 @@ def read_split(
     seed: int = 0,
     fold: int = 1,
     label: str | None = None,
+    columns: str = "",
 ) -> Split:
     """Read one split of a dataset: image headers and annotations, no pixels.
 
@@ -141,6 +149,8 @@ def read_split(
         seed: chooses which images are carved; the same seed always chooses the same ones, in any order of listing.
         fold: of ucf50, 1 to 5: fold 1 tests on images 1 to 10, fold 2 on 11 to 20, and so on.
         label: of points, the label whose marks are heads; None for those called head or person, or the only one.
+        columns: of points, which columns of a table are which, such as `x=cx,y=cy,image=photo` (`recipe.columns`);
+            empty where they have the usual names.
 
     Raises:
         UsageError: the folder, the format or the split does not exist, two splits share an image, an annotation file
@@ -152,7 +162,7 @@ def read_split(
             f"Expected a split of train, val or test; received '{split}'.{did_you_mean(split, SPLIT_NAMES)}"
         )
     format, splits, carved = list_splits(
-        root, format=format, val_fraction=val_fraction, seed=seed, fold=fold, label=label
+        root, format=format, val_fraction=val_fraction, seed=seed, fold=fold, label=label, columns=columns
     )
     if split not in splits:
         own = " Name its images in 'test.txt', one a line, to make one." if format == "points" else ""
@@ -168,6 +178,22 @@ def read_split(
             root=root,
         )
     return Split(samples, problems, format, carved and split != "test")
+
+
+def _with_columns(format: str, root: Path, label: str | None, columns: str) -> Entries:
+    """List the user's own images of which a table has columns that the user names."""
+    if format not in _TABLES:
+        raise UsageError(
+            f"Expected no names of columns for format '{format}', which has no table; received '{columns}'."
+        )
+    try:
+        chosen = parse_columns(columns)
+    except ValueError as error:
+        raise UsageError(f"data.columns: {error}") from error
+    families = with_columns(FAMILIES.values() if format == "points" else [FAMILIES[format]], chosen)
+    if "csv" not in own_points.tools_of(root, families):
+        raise UsageError(f"data.columns = '{columns}' names columns of a table; '{root}' has no .csv with them.")
+    return own_points.own_points(root, label, families)
 
 
 def _splits(form: Format, root: Path, fold: int, label: str | None) -> Entries:
