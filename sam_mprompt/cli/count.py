@@ -172,7 +172,7 @@ def expand(paths: Sequence[str]) -> list[Path]:
     Raises:
         UsageError: a path or pattern without any image.
     """
-    from ..data.image import images_in
+    from ..data.image import HEIC_SUFFIXES, sort_folder
 
     found: dict[Path, None] = {}
     for text in paths:
@@ -182,7 +182,9 @@ def expand(paths: Sequence[str]) -> list[Path]:
         if path.is_file():
             images = [path]
         elif path.is_dir():
-            images = images_in(path)
+            images, passed_over = sort_folder(path)
+            if not images and any(other.suffix.lower() in HEIC_SUFFIXES for other in passed_over):
+                raise UsageError(f"The photographs in '{text}' are HEIC, which needs a package.", about="extra", extra="heic")
         else:
             images = sorted(Path(match) for match in glob.glob(text, recursive=True) if Path(match).is_file())
         if not images:

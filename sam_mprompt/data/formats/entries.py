@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ...arrays import FloatArray
 from ...errors import UsageError
-from ..image import ImageHeader, read_header
+from ..image import HEIC_SUFFIXES, ImageHeader, read_header
 from ..sample import Sample
 from .annotation import SPLIT_NAMES, Annotation, Entries, Entry, SplitName
 from .frames import fitted, in_rows_and_columns, in_shares
@@ -60,7 +60,8 @@ def collect(entries: Sequence[Entry]) -> tuple[list[Sample], Problems]:
     unique: dict[Path, Entry] = {}
     for entry in entries:
         if entry.unused:
-            problems.unused.append(entry.image)
+            unread = problems.heic if entry.image.suffix.lower() in HEIC_SUFFIXES else problems.unused
+            unread.append(entry.image)
             continue
         if entry.image in unique:
             problems.duplicates.append(entry.image)

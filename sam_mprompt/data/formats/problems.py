@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 _NOTES = frozenset({"turned", "more_pages", "official_repeats", "other_labels", "readings"})
-_HARMLESS = _NOTES | {"unused", "rescaled", "miscounted", "groups"}
+_HARMLESS = _NOTES | {"unused", "heic", "rescaled", "miscounted", "groups"}
 
 
 @dataclass
@@ -31,6 +31,7 @@ class Problems:
         dim: 16-bit images that use 14 bits or fewer and are dark for it (found by decoding).
         unused: files of the dataset's folder that nothing reads: lists and annotations under other names, pictures of
             other kinds, pipes and devices.
+        heic: photographs in HEIC that are passed over, as the optional package that reads them is not installed.
         turned: images stored with an EXIF orientation; their points are taken as pixels of the displayed image, which
             is worth a look at a preview.
         more_pages: images of several pages or frames, of which the first is read.
@@ -56,6 +57,7 @@ class Problems:
     copies: dict[Path, str] = field(default_factory=dict)
     dim: list[Path] = field(default_factory=list)
     unused: list[Path] = field(default_factory=list)
+    heic: list[Path] = field(default_factory=list)
     turned: list[Path] = field(default_factory=list)
     more_pages: list[Path] = field(default_factory=list)
     official_repeats: dict[Path, int] = field(default_factory=dict)
@@ -106,6 +108,7 @@ _MEANINGS = {
     "copies": "copies of a picture of the dataset, byte for byte",
     "dim": "16-bit images that use 14 bits or fewer and are dark for it",
     "unused": "files that nothing reads",
+    "heic": "photographs in HEIC, which needs the package 'pillow-heif' (the extra 'heic'), passed over",
     "turned": "images turned by EXIF, whose points a preview should confirm",
     "more_pages": "images with further pages or frames, of which the first is read",
     "official_repeats": "heads that the published annotation repeats, kept",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ...errors import UsageError, did_you_mean
 from ...recipe.columns import parse_columns
+from ..image import HEIC_SUFFIXES, sort_folder
 from . import own_points, public
 from .entries import SPLIT_NAMES, Entries, Problems, Split, SplitName, carve, collect
 from .families import FAMILIES, with_columns
@@ -80,7 +81,11 @@ def recognise(root: Path) -> str:
     if name := _format_of(root):
         return name
     looked_for = "; ".join(f"{name} ({form.looks_like})" for name, form in FORMATS.items() if name not in FAMILIES)
-    raise UsageError(f"Cannot tell the format of '{root}'.{_nearby(root)} Looked for {looked_for}.")
+    message = f"Cannot tell the format of '{root}'.{_nearby(root)} Looked for {looked_for}."
+    places = (root, root / "images")
+    if any(file.suffix.lower() in HEIC_SUFFIXES for place in places for file in sort_folder(place).passed_over):
+        raise UsageError(f"{message} Its HEIC photographs need the package 'pillow-heif'.", about="extra", extra="heic")
+    raise UsageError(message)
 
 
 def list_splits(
