@@ -71,7 +71,7 @@ def table_kind(file: Path, columns: Mapping[str, str] | None = None) -> Kind | N
     if any(file.with_name(_CALLED + suffix).is_file() for suffix in _SUFFIXES):
         return None
     try:
-        cells = next((row.cells for row in CsvRows(file)), [])
+        cells = next((row.cells for row in CsvRows(file, columns=2)), [])
     except UsageError:
         return None
     if not cells:
@@ -84,7 +84,7 @@ def _kind_of(cells: list[str], file: Path, columns: Mapping[str, str] | None) ->
         found = columns_of(cells, "", chosen=columns, one_image=True)
     except UsageError:
         return None if columns else _under_other_names(cells, file)
-    if found.header:
+    if found.header or columns:
         return "one" if found.image_at is None else "many"
     numbers = [is_number(cell) for cell in cells]
     if numbers == [True, True]:

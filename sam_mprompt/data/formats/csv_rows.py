@@ -99,4 +99,4 @@ def is_number(cell: str) -> bool:
 def _separator(first: str, columns: int) -> str:
     """Return what separates the cells of a first row."""
     enough = (mark for mark in _SEPARATORS if first.count(mark) + 1 >= columns)
-    return next(enough, next((mark for mark in ",;\t" if mark in first), ","))
+    return next(enough, next((mark for mark in _SEPARATORS if mark in first), ","))

@@ -45,7 +45,7 @@ def test_a_head_above_the_image_does_not_keep_the_others_from_being_turned(tmp_p
     assert split.problems.points_outside == {tmp_path / "a.jpg": 1}
 
 
-def test_y_downwards_stays_and_quupaths_class_is_the_label(tmp_path):
+def test_y_downwards_stays_and_qupaths_class_is_the_label(tmp_path):
     content = collection(
         feature("MultiPoint", HEADS, objectType="annotation", classification={"name": "head", "color": [1, 2, 3]}),
         feature("Polygon", [[[0, 0], [5, 0], [5, 5], [0, 0]]], classification={"name": "tree"}),
