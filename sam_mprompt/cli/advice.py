@@ -32,6 +32,7 @@ ADVICE: dict[str, str] = {
     "no test split": "Leave out --test.",
     "another base": "Give the right one with --base.",
     "several tools": "Or choose one with --format: {tools}.",
+    "output holds files": "Give another one with --out, or write into it with --overwrite.",
     "empty split": "Look at the dataset with 'sam-mprompt data check DIR'.",
     "extra": "Install it with: pip install 'sam-mprompt[{extra}]'.",
     "export folder": "Give another one with --to.",

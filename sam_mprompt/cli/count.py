@@ -49,6 +49,13 @@ def count(
     overlay: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Also draw heat maps with the count into this folder.")
     ] = None,
+    points: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write where the heads are, to correct and train on.")
+    ] = None,
+    points_format: Annotated[
+        str | None,
+        typer.Option(metavar="F", help="csv, json, geojson, labelme, coco, label-studio, cvat, ...; else by suffix."),
+    ] = None,
     batch_size: BatchSize = 1,
     precision: Annotated[
         Literal["no", "fp16", "bf16"], typer.Option(help="Mixed precision on a GPU; a CPU counts in float32.")
@@ -67,16 +74,23 @@ def count(
     _check_outputs(csv_file, overlay, resume=resume_csv, as_json=as_json)
     images = expand(paths)
 
-    from ..counting.counter import load
     from .count_csv import counts_in, csv_rows
+    from .count_points import HeadPoints
 
     known = counts_in(csv_file) if csv_file is not None and resume_csv else frozenset()
     todo = [image for image in images if str(image) not in known]
+    counted = [image for image in images if str(image) in known] if resume_csv else None
+    heads = HeadPoints(points, points_format, images, counted) if points is not None else None
+
+    from ..counting.counter import load
+
     counter = load(adapter, device=device, base=base, precision=precision, compile=compiled)
     job = _Job(todo, _picture_names(images, overlay) if overlay is not None else {})
     if len(todo) < len(images):
         job.say(f"{len(images) - len(todo)} of {len(images)} images are in '{csv_file}' already.")
     with ExitStack() as stack:
+        if heads is not None:  # before the counts: what has a count has its points, whatever ends the process
+            job.told.append(stack.enter_context(heads.writing()))
         if csv_file is not None:
             job.told.append(stack.enter_context(csv_rows(csv_file, keep=resume_csv)))
         if not as_json and str(csv_file) not in _STDOUT:

@@ -1,13 +1,13 @@
 """`data`: look at datasets before training."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
 
 from ..errors import RunError
-from .data_report import print_report
+from .data_report import print_conversion, print_report
 from .ui import AsJson, Columns, Format, Label, print_json, progress
 
 data = typer.Typer(help="Look at datasets before training.", no_args_is_help=True)
@@ -41,6 +41,56 @@ def check_data(
         print_report(report, Console())
     if report.faults:
         raise RunError(f"'{report.root}' is not fit to train on as it is: {'; '.join(report.faults)}.")
+
+
+@data.command("convert", epilog="Example: `sam-mprompt data convert data/part_B --to label-studio --split train`")
+def convert_data(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Dataset folder.")],
+    to: Annotated[str, typer.Option(metavar="TOOL", help="What it is written for: labelme, cvat, coco, yolo, ...")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="New folder; by default DIR-TOOL beside the dataset.")
+    ] = None,
+    data_format: Format = None,
+    label: Label = None,
+    columns: Columns = "",
+    split: Annotated[
+        Literal["train", "val", "test"] | None, typer.Option(help="Write this split alone, undivided.")
+    ] = None,
+    link: Annotated[bool, typer.Option("--link", help="Link to the images instead of copying them.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Write into a folder that holds something; replaces files.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a dataset of any format that is read as one that a tool for annotating reads, with its images.
+
+    Heads are called "head". A tool without points gets a box around each, with the head in its middle. Exits with 1
+    where annotated images had to be left out.
+    """
+    from ..data.convert import convert
+    from ..files import check_output
+
+    if out is not None:
+        check_output(out, "folder")
+    with progress("writing images") as shown:
+        done = convert(
+            directory,
+            to,
+            out,
+            format=data_format,
+            label=label,
+            columns=columns,
+            split=split,
+            link=link,
+            overwrite=overwrite,
+            progress=shown,
+        )
+    if as_json:
+        print_json(done.as_dict())
+    else:
+        print_conversion(done, Console())
+    if done.left_out:
+        raise RunError(f"{done.left_out} annotated images of '{done.root}' were left out.")
 
 
 @data.command("synthesize", epilog="Example: `sam-mprompt data synthesize data/scenes --sheet scenes.png`")

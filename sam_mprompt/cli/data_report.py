@@ -1,4 +1,4 @@
-"""What `data check` prints: the splits, a histogram of heads per image, and every kind of problem."""
+"""What `data` prints: the splits, a histogram of heads per image, every kind of problem, and what was written."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from .ui import say
 
 if TYPE_CHECKING:
     from ..data.check import CheckReport
+    from ..data.convert import Conversion
 
 _BAR = 40
 _FIGURES = ("heads", "min", "median", "max")
@@ -17,7 +18,8 @@ _FIGURES = ("heads", "min", "median", "max")
 
 def print_report(report: "CheckReport", console: Console) -> None:
     """Print a table of the splits, a histogram of heads per image, and every kind of problem with a few file names."""
-    say(console, f"{report.root} (format {report.format})")
+    tools = [tool for tool in report.tools if tool != report.format]
+    say(console, f"{report.root} (format {report.format}{', as ' if tools else ''}{' and '.join(tools)})")
     figures_of = Table()
     for column in ("split", "images", *_FIGURES):
         figures_of.add_column(column, justify="left" if column == "split" else "right")
@@ -40,6 +42,20 @@ def print_report(report: "CheckReport", console: Console) -> None:
                 say(console, f"  {line}")
     if report.sound:
         say(console, "\nNo problems found.")
+
+
+def print_conversion(done: "Conversion", console: Console) -> None:
+    """Print what was written for which tool, and what of the dataset that was read is a problem."""
+    for name, problems in done.problems.items():
+        for line in problems.lines():
+            say(console, f"In {name}: {line}")
+    if done.unannotated:
+        say(console, f"{done.unannotated:,} images without a known annotation were left out.")
+    images = "links to its images" if done.linked else "copies of its images"
+    for name, number in done.images.items():
+        split = "" if name == "all" else f"{name}: "
+        say(console, f"{split}{number:,} images, {done.heads[name]:,} heads")
+    say(console, f"{done.out} ({done.to}, {images}), from {done.root} (format {done.format})")
 
 
 def _bars(counts: Sequence[int], block: str) -> list[str]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -11,6 +12,7 @@ from ..arrays import ByteImage, FloatArray
 from ..data.image import as_rgb, read_image
 from ..errors import UsageError
 from ..render import overlay
+from .detections import detections
 from .locate import locate_heads
 
 ImageLike = str | PathLike[str] | Image.Image | ByteImage
@@ -47,6 +49,16 @@ class Prediction:
         points = locate_heads(self.density, threshold) * np.asarray(self.cell, np.float32)
         # The last cells may reach beyond the image; pixel i covers [i, i + 1).
         return np.clip(points, 0, np.nextafter(np.asarray((width, height), np.float32), np.float32(0)))
+
+    def to_supervision(self, threshold: float = 0.0) -> Any:
+        """Return the heads as `supervision.Detections`: `points` as the middles of squares.
+
+        The class is 0, its name "head"; how large the squares are says `data.head_boxes.nominal_boxes`.
+
+        Raises:
+            UsageError: the package `supervision` is not installed.
+        """
+        return detections(self.points(threshold), self.image_size)
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from ..arrays import ByteImage
 from ..errors import UsageError
 from ..render import draw_points, save_image, side_by_side
 from .formats.entries import Problems, SplitName, collect
-from .formats.read import list_splits
+from .formats.read import list_splits, tools_of
 from .formats.repeats import note_copies
 from .image import decode, read_image
 from .sample import Sample
@@ -62,12 +62,14 @@ class CheckReport:
         format: name of its format.
         splits: each split that the dataset defines, and val where it is carved from train.
         carved: whether val is carved from train.
+        tools: names of the families that the user's own annotation is of; empty for a published benchmark.
     """
 
     root: Path
     format: str
     splits: dict[SplitName, SplitReport]
     carved: bool
+    tools: tuple[str, ...] = ()
 
     @property
     def sound(self) -> bool:
@@ -93,6 +95,7 @@ class CheckReport:
         return {
             "data": str(self.root),
             "format": self.format,
+            "tools": list(self.tools),
             "sound": self.sound,
             "faults": self.faults,
             "val_carved_from_train": self.carved,
@@ -148,7 +151,7 @@ def check(
         problems.unreadable.update({s.image: errors[s.image] for s in kept if s.image in errors})
         problems.dim.extend(s.image for s in kept if s.image in dim)
         splits[name] = SplitReport([s for s in kept if s.image not in errors], problems)
-    return CheckReport(root, format, splits, carved)
+    return CheckReport(root, format, splits, carved, tools_of(root, format))
 
 
 def histogram(counts: Sequence[int]) -> list[tuple[str, int]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from ...errors import UsageError
 from .annotation import Annotation
@@ -10,9 +11,10 @@ from .csv_heads import read_csv
 from .family import Collection
 from .frames import stated_frame
 from .labels import Label, Marks, joined
+from .outline import json_outline
 from .parsing import table
 from .sidecars import label_of, marks_of
-from .text import parse_json, streamed_lines
+from .text import parse_json, read_json, streamed_lines
 
 
 def read_collection(path: Path) -> Collection:
@@ -22,18 +24,28 @@ def read_collection(path: Path) -> Collection:
         UsageError: malformed; the message names the line or the field.
     """
     if path.suffix == ".json":
-        return read_coco(path)
+        return Collection(_listed(path)) if json_outline(path).is_list else read_coco(path)
     return read_csv(path) if path.suffix in (".csv", ".tsv") else Collection(_jsonl(path))
 
 
 def _jsonl(path: Path) -> dict[str, Marks]:
-    """Objects with `image` and either `x` and `y`, or `points` and `boxes`, or nothing (an image with nobody)."""
+    """Objects one a line; see `_objects`."""
+    lines = ((f"'{path}' line {number}", line.strip()) for number, line in streamed_lines(path))
+    return _objects((where, parse_json(line, where)) for where, line in lines if line and not line.startswith("#"))
+
+
+def _listed(path: Path) -> dict[str, Marks]:
+    """A list of objects; see `_objects`."""
+    return _objects((f"'{path}' [{place}]", item) for place, item in enumerate(read_json(path)))
+
+
+def _objects(objects: Iterable[tuple[str, Any]]) -> dict[str, Marks]:
+    """Objects with `image` and either `x` and `y`, or `points` and `boxes`, or nothing (an image with nobody).
+
+    Each has where it stands before it, which leads the message of an error.
+    """
     found: dict[str, list[Marks]] = {}
-    for number, line in streamed_lines(path):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        where = f"'{path}' line {number}"
-        content = parse_json(line, where)
+    for where, content in objects:
         if not isinstance(content, dict) or not isinstance(content.get("image"), str):
             raise UsageError(f"{where}: expected an object with the file name of an image as 'image'.")
         marks = Marks({}, stated_frame(content))

@@ -45,6 +45,7 @@ class Picture:
         boxes: float64 (N, 4) as (x1, y1, x2, y2) around them one by one, each with its head in the middle; None without.
         split: the split that it belongs to; None where nothing is divided.
         bytes: size of the image's file, 0 where it is not known.
+        reference: path from the annotation's folder to the image, where that is not `path`.
     """
 
     path: str
@@ -53,6 +54,7 @@ class Picture:
     boxes: NDArray[np.float64] | None = None
     split: SplitName | None = None
     bytes: int = 0
+    reference: str = ""
 
     @property
     def name(self) -> str:

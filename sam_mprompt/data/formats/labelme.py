@@ -95,7 +95,7 @@ def _written(picture: Picture) -> str:
         "version": _VERSION,
         "flags": {},
         "shapes": shapes,
-        "imagePath": picture.name,
+        "imagePath": picture.reference or picture.name,
         "imageData": None,
         "imageHeight": height,
         "imageWidth": width,

@@ -41,6 +41,12 @@ def _json_text(picture: Picture) -> str:
     return json.dumps(content)
 
 
+def json_list(pictures: Sequence[Picture]) -> str:
+    """Return one file of many images, a list of objects with the image's name, its size and its points."""
+    listed = [{"image": picture.name, **json.loads(_json_text(picture))} for picture in pictures]
+    return json.dumps(listed, indent=1)
+
+
 def _txt_text(picture: Picture) -> str:
     return "".join(f"{x:.3f} {y:.3f}\n" for x, y in picture.points.tolist())
 
