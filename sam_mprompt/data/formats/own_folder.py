@@ -73,8 +73,8 @@ class OwnFolder:
     def places(self) -> list[Path]:
         """The folders in which annotation may be."""
         below = [self.folder / name for name in _ANNOTATIONS]
-        if self.subset is not None:
-            below += [place / self.subset for place in below]
+        if self.image_folder.parent != self.folder:  # images/train/ has its labels in labels/train/
+            below += [place / self.image_folder.name for place in below]
         return _without_twins([self.image_folder, self.folder, *below])
 
     @property

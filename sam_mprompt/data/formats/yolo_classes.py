@@ -13,6 +13,7 @@ _INSIDE = ("labels", "obj_train_data", "annotations", "images")
 _INLINE = re.compile(r"^names\s*:\s*([\[{].*?[\]}])", re.MULTILINE | re.DOTALL)
 _BLOCK = re.compile(r"^names\s*:[ \t]*(?:#.*)?\n((?:(?:[ \t]+|-).*\n?|[ \t]*\n)+)", re.MULTILINE)
 _ITEM = re.compile(r"""(?:(\d+)\s*:\s*|-\s+)?("[^"]*"|'[^']*'|[^\s,\[\]{}#'"][^,\[\]{}#\n]*)""")
+_COMMENT = re.compile(r"(?:^|[ \t])#.*", re.MULTILINE)
 _KEY_POINTS = re.compile(r"^kpt_shape\s*:\s*\[\s*(\d{1,3})\s*,\s*([23])\s*\]", re.MULTILINE)
 
 
@@ -67,7 +68,7 @@ def _of_yaml(path: Path) -> Classes | None:
     if found is None:
         return None
     names: dict[int, str] = {}
-    for number, name in _ITEM.findall(found[1]):
+    for number, name in _ITEM.findall(_COMMENT.sub("", found[1])):
         names[int(number) if number else len(names)] = name.strip().strip("'\"")
     shape = _KEY_POINTS.search(text)
     return Classes(names, (int(shape[1]), int(shape[2])) if shape else None)

@@ -319,7 +319,7 @@ def test_ambiguous_annotations_are_refused_by_name(tmp_path, files, message):
     ("name", "content", "message"),
     [
         ("a.txt", "1 1\n2\n", r"a\.txt' line 2: expected 2 numbers 'x y'; received '2'"),
-        ("a.txt", "0 0.5 0.5 0.1 0.1", r"a\.txt' line 1: expected 2 numbers"),
+        ("a.txt", "1 1 1\n", r"a\.txt' line 1: expected 2 numbers"),
         ("a.txt", "1 one", r"line 1: expected 2 numbers 'x y'; received '1 one'"),
         ("a.json", "{", r"a\.json' is not valid JSON: line 1"),
         ("a.json", [[1, 2]], r"a\.json': expected \{\"points\""),
