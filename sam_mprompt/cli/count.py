@@ -198,7 +198,11 @@ def expand(paths: Sequence[str]) -> list[Path]:
         elif path.is_dir():
             images, passed_over = sort_folder(path)
             if not images and any(other.suffix.lower() in HEIC_SUFFIXES for other in passed_over):
-                raise UsageError(f"The photographs in '{text}' are HEIC, which needs a package.", about="extra", extra="heic")
+                raise UsageError(
+                    f"The photographs in '{text}' are HEIC, which needs the package 'pillow-heif'.",
+                    about="extra",
+                    extra="heic",
+                )
         else:
             images = sorted(Path(match) for match in glob.glob(text, recursive=True) if Path(match).is_file())
         if not images:

@@ -21,8 +21,8 @@ def _kind(file: Path) -> Kind | None:
 def read_pnt(path: Path) -> Collection:
     """Read dots by image and class.
 
-    DotDotGoose lists every image of the folder, and one that nobody has looked at has no class there: it is taken as not
-    annotated. An image with nobody has a class without dots.
+    DotDotGoose lists every image of the folder, and one that nobody has looked at has no class there: it is taken as
+    not annotated. An image with nobody has a class without dots.
 
     Raises:
         UsageError: malformed; the message names image and class.

@@ -44,9 +44,9 @@ def _kind(file: Path) -> Kind | None:
 
 
 def read_rois(path: Path) -> Marks:
-    """Read the regions of one image, a `.roi` or a `.zip`: each point is a head, and so is a rectangle's or oval's middle.
+    """Read the regions of one image, a `.roi` or a `.zip`.
 
-    A region's group, or the counter of a point, is its label.
+    Each point is a head, and so is the middle of a rectangle or an oval. A region's group, or the counter of a point, is its label.
 
     Raises:
         UsageError: the package roifile is missing; damaged, or too large; several slices.

@@ -43,7 +43,9 @@ def test_a_table_called_as_an_image_is_its_own(tmp_path, content):
 def test_a_table_called_as_an_image_that_names_another_is_refused(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("image,x,y\na.jpg,1,1\nc.jpg,2,2\n")
-    with pytest.raises(UsageError, match=r"expected the heads of the image that it is called after; found some of 'c\.jpg'"):
+    with pytest.raises(
+        UsageError, match=r"expected the heads of the image that it is called after; found some of 'c\.jpg'"
+    ):
         read_csv_of_one_image(path)
 
 
@@ -95,7 +97,9 @@ def test_columns_are_chosen_by_number_where_they_have_no_names(tmp_path):
 
 
 def test_what_the_user_says_comes_before_what_the_header_says(tmp_path):
-    folder_of(tmp_path, {"annotations.csv": "image,x,y,px,py,kind\na.jpg,1,1,3.5,4,head\na.jpg,1,1,9,9,hat\n"}, ["a.jpg"])
+    folder_of(
+        tmp_path, {"annotations.csv": "image,x,y,px,py,kind\na.jpg,1,1,3.5,4,head\na.jpg,1,1,9,9,hat\n"}, ["a.jpg"]
+    )
     assert points(tmp_path, columns="x=PX,y=py,label=kind") == {"a.jpg": [HEADS[0]]}
 
 
@@ -137,7 +141,9 @@ def test_columns_of_what_has_no_table_are_refused(tmp_path):
 
 def test_a_table_of_something_else_beside_annotated_images_stays_unused(tmp_path):
     places = "file,lat,lon,altitude\na.jpg,1,2,3\n"
-    folder_of(tmp_path, {"a.txt": "3.5 4\n10 2\n", "b.txt": "", "camera.csv": places, "counts.csv": "image,count\na,2\n"})
+    folder_of(
+        tmp_path, {"a.txt": "3.5 4\n10 2\n", "b.txt": "", "camera.csv": places, "counts.csv": "image,count\na,2\n"}
+    )
     split = train(tmp_path)
     assert {sample.image.name: sample.points.tolist() for sample in split.samples} == ALL
     assert {path.name for path in split.problems.unused} == {"camera.csv", "counts.csv"}
@@ -159,3 +165,18 @@ def test_a_lonely_table_under_other_names_is_recognised_to_be_refused_by_its_col
 
 def test_a_pipe_is_no_table(tmp_path):
     assert CSV.kind_of(tmp_path / "nothing.csv") is None
+
+
+@pytest.mark.parametrize("suffix", ["JPG", "tif", "webp", "TIFF", "PNG", "Jpeg"])
+def test_images_of_every_suffix_in_any_case_are_found_by_table_and_by_file(tmp_path, suffix):
+    folder_of(
+        tmp_path / "table", {"annotations.csv": f"image,x,y\nimg_1.{suffix.lower()},3.5,4\n"}, [f"IMG_1.{suffix}"]
+    )
+    folder_of(tmp_path / "file", {"IMG_1.txt": "3.5 4\n"}, [f"IMG_1.{suffix}"])
+    for root in (tmp_path / "table", tmp_path / "file"):
+        assert points(root) == {f"IMG_1.{suffix}": [[3.5, 4]]}
+
+
+def test_names_that_differ_in_case_alone_are_told_apart_where_both_are_there(tmp_path):
+    folder_of(tmp_path, {"annotations.csv": "image,x,y\na.jpg,3.5,4\nA.jpg,10,2\n"}, ["a.jpg", "A.jpg"])
+    assert points(tmp_path) == {"a.jpg": [[3.5, 4]], "A.jpg": [[10, 2]]}

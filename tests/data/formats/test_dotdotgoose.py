@@ -34,7 +34,9 @@ def test_dots_are_read_by_image_and_an_image_that_nobody_looked_at_is_not_annota
 
 
 def test_several_classes_of_which_none_is_a_head_are_refused_by_name(tmp_path):
-    folder_of(tmp_path, {"count.pnt": saved({"a.jpg": {"goose": dots([1, 1]), "duck": dots([2, 2])}}, ["duck", "goose"])})
+    folder_of(
+        tmp_path, {"count.pnt": saved({"a.jpg": {"goose": dots([1, 1]), "duck": dots([2, 2])}}, ["duck", "goose"])}
+    )
     with pytest.raises(UsageError, match="several labels \\(duck, goose\\)"):
         train(tmp_path)
     assert train(tmp_path, label="duck").samples[0].points.tolist() == [[2, 2]]

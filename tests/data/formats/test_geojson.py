@@ -88,7 +88,10 @@ def test_what_is_no_geojson_is_refused_by_feature(tmp_path, content, message):
 @pytest.mark.parametrize(
     ("geometry", "message"),
     [
-        ({"type": "LineString", "coordinates": [[1, 1], [2, 2]]}, "expected a Point or MultiPoint; received 'LineString'"),
+        (
+            {"type": "LineString", "coordinates": [[1, 1], [2, 2]]},
+            "expected a Point or MultiPoint; received 'LineString'",
+        ),
         ({"type": "Point", "coordinates": ["1", 2]}, "expected rows of 2 numbers"),
         ({"type": "Point", "coordinates": None}, "expected rows of 2 numbers"),
         ({"type": "GeometryCollection", "geometries": [{"type": "GeometryCollection"}]}, "no collection of geometries"),

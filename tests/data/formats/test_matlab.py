@@ -59,7 +59,9 @@ def test_a_public_dataset_saved_again_by_matlab_73_is_read_as_before(tmp_path):
 def test_other_variables_are_named_and_none_is_guessed(tmp_path, write):
     path = tmp_path / "a.mat"
     write(path, where=HEADS, picture=np.ones((4, 5)))
-    with pytest.raises(UsageError, match=r"expected one variable 'points'.*(where \(2x2\), picture|picture \(4x5\), where)"):
+    with pytest.raises(
+        UsageError, match=r"expected one variable 'points'.*(where \(2x2\), picture|picture \(4x5\), where)"
+    ):
         read_points(path)
     write(path, points=HEADS, annPoints=HEADS)
     with pytest.raises(UsageError, match="expected one variable 'points'"):
