@@ -392,7 +392,8 @@ def test_heic_is_read_where_its_package_is_installed_and_pillow_stays_as_it_is(t
     assert read_header(path).size == (8, 12)
     pixels = read_image(path)
     assert pixels.shape == (8, 12, 3)
-    assert pixels[4, 2, 0] > 200 > 60 > pixels[4, 2, 2]
+    assert pixels[4, 2, 0] > 200
+    assert pixels[4, 2, 2] < 60
     assert "HEIF" not in Image.OPEN
 
 

@@ -2,7 +2,7 @@
 
 from array import array
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from .csv_columns import columns_of
 from .csv_rows import CsvRows, Numbers, is_number
 from .family import Collection, Kind
 from .labels import Label, Marks
-from .neighbours import beside_its_image, is_alone
+from .neighbours import beside_its_image, is_alone, is_called_as
 
 _CALLED = "annotations"
 _SUFFIXES = (".csv", ".tsv")
@@ -54,8 +54,8 @@ def read_csv_of_one_image(path: Path, columns: Mapping[str, str] | None = None) 
         UsageError: as `read_csv`.
     """
     found = _read(CsvRows(path, columns=2), columns, one_image=True)
-    if len(found) > 1 or not all(_called_as(path, image) for image in found):
-        first = next(image for image in found if not _called_as(path, image))
+    if len(found) > 1 or not all(is_called_as(path, image) for image in found):
+        first = next(image for image in found if not is_called_as(path, image))
         raise UsageError(f"'{path}': expected the heads of the image that it is called after; found some of '{first}'.")
     return next(iter(found.values()), Marks({}))
 
@@ -99,11 +99,6 @@ def _under_other_names(cells: list[str], file: Path) -> Kind | None:
     if beside_its_image(file):
         return "one"
     return "many" if is_alone(file) else None
-
-
-def _called_as(path: Path, image: str) -> bool:
-    name = PurePosixPath(image.replace("\\", "/"))
-    return not image or path.stem in (name.name, name.stem)
 
 
 def _read(rows: CsvRows, chosen: Mapping[str, str] | None, *, one_image: bool = False) -> dict[str, Marks]:

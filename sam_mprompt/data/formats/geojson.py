@@ -18,6 +18,7 @@ from .annotation import Annotation
 from .family import HEAD, Collection, Family, Kind, Picture, file_each
 from .gathered import Gathered
 from .labels import Label, Marks, joined, label_text
+from .neighbours import is_called_as
 from .outline import beginning, json_outline
 from .parsing import table
 from .sidecars import label_of
@@ -48,6 +49,10 @@ def read_geojson(path: Path) -> Marks:
     """
     gathered = Gathered()
     for feature in _features(path):
+        if not is_called_as(path, feature.image):
+            raise UsageError(
+                f"{feature.where}: expected the image that the file is called after; found {feature.image!a:.60}."
+            )
         gathered.add(feature.label, feature.mark)
     return _downwards({"": gathered.marks()})[""]
 

@@ -17,6 +17,8 @@ from .family import HEAD, Collection, Family, Kind, Picture, file_each
 from .gathered import Gathered, in_box
 from .imagej_results import BY_ORDER
 from .labels import Label, Marks
+from .neighbours import beside_its_image
+from .outline import beginning
 from .text import check_regular
 
 _MAX_ZIP_BYTES = 1 << 24
@@ -31,7 +33,7 @@ _OF_MANY = "roiset"
 
 def _kind(file: Path) -> Kind | None:
     if file.suffix.lower() == ".roi":
-        return "one"
+        return "one" if beginning(file, len(_SIGNATURE)) == _SIGNATURE.decode() or beside_its_image(file) else None
     try:
         check_regular(file, _MAX_ZIP_BYTES)
         with zipfile.ZipFile(file) as archive:
@@ -46,7 +48,8 @@ def _kind(file: Path) -> Kind | None:
 def read_rois(path: Path) -> Marks:
     """Read the regions of one image, a `.roi` or a `.zip`.
 
-    Each point is a head, and so is the middle of a rectangle or an oval. A region's group, or the counter of a point, is its label.
+    Each point is a head, and so is the middle of a rectangle or an oval. A region's group, or the counter of a point,
+    is its label.
 
     Raises:
         UsageError: the package roifile is missing; damaged, or too large; several slices.

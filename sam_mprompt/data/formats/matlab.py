@@ -21,7 +21,7 @@ def _kind(file: Path) -> Kind | None:
     try:
         known = bool(mat_shapes(file).keys() & {*_TABLES, _SHANGHAITECH})
     except UsageError:
-        known = True  # reading it says why not
+        known = False  # beside an image, reading it says why
     return "one" if known or beside_its_image(file) else None
 
 

@@ -1,6 +1,6 @@
 """What lies beside a file of annotation, where that tells what it is: its image, or no other annotation."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ..image import IMAGE_SUFFIXES
 from .splits import LIST_SUFFIXES, split_called
@@ -24,3 +24,9 @@ def is_alone(file: Path) -> bool:
         and not (other.suffix.lower() in LIST_SUFFIXES and split_called(other.stem))
         for other in file.parent.iterdir()
     )
+
+
+def is_called_as(file: Path, image: str) -> bool:
+    """Whether a file is called as the image of this name is, with or without its suffix; so it is where there is none."""
+    name = PurePosixPath(image.replace("\\", "/"))
+    return not image or file.stem.casefold() in (name.name.casefold(), name.stem.casefold())

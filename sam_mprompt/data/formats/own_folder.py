@@ -64,7 +64,7 @@ class OwnFolder:
         self.names: dict[str, list[Path]] = {}
         for image in self.images:
             for name in (image.name, image.stem):
-                self.names.setdefault(_composed(name), []).append(image)
+                self.names.setdefault(_key(name), []).append(image)
         kinds = {file: self._kind(file) for place in self.places for file in _files(place)}
         self.collections = [file for file, kind in kinds.items() if kind == "many"]
         self.sidecars = [file for file, kind in kinds.items() if kind == "one"]
@@ -80,7 +80,7 @@ class OwnFolder:
     @property
     def annotated(self) -> bool:
         """Whether at least one image is annotated, as far as the names of the files tell."""
-        named = any(_composed(file.stem) in self.names for file in self.sidecars)
+        named = any(_key(file.stem) in self.names for file in self.sidecars)
         return bool(self.images and (self.collections or named))
 
     @property
@@ -90,20 +90,22 @@ class OwnFolder:
 
     def has(self, name: str) -> bool:
         """Whether an image is called so, with or without folders and suffix."""
-        return _composed(name.replace("\\", "/").rsplit("/", 1)[-1]) in self.names
+        return _key(name.replace("\\", "/").rsplit("/", 1)[-1]) in self.names
 
     def image(self, name: str, where: str) -> Path:
         """Return the image that is called `name`, with or without folders and suffix; it may turn out not to exist.
 
-        Names that differ only in how their accents are composed (NFC, or NFD of a Mac) are the same.
+        Names that differ only in how their accents are composed (NFC, or NFD of a Mac) are the same, and so are those
+        that differ in case where there is but one (a camera's .JPG is .jpg to many a tool).
 
         Raises:
             UsageError: two images have this name, or no file can have it.
         """
         plain = file_name(name, where)
-        found = self.names.get(_composed(plain)) or self.names.get(_composed(without_upload_mark(plain)), [])
+        found = self.names.get(_key(plain)) or self.names.get(_key(without_upload_mark(plain)), [])
         if len(found) > 1:
-            found = [image for image in found if image.name == plain] or found
+            exact = [image for image in found if image.name == plain]
+            found = exact or [image for image in found if image.stem == plain] or found
         if len(found) > 1:
             raise UsageError(f"{where} says '{name}', which may be '{found[0].name}' or '{found[1].name}'. Rename one.")
         return found[0] if found else self.image_folder / plain
@@ -176,9 +178,7 @@ class OwnFolder:
         found = told(file, self.families)
         if found is None or (named and suffix == ".json" and found.kind == "many"):
             return None
-        if named and found.family.read_one is not None:
-            return "one"  # a table that names images, but is called as one, is that one's
-        if found.kind == "one":
+        if found.kind == "one" or (named and found.family.read_one is not None):  # what is called as an image, is its own
             is_list = suffix in LIST_SUFFIXES and split_called(stem) is not None
             return "one" if named or (file.is_file() and not is_list) else None
         if self.subset is not None and file.parent != self.image_folder:  # of several subsets each has its own
@@ -246,8 +246,8 @@ def _files(place: Path) -> Iterator[Path]:
         yield from (file for file in sorted(place.iterdir()) if not file.name.startswith("."))
 
 
-def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
+def _key(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _labels(read: Callable[[], Marks]) -> set[Label]:

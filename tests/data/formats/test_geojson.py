@@ -22,7 +22,8 @@ QGIS = """{
 "crs": { "type": "name", "properties": { "name": "urn:ogc:def:crs:OGC:1.3:CRS84" } },
 "features": [
 { "type": "Feature", "properties": { "id": 1 }, "geometry": { "type": "Point", "coordinates": [ 3.5, -4.0 ] } },
-{ "type": "Feature", "properties": { "id": 2 }, "geometry": { "type": "MultiPoint", "coordinates": [ [ 10.0, -2.0 ] ] } },
+{ "type": "Feature", "properties": { "id": 2 },
+  "geometry": { "type": "MultiPoint", "coordinates": [ [ 10.0, -2.0 ] ] } },
 { "type": "Feature", "properties": { "id": null }, "geometry": null }
 ]
 }
@@ -90,7 +91,7 @@ def test_what_is_no_geojson_is_refused_by_feature(tmp_path, content, message):
     [
         (
             {"type": "LineString", "coordinates": [[1, 1], [2, 2]]},
-            "expected a Point or MultiPoint; received 'LineString'",
+            "MultiPoint; received 'LineString'",
         ),
         ({"type": "Point", "coordinates": ["1", 2]}, "expected rows of 2 numbers"),
         ({"type": "Point", "coordinates": None}, "expected rows of 2 numbers"),
@@ -110,3 +111,14 @@ def test_other_json_is_not_taken_for_it(tmp_path):
         path = tmp_path / "a.json"
         path.write_text(json.dumps(content))
         assert GEOJSON.kind_of(path) is None
+
+
+def test_a_file_called_as_an_image_may_name_it_and_no_other(tmp_path):
+    content = collection(feature("Point", [3.5, 4], image="a.jpg"))
+    folder_of(tmp_path, {"a.geojson": content, "b.geojson": collection()})
+    assert points(tmp_path) == {"a.jpg": [[3.5, 4]], "b.jpg": []}
+    folder_of(tmp_path, {"b.geojson": content})
+    with pytest.raises(
+        UsageError, match=r"features\[0\]: expected the image that the file is called after; found 'a.jpg'"
+    ):
+        read_geojson(tmp_path / "b.geojson")
