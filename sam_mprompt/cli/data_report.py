@@ -46,9 +46,9 @@ def print_report(report: "CheckReport", console: Console) -> None:
 
 def print_conversion(done: "Conversion", console: Console) -> None:
     """Print what was written for which tool, and what of the dataset that was read is a problem."""
-    for name, problems in done.problems.items():
+    for read, problems in done.problems.items():
         for line in problems.lines():
-            say(console, f"In {name}: {line}")
+            say(console, f"In {read}: {line}")
     if done.unannotated:
         say(console, f"{done.unannotated:,} images without a known annotation were left out.")
     images = "links to its images" if done.linked else "copies of its images"

@@ -15,8 +15,8 @@ _POINT = 0.5  # half a pixel: what is left of a box at the very edge
 def nominal_boxes(points: FloatArray | NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
     """Return float64 (N, 4), (x1, y1, x2, y2): a square with each head (x, y) in its middle.
 
-    Half a side is a quarter of the distance to the third nearest head, from 4 pixels to a fortieth of the longer side of
-    the image (height, width); at the edge of the image less, so that the box lies inside and the head stays its middle.
+    Half a side is a quarter of the distance to the third nearest head, from 4 pixels to a fortieth of the longer side
+    of the image (height, width); at its edge less, so that the box lies inside and the head stays the middle.
     """
     places = points.astype(np.float64)
     most = max(_LEAST, max(size) * _MOST_OF_SIDE)

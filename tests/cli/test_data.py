@@ -77,3 +77,35 @@ def test_a_dim_16_bit_image_is_told(run_cli, tmp_path):
     root = folder_of(tmp_path / "d", {"a": "1 1\n", "b": "2 2\n"})
     Image.fromarray(np.random.default_rng(9).integers(0, 900, (40, 60)).astype(np.uint16)).save(root / "a.png")
     assert "16-bit images that use 14 bits or fewer" in run_cli("data", "check", root).out
+
+
+def test_data_convert_writes_what_a_tool_reads_and_says_what(run_cli, tmp_path):
+    root = folder_of(tmp_path / "d", {"a": "1 1\n", "b": "2 2\n5 5\n"})
+    done = run_cli("data", "convert", root, "--to", "cvat")
+    assert done.code == 0, done.err
+    assert "2 images, 3 heads" in done.out
+    assert f"{tmp_path / 'd-cvat'} (cvat, copies of its images)" in done.out
+    assert "(format points, as cvat)" in run_cli("data", "check", tmp_path / "d-cvat").out
+    told = json.loads(run_cli("data", "convert", root, "--to", "yolo", "--out", tmp_path / "y", "--link", "--json").out)
+    assert (told["images"], told["heads"], told["to"], told["linked"]) == ({"all": 2}, {"all": 3}, "yolo", True)
+
+
+def test_data_convert_names_the_flags_that_help_and_tells_what_it_left_out(run_cli, tmp_path):
+    root = folder_of(tmp_path / "d", {"a": "1 1\n", "b": "2 two\n"})
+    done = run_cli("data", "convert", root, "--to", "labelme", "--out", tmp_path / "out")
+    assert done.code == 1
+    assert "images with a malformed annotation, left out: 1 (b.png)" in done.out
+    assert "1 annotated images of" in done.err
+    again = run_cli("data", "convert", root, "--to", "labelme", "--out", tmp_path / "out")
+    assert (again.code, "--out, or write into it with --overwrite" in again.err) == (2, True)
+    assert run_cli("data", "convert", root, "--to", "labelme", "--out", tmp_path / "out", "--overwrite").code == 1
+    (tmp_path / "file").write_text("")
+    assert run_cli("data", "convert", root, "--to", "labelme", "--out", tmp_path / "file").code == 2
+
+
+def test_two_tools_in_one_folder_are_told_apart_by_a_flag(run_cli, tmp_path):
+    root = folder_of(tmp_path / "d", {"a": "1 1\n", "b": "2 2\n"})
+    (root / "a.json").write_text('{"points": []}')
+    done = run_cli("data", "check", root)
+    assert (done.code, "Or choose one with --format: json or txt." in done.err) == (2, True)
+    assert run_cli("data", "check", root, "--format", "txt").code == 0

@@ -89,7 +89,10 @@ def test_the_dataset_is_never_written_into(photos, inside):
 
 @pytest.mark.parametrize(
     ("tool", "message"),
-    [("cvta", r"Nothing is written as 'cvta'; expected .*Did you mean 'cvat'"), ("jhu", "'jhu' is read, but not written")],
+    [
+        ("cvta", r"Nothing is written as 'cvta'; expected .*Did you mean 'cvat'"),
+        ("jhu", "'jhu' is read, but not written"),
+    ],
 )
 def test_a_tool_that_is_none_is_refused_with_those_there_are(photos, tmp_path, tool, message):
     with pytest.raises(UsageError, match=message):

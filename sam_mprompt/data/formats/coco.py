@@ -149,7 +149,7 @@ def coco_text(pictures: Sequence[Picture]) -> str:
         images.append({"id": number, "file_name": picture.name, "width": width, "height": height})
         boxes = np.hstack([picture.points] * 2) if picture.boxes is None else picture.boxes
         for (x, y), (x1, y1, x2, y2) in zip(picture.points.tolist(), boxes.tolist(), strict=True):
-            found = {"id": len(annotations) + 1, "image_id": number, "category_id": 1, "iscrowd": 0}
+            found: dict[str, Any] = {"id": len(annotations) + 1, "image_id": number, "category_id": 1, "iscrowd": 0}
             found |= {"keypoints": [round(x, 3), round(y, 3), 2], "num_keypoints": 1}
             found |= {"bbox": [round(value, 3) for value in (x1, y1, x2 - x1, y2 - y1)]}
             annotations.append(found | {"area": round((x2 - x1) * (y2 - y1), 3)})

@@ -42,7 +42,7 @@ class Picture:
         path: where the image lies, relative to the folder that is written, with slashes.
         size: (height, width) in pixels as displayed.
         points: float64 (N, 2), (x, y) of each head in pixels.
-        boxes: float64 (N, 4) as (x1, y1, x2, y2) around them one by one, each with its head in the middle; None without.
+        boxes: float64 (N, 4) as (x1, y1, x2, y2), one for each head with the head in the middle; None without.
         split: the split that it belongs to; None where nothing is divided.
         bytes: size of the image's file, 0 where it is not known.
         reference: path from the annotation's folder to the image, where that is not `path`.

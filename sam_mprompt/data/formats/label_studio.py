@@ -1,4 +1,4 @@
-"""Label Studio (https://labelstud.io/guide/task_format): a .json of tasks, with key points and rectangles in percent."""
+"""Label Studio (https://labelstud.io/guide/task_format): a .json of tasks, with points and rectangles in percent."""
 
 import json
 import math
@@ -45,7 +45,7 @@ def read_label_studio(path: Path) -> Collection:
     none of a person and are passed over, as are skipped annotations; a task without an annotation is not annotated.
 
     Raises:
-        UsageError: malformed; the message names the task. An image that several people annotated is an error of its own.
+        UsageError: malformed; the message names the task. That several people annotated an image is its own error.
     """
     content = read_json(path)
     if not isinstance(content, list):
@@ -171,7 +171,7 @@ def _text(pictures: Sequence[Picture]) -> str:
 
 def _written(picture: Picture) -> Iterator[dict[str, Any]]:
     height, width = picture.size
-    shared = {"original_width": width, "original_height": height, "image_rotation": 0}
+    shared: dict[str, Any] = {"original_width": width, "original_height": height, "image_rotation": 0}
     shared |= {"from_name": "label", "to_name": "image"}
     if picture.boxes is None:
         for x, y in picture.points.tolist():

@@ -91,7 +91,7 @@ def _written(picture: Picture) -> str:
         corners = picture.boxes.reshape(-1, 2, 2).round(3).tolist()
         shapes = [_shape_of("rectangle", places) for places in corners]
     height, width = picture.size
-    content = {
+    content: dict[str, Any] = {
         "version": _VERSION,
         "flags": {},
         "shapes": shapes,

@@ -1,4 +1,4 @@
-"""The files that this package itself proposes: .txt and .json beside an image, annotations.csv and annotations.jsonl."""
+"""The files that this package proposes: .txt and .json beside an image, annotations.csv and annotations.jsonl."""
 
 import json
 from collections.abc import Sequence

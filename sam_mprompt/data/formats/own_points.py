@@ -25,7 +25,6 @@ from .own_folder import Annotated, OwnFolder, subsets
 from .splits import split_called, split_folders, split_lists, the_only, unread
 from .text import numbered_lines
 
-
 _ALL = tuple(FAMILIES.values())
 
 

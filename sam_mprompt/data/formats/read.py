@@ -202,7 +202,7 @@ def _with_columns(format: str, root: Path, label: str | None, columns: str) -> E
 
 
 def tools_of(root: Path, format: str) -> tuple[str, ...]:
-    """Return the names of the families that a folder of the user's own images is annotated with; none of a benchmark."""
+    """Return the names of the families that a folder of own images is annotated with; none of a benchmark."""
     if not FORMATS[format].labels:
         return ()
     return tuple(own_points.tools_of(root, [FAMILIES[format]] if format in FAMILIES else tuple(FAMILIES.values())))

@@ -1,4 +1,4 @@
-"""Roboflow's exports: folders train, valid and test with _annotations.coco.json, or with the files of YOLO or Pascal VOC."""
+"""Roboflow's exports: train/, valid/ and test/ with _annotations.coco.json, or the files of YOLO or Pascal VOC."""
 
 from collections.abc import Sequence
 from pathlib import Path

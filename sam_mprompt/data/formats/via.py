@@ -1,4 +1,4 @@
-"""VGG Image Annotator, VIA (https://www.robots.ox.ac.uk/~vgg/software/via/): a .json or .csv of the regions of images."""
+"""VGG Image Annotator (https://www.robots.ox.ac.uk/~vgg/software/via/), VIA: a .json or .csv of regions of images."""
 
 import csv
 import io

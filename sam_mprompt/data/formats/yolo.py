@@ -1,4 +1,4 @@
-"""YOLO (https://docs.ultralytics.com/datasets/detect/): a .txt of boxes as shares for each image, beside it or in labels/."""
+"""YOLO (https://docs.ultralytics.com/datasets/detect/): a .txt of boxes in shares, beside each image or in labels/."""
 
 from collections.abc import Sequence
 from functools import partial

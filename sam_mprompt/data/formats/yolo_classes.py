@@ -1,7 +1,9 @@
 """What the numbers of a YOLO label file mean: classes.txt, obj.names, or the data.yaml of Ultralytics and Roboflow."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from ...errors import UsageError
@@ -25,7 +27,7 @@ class Classes(NamedTuple):
         key_points: number of key points of an object and of values each (2, or 3 with visibility); None without.
     """
 
-    names: dict[int, str] = {}
+    names: Mapping[int, str] = MappingProxyType({})
     key_points: tuple[int, int] | None = None
 
     def label(self, number: int) -> str:

@@ -27,11 +27,11 @@ def test_annotations_and_projects_are_read_under_any_name(tmp_path, content, nam
     assert points(folder_of(tmp_path, {name: content})) == HEADS
 
 
-CSV = '''filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,region_attributes
+CSV = """filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,region_attributes
 a.jpg,1234,"{}",2,0,"{""name"":""point"",""cx"":3.5,""cy"":4}","{""type"":""head""}"
 a.jpg,1234,"{}",2,1,"{""name"":""rect"",""x"":8,""y"":1,""width"":4,""height"":2}","{""type"":""head""}"
 b.jpg,99,"{}",0,0,"{}","{}"
-'''
+"""
 
 
 def test_the_csv_is_read(tmp_path):
@@ -52,7 +52,10 @@ def test_an_attribute_that_says_no_label_is_none_and_the_only_one_is(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"k": {"filename": "a.jpg", "regions": [{"shape_attributes": 1}]}}, r"image 'a\.jpg' region 0: expected a region"),
+        (
+            {"k": {"filename": "a.jpg", "regions": [{"shape_attributes": 1}]}},
+            r"image 'a\.jpg' region 0: expected a region",
+        ),
         ({"k": {"filename": "a.jpg", "regions": []}, "l": 3}, r"'l': expected an object with 'filename'"),
         ({"k": {"filename": "a.jpg", "regions": []}, "l": {"filename": "c/a.jpg"}}, "received a second entry"),
         (

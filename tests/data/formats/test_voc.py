@@ -8,7 +8,9 @@ from sam_mprompt.errors import UsageError
 def voc(*objects: tuple[str, str], size: tuple[int, int] = (40, 30)) -> str:
     inside = "".join(
         f"<object><name>{name}</name><bndbox>"
-        + "".join(f"<{key}>{value}</{key}>" for key, value in zip(("xmin", "ymin", "xmax", "ymax"), box.split(), strict=True))
+        + "".join(
+            f"<{key}>{value}</{key}>" for key, value in zip(("xmin", "ymin", "xmax", "ymax"), box.split(), strict=True)
+        )
         + "</bndbox><part><name>nose</name><bndbox><xmin>1</xmin></bndbox></part></object>"
         for name, box in objects
     )

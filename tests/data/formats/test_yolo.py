@@ -6,8 +6,12 @@ from sam_mprompt.data.formats.yolo_classes import classes_of
 from sam_mprompt.errors import UsageError
 
 ROWS = "0 0.1 0.2 0.05 0.1\n0 0.55 0.5 0.1 0.2\n1 0.5 0.5 1 1\n"
+ULTRALYTICS_YAML = "path: .\ntrain: images/train\nnames:\n  0: head\n  1: car\n"
+CVAT_LIST = "data/obj_train_data/a.jpg\ndata/obj_train_data/b.jpg\n"
 HEADS = {"a.jpg": [[4, 6], [22, 15]], "b.jpg": []}
-ROBOFLOW_YAML = "train: ../train/images\nval: ../valid/images\n\nnc: 2\nnames: ['head', 'car']\n\nroboflow:\n  version: 1\n"
+ROBOFLOW_YAML = (
+    "train: ../train/images\nval: ../valid/images\n\nnc: 2\nnames: ['head', 'car']\n\nroboflow:\n  version: 1\n"
+)
 
 
 @pytest.mark.parametrize(
@@ -15,11 +19,11 @@ ROBOFLOW_YAML = "train: ../train/images\nval: ../valid/images\n\nnc: 2\nnames: [
     [
         ({"a.txt": ROWS, "b.txt": "", "classes.txt": "head\ncar\n"}, ""),
         ({"labels/a.txt": ROWS, "labels/b.txt": "", "classes.txt": "head\ncar\n", "notes.json": "{}"}, "images/"),
-        ({"labels/train/a.txt": ROWS, "labels/train/b.txt": "", "d.yaml": "names:\n  0: head\n  1: car\n"}, "images/train/"),
+        ({"labels/train/a.txt": ROWS, "labels/train/b.txt": "", "d.yaml": ULTRALYTICS_YAML}, "images/train/"),
         ({"train/labels/a.txt": ROWS, "train/labels/b.txt": "", "data.yaml": ROBOFLOW_YAML}, "train/images/"),
         (
-            {"obj_train_data/a.txt": ROWS, "obj_train_data/b.txt": "", "obj.names": "head\ncar\n", "obj.data": "classes = 2",
-             "train.txt": "data/obj_train_data/a.jpg\ndata/obj_train_data/b.jpg\n"},
+            {"obj_train_data/a.txt": ROWS, "obj_train_data/b.txt": "", "obj.names": "head\ncar\n",
+             "obj.data": "classes = 2", "train.txt": CVAT_LIST},
             "obj_train_data/",
         ),
     ],
