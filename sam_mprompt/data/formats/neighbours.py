@@ -27,6 +27,6 @@ def is_alone(file: Path) -> bool:
 
 
 def is_called_as(file: Path, image: str) -> bool:
-    """Whether a file is called as the image of this name is, with or without its suffix; so it is where there is none."""
+    """Whether a file is called as the image of this name, with or without its suffix; any is as one without a name."""
     name = PurePosixPath(image.replace("\\", "/"))
     return not image or file.stem.casefold() in (name.name.casefold(), name.stem.casefold())

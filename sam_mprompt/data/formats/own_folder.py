@@ -178,7 +178,7 @@ class OwnFolder:
         found = told(file, self.families)
         if found is None or (named and suffix == ".json" and found.kind == "many"):
             return None
-        if found.kind == "one" or (named and found.family.read_one is not None):  # what is called as an image, is its own
+        if found.kind == "one" or (named and found.family.read_one is not None):  # what is called so is its own
             is_list = suffix in LIST_SUFFIXES and split_called(stem) is not None
             return "one" if named or (file.is_file() and not is_list) else None
         if self.subset is not None and file.parent != self.image_folder:  # of several subsets each has its own
