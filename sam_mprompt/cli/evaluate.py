@@ -61,7 +61,6 @@ def evaluate(
     """
     check_outputs(json_file, submission, locations, folder=worst)
 
-    from ..ablation.compare import run_of
     from ..counting.counter import load
     from ..evaluation.evaluate import evaluate as compare_counts
     from ..evaluation.submissions import write_locations, write_submission
@@ -70,10 +69,7 @@ def evaluate(
 
     counter = load(adapter, device=device, base=base)
     samples = _samples(counter.recipe, data, split, data_format, label, columns)
-    trained = run_of(adapter, device) if masks else None
-    if masks and trained is None:
-        raise UsageError(f"'{adapter}' keeps no segmenter, so it has no masks: only a run of finetune does.")
-
+    trained = _run_with_masks(adapter, device) if masks else None
     predict = _predictor(counter, trained, batch_size)
     with progress("evaluating", len(samples)) as report:
         evaluation = compare_counts(predict, samples, report, locate=localise or locations is not None)
@@ -88,6 +84,15 @@ def evaluate(
         write_worst(worst, evaluation, predict, _WORST)
     # Files come first: a reader of stdout that leaves early (`| head`) ends the command.
     print_evaluation(evaluation, Console(), worst=len(evaluation.rows) if per_image else 5)
+
+
+def _run_with_masks(adapter: str, device: str | None) -> "TrainedRun":
+    from ..ablation.compare import run_of
+
+    trained = run_of(adapter, device)
+    if trained is None:
+        raise UsageError(f"'{adapter}' keeps no segmenter, so it has no masks: only a run of finetune does.")
+    return trained
 
 
 def _samples(
