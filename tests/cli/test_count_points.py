@@ -122,6 +122,18 @@ def test_what_somebody_may_have_corrected_is_never_replaced(photos, tmp_path, pa
         HeadPoints(tmp_path / path, given, photos, None)
 
 
+def test_a_name_that_a_spreadsheet_would_take_for_a_formula_is_found_again(photos):
+    strange = photos[1].rename(photos[1].with_name("=1+1.png"))
+    folder = strange.parent
+    with HeadPoints(folder / "annotations.csv", None, sorted(folder.glob("*.png")), None).writing() as take:
+        for image in sorted(folder.glob("*.png")):
+            density = np.ones((6, 8), np.float32) / 48
+            take(CountResult(density, None, SIZE, (8.0, 8.0), image))
+    found = read_split(folder, "train", val_fraction=0)
+    assert not found.problems, found.problems.lines()
+    assert strange in {sample.image for sample in found.samples}
+
+
 def test_images_of_one_name_have_their_path_in_a_csv_and_are_refused_elsewhere(photos, tmp_path):
     (tmp_path / "other").mkdir()
     twin = tmp_path / "other" / "b.png"

@@ -38,4 +38,4 @@ def at_point(x: float, y: float) -> Annotation:
 def in_box(x1: float, y1: float, x2: float, y2: float) -> Annotation:
     """Return a head in the middle of a box whose corners come in any order."""
     box = np.array([[min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)]], np.float64)
-    return Annotation((box[:, :2] + box[:, 2:]) / 2, box)
+    return Annotation(np.array([[(x1 + x2) / 2, (y1 + y2) / 2]], np.float64), box)

@@ -102,7 +102,9 @@ class OwnFolder:
             UsageError: two images have this name, or no file can have it.
         """
         plain = file_name(name, where)
-        found = self.names.get(_key(plain)) or self.names.get(_key(without_upload_mark(plain)), [])
+        # A cell of a csv that a spreadsheet would take for a formula has an apostrophe in front.
+        spellings = (plain, without_upload_mark(plain), plain.removeprefix("'"))
+        found = next((self.names[key] for name in spellings if (key := _key(name)) in self.names), [])
         if len(found) > 1:
             exact = [image for image in found if image.name == plain]
             found = exact or [image for image in found if image.stem == plain] or found

@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...errors import UsageError
 from .annotation import Annotation, SplitName
@@ -54,24 +53,21 @@ def read_yolo(path: Path) -> Marks:
             raise UsageError(f"{where}: expected 'class x y width height'; received {line!a:.80}.") from error
         if not kind.is_integer() or len(values) < _BOX - 1:
             raise UsageError(f"{where}: expected 'class x y width height'; received {line!a:.80}.")
-        gathered.add(classes.label(int(kind)), partial(_head, np.array(values), classes, where))
+        gathered.add(classes.label(int(kind)), partial(_head, values, classes, where))
     return gathered.marks(shares=True)
 
 
-def _head(values: NDArray[np.float64], classes: Classes, where: str) -> Annotation:
+def _head(values: Sequence[float], classes: Classes, where: str) -> Annotation:
     points = 0 if classes.key_points is None else classes.key_points[0] * classes.key_points[1]
     if len(values) not in (4, 5, 4 + points):
-        raise UsageError(
-            f"{where}: expected 'class x y width height'; received {len(values) + 1} numbers (an outline?)."
-        )
-    if not ((values[:4] >= -_ROUNDING) & (values[:4] <= 1 + _ROUNDING)).all():
-        raise UsageError(f"{where}: expected shares of the image from 0 to 1; received {values[:4].max():g}.")
+        raise UsageError(f"{where}: expected 'class x y width height'; received {len(values) + 1} numbers.")
     x, y, width, height = values[:4]
+    if not -_ROUNDING <= min(values[:4]) <= max(values[:4]) <= 1 + _ROUNDING:
+        raise UsageError(f"{where}: expected shares of the image from 0 to 1; received {max(values[:4]):g}.")
     box = in_box(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-    box = box._replace(points=values[None, :2])
     if not points or classes.key_points is None or len(values) != 4 + points:
         return box
-    places = values[4:].reshape(classes.key_points)
+    places = np.reshape(np.array(values[4:]), classes.key_points)
     labelled = places[places[:, 2] > 0] if places.shape[1] == 3 else places[(places > 0).any(axis=1)]
     return box._replace(points=labelled[:1, :2]) if len(labelled) else box
 
