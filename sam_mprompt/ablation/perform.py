@@ -231,4 +231,6 @@ def count_test(result: FinetuneResult, recipe: Recipe, data: Path | None) -> Met
 
 
 def _test_samples(data: DataRecipe, root: Path) -> list[Sample]:
-    return read_split(root, "test", format=data.format, fold=data.fold, label=data.label or None).samples
+    return read_split(
+        root, "test", format=data.format, fold=data.fold, label=data.label or None, columns=data.columns
+    ).samples

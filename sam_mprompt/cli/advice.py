@@ -10,6 +10,7 @@ ADVICE: dict[str, str] = {
     "data": "See 'sam-mprompt data check {root}'.",
     "labels": "Give it with --label NAME, or to a recipe with --set data.label=NAME.",
     "no labels": "Leave out --label, or data.label of the recipe.",
+    "columns": "Give them as --columns {columns}, or for a training as --set data.columns={columns}.",
     "data folder": "Or name it with --data DIR.",
     "masks folder": "Make it with 'sam-mprompt masks --out {folder}'.",
     "no boxes": "Use --set targets.pseudo_mask=points.",
@@ -37,6 +38,7 @@ ADVICE: dict[str, str] = {
     "several tools": "Or choose one with --format: {tools}.",
     "output holds files": "Give another one with --out, or write into it with --overwrite.",
     "empty split": "Look at the dataset with 'sam-mprompt data check DIR'.",
+    "extra": "Install it with: pip install 'sam-mprompt[{extra}]'.",
     "export folder": "Give another one with --to.",
 }
 """By `SamMpromptError.about`; `{name}` stands for a fact of the error."""

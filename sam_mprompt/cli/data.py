@@ -8,7 +8,7 @@ from rich.console import Console
 
 from ..errors import RunError
 from .data_report import print_conversion, print_report
-from .ui import AsJson, Format, Label, MaxPixels, Stretch, print_json, progress
+from .ui import AsJson, Columns, Format, Label, MaxPixels, Stretch, print_json, progress
 
 data = typer.Typer(help="Look at datasets before training.", no_args_is_help=True)
 
@@ -18,6 +18,7 @@ def check_data(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Dataset folder.")],
     data_format: Format = None,
     label: Label = None,
+    columns: Columns = "",
     preview: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw annotated images into this folder.")] = None,
     max_pixels: MaxPixels = None,
     stretch: Stretch = False,
@@ -35,7 +36,7 @@ def check_data(
         check_output(preview, "folder")
     reading = Reading(max_pixels, stretch)
     with progress("decoding images") as shown:
-        report = check(directory, data_format, label=label, reading=reading, progress=shown)
+        report = check(directory, data_format, label=label, columns=columns, reading=reading, progress=shown)
     if preview is not None:
         write_previews(report, preview, reading=reading)
     if as_json:
@@ -55,6 +56,7 @@ def convert_data(
     ] = None,
     data_format: Format = None,
     label: Label = None,
+    columns: Columns = "",
     split: Annotated[
         Literal["train", "val", "test"] | None, typer.Option(help="Write this split alone, undivided.")
     ] = None,
@@ -81,6 +83,7 @@ def convert_data(
             out,
             format=data_format,
             label=label,
+            columns=columns,
             split=split,
             link=link,
             overwrite=overwrite,

@@ -16,6 +16,7 @@ from .ui import (
     Adapter,
     Base,
     BatchSize,
+    Columns,
     Data,
     Device,
     Format,
@@ -46,6 +47,7 @@ def evaluate(
     data: Data,
     data_format: Format = None,
     label: Label = None,
+    columns: Columns = "",
     split: Annotated[Split, typer.Option(help="Which split to count.")] = "test",
     per_image: Annotated[bool, typer.Option("--per-image", help="Print every image, not only the worst five.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write all as JSON.")] = None,
@@ -83,7 +85,7 @@ def evaluate(
     from ..files import write_text
 
     counter = load(adapter, device=device, base=base, max_pixels=max_pixels, stretch=stretch)
-    samples = _samples(counter, data, split, data_format, label)
+    samples = _samples(counter, data, split, data_format, label, columns)
     predict = _predictor(counter, _with_segmenter(adapter, device) if masks else None, batch_size)
     with progress("evaluating", len(samples)) as report:
         evaluation = compare_counts(predict, samples, report, locate=localise or locations is not None)
@@ -101,7 +103,7 @@ def evaluate(
 
 
 def _samples(
-    counter: "Counter", data: Path, split: Split, data_format: str | None, label: str | None
+    counter: "Counter", data: Path, split: Split, data_format: str | None, label: str | None, columns: str
 ) -> "list[Sample]":
     """Return the split's samples; says what was left out of them. The recipe's label counts where the data has it."""
     from ..data.formats.read import read_split
@@ -114,6 +116,7 @@ def _samples(
         format=data_format,
         val_fraction=own.val_fraction,
         fold=own.fold,
+        columns=columns,
         reading=reading,
     )
     try:

@@ -31,7 +31,7 @@ def expand(paths: Sequence[str]) -> Found:
     Raises:
         UsageError: a path or pattern without any image.
     """
-    from ..data.image import sort_folder
+    from ..data.image import HEIC_SUFFIXES, reads_heic, sort_folder
 
     images: dict[Path, None] = {}
     passed_over: dict[Path, None] = {}
@@ -47,6 +47,12 @@ def expand(paths: Sequence[str]) -> Found:
             matches = [Path(match) for match in sorted(glob.glob(text, recursive=True)) if not is_folder(Path(match))]
             found = [match for match in matches if is_file(match)]
             others = [match for match in matches if not is_file(match)]
+        if not found and any(other.suffix.lower() in HEIC_SUFFIXES for other in others) and not reads_heic():
+            raise UsageError(
+                f"The photographs at '{text}' are HEIC, which needs the package 'pillow-heif'.",
+                about="extra",
+                extra="heic",
+            )
         if not found:
             there = f" There are only: {named(others)}." if others else ""
             raise UsageError(

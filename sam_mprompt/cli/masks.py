@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..errors import UsageError
-from .ui import Data, Device, Format, Label, MaxPixels, StretchOfAdapter, check_outputs, messages, progress, say
+from .ui import (
+    Columns,
+    Data,
+    Device,
+    Format,
+    Label,
+    MaxPixels,
+    StretchOfAdapter,
+    check_outputs,
+    messages,
+    progress,
+    say,
+)
 
 if TYPE_CHECKING:
     from ..masks.make import MaskSource
@@ -20,6 +32,7 @@ def masks(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the masks; what is there already is kept.")],
     data_format: Format = None,
     label: Label = None,
+    columns: Columns = "",
     dilation: Annotated[int, typer.Option(min=1, help="points: radius of a head in pixels.")] = 8,
     run: Annotated[Path | None, typer.Option(metavar="DIR", help="segmenter: the run that trained it.")] = None,
     overrides: Annotated[
@@ -57,7 +70,14 @@ def masks(
         maker = PointMasks(dilation) if source == "points" else BoxMasks()
     with progress("making masks") as report:
         reading = Reading(max_pixels, trained if stretch is None else stretch)
-        made = make_masks(maker, data, out, data_format=data_format, label=label, reading=reading, progress=report)
+        made = make_masks(
+            *(maker, data, out),
+            data_format=data_format,
+            label=label,
+            columns=columns,
+            reading=reading,
+            progress=report,
+        )
     for line in made.problems:
         say(messages(), line)
     kept = f", {made.kept} were there" if made.kept else ""

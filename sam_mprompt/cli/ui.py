@@ -30,6 +30,12 @@ Format = Annotated[str | None, typer.Option("--format", metavar="F", help="Layou
 Label = Annotated[
     str | None, typer.Option(metavar="NAME", help="Label whose marks are heads, where there are several.")
 ]
+Columns = Annotated[
+    str,
+    typer.Option(
+        metavar="x=A,y=B,image=C", help="Columns of a table of heads, where they have other names.", show_default=False
+    ),
+]
 MaxPixels = Annotated[
     int | None, typer.Option(metavar="N", min=1, help="Most pixels decoded of an image (by default 2^28, or 2^30).")
 ]

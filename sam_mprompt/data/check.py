@@ -116,6 +116,7 @@ def check(
     seed: int = 0,
     fold: int = 1,
     label: str | None = None,
+    columns: str = "",
     reading: Reading = _USUAL,
     progress: Callable[[int, int], None] | None = None,
 ) -> CheckReport:
@@ -128,6 +129,7 @@ def check(
         seed: chooses the images of a carved val split.
         fold: of ucf50.
         label: of points.
+        columns: of points, as `read_split`.
         reading: how images are decoded; where it stretches them, none is dim.
         progress: called after each image with the number decoded and the number of all.
 
@@ -136,7 +138,7 @@ def check(
     """
     root = Path(root)
     format, entries, carved = list_splits(
-        root, format=format, val_fraction=val_fraction, seed=seed, fold=fold, label=label
+        root, format=format, val_fraction=val_fraction, seed=seed, fold=fold, label=label, columns=columns
     )
     read = {name: collect(listed, reading) for name, listed in entries.items()}
     compare_pictures(root, {name: ([sample.image for sample in kept], found) for name, (kept, found) in read.items()})

@@ -21,7 +21,7 @@ from .sample import Sample
 WRITTEN = {name: family for name, family in FAMILIES.items() if family.write is not None}
 """The families that can be written, by name."""
 
-_LEFT_OUT = ("unreadable", "malformed", "misframed", "shares")
+_LEFT_OUT = ("unreadable", "malformed", "misframed", "shares", "swapped")
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,7 @@ def convert(
     *,
     format: str | None = None,
     label: str | None = None,
+    columns: str = "",
     split: SplitName | None = None,
     link: bool = False,
     overwrite: bool = False,
@@ -91,6 +92,7 @@ def convert(
         out: the folder to write; beside `root`, with the tool's name behind its own, when None.
         format: a name of `formats.read.FORMATS`; recognised when None.
         label: the label whose marks are heads.
+        columns: which columns of a table are which, as `formats.read.read_split`.
         split: the only split to write, undivided; None for all.
         link: make symbolic links to the images instead of copies.
         overwrite: write into a folder that holds something; files of the same names are replaced.
@@ -104,7 +106,7 @@ def convert(
     root, family = Path(root), _family(to)
     out = Path(out) if out is not None else root.resolve().with_name(f"{root.resolve().name}-{to}")
     _check_out(root, out, overwrite=overwrite)
-    format, read = _read(root, format, label, split)
+    format, read = _read(root, format, label, columns, split)
     annotated = {name: [s for s in samples if s.points is not None] for name, (samples, _) in read.items()}
     annotated = {name: samples for name, samples in annotated.items() if samples}
     if not annotated:
@@ -160,10 +162,10 @@ def _check_out(root: Path, out: Path, *, overwrite: bool) -> None:
 
 
 def _read(
-    root: Path, format: str | None, label: str | None, split: SplitName | None
+    root: Path, format: str | None, label: str | None, columns: str, split: SplitName | None
 ) -> tuple[str, dict[SplitName, tuple[list[Sample], Problems]]]:
     """Return the format and what is in the splits to write; what is divided by folds alone, or not at all, is one."""
-    format, entries, carved = list_splits(root, format=format, val_fraction=0, label=label)
+    format, entries, carved = list_splits(root, format=format, val_fraction=0, label=label, columns=columns)
     if carved:
         del entries["val"]
     if split is not None and split not in entries:

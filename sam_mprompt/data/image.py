@@ -19,17 +19,23 @@ from ..arrays import ByteImage
 from ..errors import DimImageWarning, SmallerCopyWarning, UsageError, did_you_mean
 from ..files import is_file
 from .bounds import Reading, Size, any_size, bounded, check_memory
+from .packages import is_installed, needed
 from .pixels import Decoded, decoded, orientation_of
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 """Suffixes, in lower case, of the files that are taken for images when a folder is listed."""
 
+HEIC_SUFFIXES = frozenset({".heic", ".heif", ".hif"})
+"""Suffixes of what phones save; they are images where the package is installed that reads them, see `reads_heic`."""
+
+_HEIC_PACKAGE = "pillow_heif"
 _FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 _OTHERS = re.compile(
-    r"\.(heic|heif|hif|gif|avif|jp2|j2k|jxl|svg|e?ps|pdf|psd|p[pgbn]m|tga|ico|icns|exr|hdr|dng|raw|cr[23]|nef|arw|orf|rw2"
+    r"\.(gif|avif|jp2|j2k|jxl|svg|e?ps|pdf|psd|p[pgbn]m|tga|ico|icns|exr|hdr|dng|raw|cr[23]|nef|arw|orf|rw2"
     r"|raf|dcm|fits|jxr|wdp|mpo|mp4|mov|avi|mkv|webm)",
     re.IGNORECASE,
 )
+_HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 _TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
 _pillow_limit = threading.Lock()
 _USUAL = Reading()
@@ -66,6 +72,11 @@ def read_header(path: str | os.PathLike[str], reading: Reading = _USUAL) -> Imag
         return ImageHeader(size, orientation, _has_more_pages(image))
 
 
+def reads_heic() -> bool:
+    """Whether the optional package is installed that reads HEIC."""
+    return is_installed(_HEIC_PACKAGE)
+
+
 def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     """Return (height, width) in pixels as displayed (after EXIF orientation), from the header only.
 
@@ -85,7 +96,7 @@ def decode(
     Beside the pixels returned, memory is needed for those of the file alone (1 to 4 bytes each).
 
     Args:
-        path: the file, a JPEG, PNG, BMP, TIFF or WebP whatever its name.
+        path: the file, a JPEG, PNG, BMP, TIFF or WebP whatever its name, or HEIC where pillow-heif is installed.
         reading: how many pixels are accepted, and whether dark 16-bit images are stretched.
         enough: where `reading.reduced`, from the picture's (height, width) to those that will do: a JPEG above the
             limit may be decoded to a smaller copy of at least that size. None for its own size.
@@ -187,8 +198,8 @@ class Folder(NamedTuple):
 
     Attributes:
         images: the files that are taken for images.
-        passed_over: pictures of other kinds (such as HEIC) and videos, and what has an image's name but is no file: a
-            folder, a pipe, a device, a link to nowhere.
+        passed_over: pictures of other kinds (HEIC where nothing is installed that reads it) and videos, and what has an
+            image's name but is no file: a folder, a pipe, a device, a link to nowhere.
     """
 
     images: list[Path]
@@ -206,9 +217,9 @@ def sort_folder(folder: Path) -> Folder:
                 suffix = Path(entry.name).suffix
                 if entry.name.startswith("."):
                     continue
-                if suffix.lower() in IMAGE_SUFFIXES:
+                if suffix.lower() in IMAGE_SUFFIXES or (suffix.lower() in HEIC_SUFFIXES and reads_heic()):
                     (images if is_file(folder / entry.name) else others).append(folder / entry.name)
-                elif _OTHERS.fullmatch(suffix):
+                elif suffix.lower() in HEIC_SUFFIXES or _OTHERS.fullmatch(suffix):
                     others.append(folder / entry.name)
     return Folder(sorted(images, key=natural_order), sorted(others, key=natural_order))
 
@@ -234,11 +245,15 @@ def _opened(path: Path) -> Iterator[tuple[Image.Image, IO[bytes]]]:
         kind = path.stat().st_mode
         if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
             raise UsageError(f"Expected an image file, but '{path}' is a pipe or a device.")
-        with path.open("rb") as file, _open_any_size(file) as image:
+        with path.open("rb") as file, _open_any_size(file, path) as image:
             yield image, file
 
 
-def _open_any_size(file: IO[bytes]) -> Image.Image:
+def _open_any_size(file: IO[bytes], path: Path) -> Image.Image:
+    if _is_heic(file):
+        # Not by registering it in Pillow, which would change what other libraries of the process open.
+        opened: Image.Image = needed(_HEIC_PACKAGE, "heic", f"Image '{path}' is HEIC, which").HeifImageFile(file)
+        return opened
     # Pillow's own limit warns at a sixth of the largest NWPU photograph and refuses at a third. It is a global of a
     # module that other libraries share, so it is lifted for the moment of reading the header, and ours holds.
     with _pillow_limit:
@@ -247,6 +262,12 @@ def _open_any_size(file: IO[bytes]) -> Image.Image:
             return Image.open(file, formats=_FORMATS)  # of the others some start programs of the system
         finally:
             Image.MAX_IMAGE_PIXELS = usual
+
+
+def _is_heic(file: IO[bytes]) -> bool:
+    beginning = file.read(12)
+    file.seek(0)
+    return beginning[4:8] == b"ftyp" and beginning[8:] in _HEIC_BRANDS
 
 
 def _has_more_pages(image: Image.Image) -> bool:

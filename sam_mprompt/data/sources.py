@@ -261,7 +261,12 @@ def open_split(recipe: Recipe, split: Literal["train", "val"], root: Path | None
         raise UsageError(f"Expected the folder of a {recipe.data.format} dataset, got none.")
     data = recipe.data
     found = read_split(
-        root, split, format=data.format, val_fraction=data.val_fraction, fold=data.fold, label=data.label or None
+        *(root, split),
+        format=data.format,
+        val_fraction=data.val_fraction,
+        fold=data.fold,
+        label=data.label or None,
+        columns=data.columns,
     )
     samples = [sample for sample in found.samples if sample.points is not None]
     if not samples:

@@ -120,6 +120,7 @@ def make_masks(
     *,
     data_format: str | None = None,
     label: str | None = None,
+    columns: str = "",
     reading: Reading = _USUAL,
     progress: Callable[[int, int], None] | None = None,
 ) -> MasksMade:
@@ -133,6 +134,7 @@ def make_masks(
         out: folder for the masks, `masks.json` with the source's settings, and `preview.jpg`.
         data_format: layout on disk; recognised when None.
         label: as `read_split`.
+        columns: as `read_split`.
         reading: how images are decoded. What was made of stretched ones is kept apart.
         progress: called after each image with the number done and the number of all.
 
@@ -140,8 +142,10 @@ def make_masks(
         UsageError: no such data, or `out` holds masks of another source.
         RunError: the disk is full.
     """
-    found, splits, _ = list_splits(data, format=data_format, label=label)
-    read = {split: read_split(data, split, format=found, label=label, reading=reading) for split in splits}
+    found, splits, _ = list_splits(data, format=data_format, label=label, columns=columns)
+    read = {
+        split: read_split(data, split, format=found, label=label, columns=columns, reading=reading) for split in splits
+    }
     samples = [sample for split in read.values() for sample in split.samples if sample.points is not None]
     if not samples:
         raise UsageError(f"No annotated image in '{data}'.", about="data", root=data)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from ..sizes import sides_fault
+from .columns import checked_columns
 from .find import DEFAULT_FORMAT
 from .limits import MIN_SIDE, MOST_HEADS
 from .section import Contradiction, PixelSide, Section, Share
@@ -28,7 +29,8 @@ def _ascending(value: tuple[float, float]) -> tuple[float, float]:
 
 DataFormat = Literal[
     "shanghaitech", "qnrf", "nwpu", "jhu", "ucf50", "points", "synthetic",
-    "labelme", "cvat", "label-studio", "via", "via-csv", "roboflow", "coco", "yolo", "voc", "csv", "json", "txt",
+    "labelme", "cvat", "label-studio", "via", "via-csv", "roboflow", "coco", "yolo", "voc",
+    "geojson", "dotdotgoose", "imagej-roi", "matlab", "imagej", "csv", "json", "txt",
 ]  # fmt: skip
 
 
@@ -48,6 +50,10 @@ class DataRecipe(Section):
     )
     label: str = Field(
         "", description="points only: the label whose marks are heads, where there are several; empty: as it is called"
+    )
+    columns: Annotated[str, AfterValidator(checked_columns)] = Field(
+        "",
+        description="which columns of a table of heads are which, where they have other names: 'x=cx,y=cy,image=photo'",
     )
     max_side: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         2048, description="larger images are shrunk to this longer side"

@@ -134,3 +134,39 @@ def test_two_tools_in_one_folder_are_told_apart_by_a_flag(run_cli, tmp_path):
     done = run_cli("data", "check", root)
     assert (done.code, "Or choose one with --format: json or txt." in done.err) == (2, True)
     assert run_cli("data", "check", root, "--format", "txt").code == 0
+
+
+def test_columns_under_other_names_are_refused_with_what_to_say_and_then_read(run_cli, tmp_path):
+    root = folder_of(tmp_path / "d", {"a": None, "b": None})
+    (root / "export.csv").write_text("photo;cx;cy\na;3,5;4\nb;;\n")
+    refused = run_cli("data", "check", root)
+    assert refused.code == 2
+    assert "found 'photo', 'cx', 'cy'" in refused.err
+    assert "--columns image=photo,x=cx,y=cy" in refused.err
+    done = run_cli("data", "check", root, "--columns", "image=photo,x=cx,y=cy", "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["splits"]["train"]["heads"] == 1
+    written = run_cli(
+        "data", "convert", root, "--columns", "image=photo,x=cx,y=cy", "--to", "csv", "--out", tmp_path / "c"
+    )
+    assert written.code == 0, written.err
+    assert run_cli("data", "check", tmp_path / "c").code == 0
+
+
+def test_photographs_in_heic_are_told_with_the_extra_that_reads_them(run_cli, tmp_path, monkeypatch):
+    monkeypatch.setattr("sam_mprompt.data.packages.find_spec", lambda name: None)
+    root = folder_of(tmp_path / "d", {"a": "1 1\n", "b": "2 2\n"})
+    (root / "c.HEIC").write_bytes(b"\0\0\0\x1cftypheic")
+    done = run_cli("data", "check", root)
+    assert done.code == 0, done.err
+    assert (
+        "photographs in HEIC, which needs the package 'pillow-heif' (the extra 'heic'), passed over: 1 (c.HEIC)"
+        in done.out
+    )
+    for path in root.iterdir():
+        if path.suffix != ".HEIC":
+            path.unlink()
+    for command in (("data", "check", root), ("count", "adapters/demo", root)):
+        refused = run_cli(*command)
+        assert refused.code == 2
+        assert "pip install 'sam-mprompt[heic]'" in refused.err

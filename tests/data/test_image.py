@@ -6,12 +6,14 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import pillow_heif
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from sam_mprompt.data import bounds
+from sam_mprompt.data import bounds, packages
+from sam_mprompt.data import image as image_module
 from sam_mprompt.data.bounds import Reading
 from sam_mprompt.data.image import (
     DimImageWarning,
@@ -348,7 +350,8 @@ def test_further_pages_are_told_from_the_header(tmp_path):
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), RGB)
 
 
-def test_pipes_folders_lost_links_and_pictures_of_other_kinds_are_passed_over_by_name(tmp_path):
+def test_pipes_folders_lost_links_and_pictures_of_other_kinds_are_passed_over_by_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(image_module, "reads_heic", lambda: False)
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "link.jpg").symlink_to(tmp_path / "nowhere.jpg")
@@ -381,3 +384,50 @@ def test_a_link_that_leads_to_itself_is_passed_over(tmp_path):
     saved(tmp_path / "b.png", Image.fromarray(RGB))
     assert images_in(tmp_path) == [tmp_path / "b.png"]
     assert sort_folder(tmp_path).passed_over == [tmp_path / "a.png"]
+
+
+def heic(path: Path, **options: object) -> Path:
+    """Write a HEIC of 12x8 pixels, red on the left and blue on the right."""
+    pixels = np.zeros((8, 12, 3), np.uint8)
+    pixels[:, :6, 0] = pixels[:, 6:, 2] = 255
+    pillow_heif.from_pillow(Image.fromarray(pixels)).save(path, quality=-1, **options)
+    return path
+
+
+def test_heic_is_read_where_its_package_is_installed_and_pillow_stays_as_it_is(tmp_path):
+    path = heic(tmp_path / "IMG_1.HEIC")
+    assert [image.name for image in sort_folder(tmp_path).images] == ["IMG_1.HEIC"]
+    assert read_header(path).size == (8, 12)
+    pixels = read_image(path)
+    assert pixels.shape == (8, 12, 3)
+    assert pixels[4, 2, 0] > 200
+    assert pixels[4, 2, 2] < 60
+    assert "HEIF" not in Image.OPEN
+
+
+def test_heic_is_turned_as_its_exif_says_and_read_under_any_name(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = heic(tmp_path / "phone.jpg", exif=exif.tobytes())
+    assert read_header(turned).size == read_image(turned).shape[:2] == (12, 8)
+    assert read_image(turned)[2, 4, 0] > 200
+
+
+def test_heic_without_its_package_is_passed_over_in_folders_and_refused_by_name(tmp_path, monkeypatch):
+    def missing(name: str) -> None:
+        raise ImportError(name)
+
+    path = heic(tmp_path / "IMG_1.HEIC")
+    monkeypatch.setattr(packages, "find_spec", lambda name: None)
+    monkeypatch.setattr(packages, "import_module", missing)
+    assert sort_folder(tmp_path) == ([], [path])
+    for read in (read_header, read_image):
+        with pytest.raises(UsageError, match="is HEIC, which needs the package 'pillow-heif', which the extra 'heic'"):
+            read(path)
+
+
+def test_a_damaged_heic_is_refused_in_one_line(tmp_path):
+    path = heic(tmp_path / "IMG_1.HEIC")
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(UsageError, match="Cannot read image"):
+        read_image(path)

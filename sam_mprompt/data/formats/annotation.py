@@ -22,6 +22,7 @@ class Annotation(NamedTuple):
         frame: (height, width) of the image as the file states it, in which the points are; None where it does not.
         others: labels of marks that are no heads and were not counted.
         stated: number of heads as the file states it beside the points; None where it does not.
+        reading: how the file was understood, where that is worth telling; empty where it is a matter of course.
         shares: points and boxes are shares (0..1) of the image's width and height by their format, not pixels.
     """
 
@@ -31,6 +32,7 @@ class Annotation(NamedTuple):
     frame: tuple[int, int] | None = None
     others: tuple[str, ...] = ()
     stated: int | None = None
+    reading: str = ""
     shares: bool = False
 
 

@@ -1,17 +1,13 @@
 """The user's own annotation of many images in one file: which marks it gives to which image, by the images' names."""
 
-import csv
-from array import array
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ...errors import UsageError
 from .annotation import Annotation
 from .coco import read_coco
-from .csv_columns import Columns, columns_of
+from .csv_heads import read_csv
 from .family import Collection
 from .frames import stated_frame
 from .labels import Label, Marks, joined
@@ -29,54 +25,7 @@ def read_collection(path: Path) -> Collection:
     """
     if path.suffix == ".json":
         return Collection(_listed(path)) if json_outline(path).is_list else read_coco(path)
-    return Collection(_csv(path) if path.suffix == ".csv" else _jsonl(path))
-
-
-class _Rows:
-    """The marks of one label in one image, gathered row by row in little memory."""
-
-    def __init__(self) -> None:
-        self.points, self.boxes = array("d"), array("d")
-
-    def annotation(self) -> Annotation:
-        boxes = np.array(self.boxes).reshape(-1, 4) if self.boxes else None
-        return Annotation(np.array(self.points).reshape(-1, 2), boxes)
-
-
-def _csv(path: Path) -> dict[str, Marks]:
-    """Rows `image,x,y`, or a header that names the columns; no coordinates: an image with nobody."""
-    lines = streamed_lines(path)
-    first = next((line for _, line in lines if line.strip()), "")
-    delimiter = next((mark for mark in ",;\t" if mark in first), ",")
-    found: dict[str, dict[Label, _Rows]] = {}
-    frames: dict[str, tuple[int, int]] = {}
-    columns: Columns | None = None
-    reader = csv.reader((line for _, line in streamed_lines(path)), delimiter=delimiter)
-    try:
-        for number, row in enumerate(reader, start=1):
-            cells = [cell.strip() for cell in row]
-            if not any(cells):
-                continue
-            if columns is None:
-                columns = columns_of(cells, f"'{path}' line {number}")
-                if columns.named:
-                    continue
-            where = f"'{path}' line {number}"
-            name = columns.image(cells, where)
-            rows = found.setdefault(name, {})
-            if frame := columns.frame(cells):
-                frames.setdefault(name, frame)
-            mark = columns.mark(cells, where, delimiter.join(row))
-            if mark is not None:
-                gathered = rows.setdefault(columns.label(cells), _Rows())
-                gathered.points.extend(mark.point)
-                gathered.boxes.extend(mark.box)
-    except csv.Error as error:
-        raise UsageError(f"'{path}' is not a CSV file: {error}.") from error
-    return {
-        name: Marks({label: rows.annotation() for label, rows in by_label.items()}, frames.get(name))
-        for name, by_label in found.items()
-    }
+    return read_csv(path) if path.suffix in (".csv", ".tsv") else Collection(_jsonl(path))
 
 
 def _jsonl(path: Path) -> dict[str, Marks]:

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from ...arrays import FloatArray
 from ...errors import UsageError
 from ..bounds import Reading
-from ..image import ImageHeader, read_header
+from ..image import HEIC_SUFFIXES, ImageHeader, read_header
 from ..sample import Sample
 from .annotation import SPLIT_NAMES, Annotation, Entries, Entry, SplitName
-from .frames import fitted, in_shares
+from .frames import fitted, in_rows_and_columns, in_shares
 from .problems import Problems
 from .repeats import without_repeats
 
@@ -63,7 +63,8 @@ def collect(entries: Sequence[Entry], reading: Reading = _USUAL) -> tuple[list[S
     unique: dict[Path, Entry] = {}
     for entry in entries:
         if entry.unused:
-            problems.unused.append(entry.image)
+            unread = problems.heic if entry.image.suffix.lower() in HEIC_SUFFIXES else problems.unused
+            unread.append(entry.image)
             continue
         if entry.image in unique:
             problems.duplicates.append(entry.image)
@@ -129,15 +130,9 @@ def _sample(entry: Entry, header: ImageHeader, annotation: Annotation | None, pr
         problems.more_pages.append(image)
     if annotation is None:
         return Sample(image, header.size, None, None, entry.attributes)
-    placed = fitted(annotation, header.size)
-    if isinstance(placed, str):
-        problems.misframed[image] = placed
+    placed = _placed(entry, header, annotation, problems)
+    if placed is None:
         return None
-    if in_shares(annotation, header.size):
-        problems.shares.append(image)
-        return None
-    if annotation.frame not in (None, header.size):
-        problems.rescaled.append(image)
     kept = _without_repeats(entry, placed, problems)
     points = _inside(kept.points, header.size)
     if outside := len(kept.points) - len(points):
@@ -149,11 +144,32 @@ def _sample(entry: Entry, header: ImageHeader, annotation: Annotation | None, pr
             problems.boxes_degenerate[image] = degenerate
     if kept.groups:
         problems.groups[image] = kept.groups
+    if kept.reading:
+        problems.readings[image] = kept.reading
     if kept.others:
         problems.other_labels[image] = ", ".join(kept.others)
     if kept.stated not in (None, len(annotation.points)):
         problems.miscounted[image] = f"it states {kept.stated} and holds {len(annotation.points)}"
     return Sample(image, header.size, points, boxes, entry.attributes)
+
+
+def _placed(entry: Entry, header: ImageHeader, annotation: Annotation, problems: Problems) -> Annotation | None:
+    """Return the annotation in pixels of its image, or None where it is not in them; the problems tell why."""
+    image = entry.image
+    placed = fitted(annotation, header.size)
+    if isinstance(placed, str):
+        problems.misframed[image] = placed
+        return None
+    if in_shares(annotation, header.size):
+        problems.shares.append(image)
+        return None
+    if swapped := in_rows_and_columns(placed, header.size):
+        problems.swapped[image] = swapped
+        if not entry.official:
+            return None
+    if annotation.frame not in (None, header.size):
+        problems.rescaled.append(image)
+    return placed
 
 
 def _without_repeats(entry: Entry, annotation: Annotation, problems: Problems) -> Annotation:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -24,10 +25,13 @@ class Collection(NamedTuple):
     Attributes:
         marks: by image name, as the file spells it.
         listed: labels that the file defines, whether or not a mark has them.
+        slices: by number of the image, from 1 in the order of their names, where the file has no name for it; 0 where
+            it has no number either, so that there can be one image alone.
     """
 
     marks: dict[str, Marks]
     listed: frozenset[str] = frozenset()
+    slices: Mapping[int, Marks] = MappingProxyType({})
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from .annotation import Annotation
 
+_SLIP = 0.01  # of the longer side
+_FEW = 0.05  # of the points: fewer are strays
+
 
 def fitted(annotation: Annotation, size: tuple[int, int]) -> Annotation | str:
     """Return the annotation in pixels of an image of `size` (height, width), or why that cannot be.
@@ -38,6 +41,23 @@ def in_shares(annotation: Annotation, size: tuple[int, int]) -> bool:
     if annotation.shares or not len(points) or max(size) <= 2:
         return False
     return bool(((points >= 0) & (points <= 1)).all() and (points % 1 != 0).any())
+
+
+def in_rows_and_columns(annotation: Annotation, size: tuple[int, int]) -> str:
+    """Return why the points seem to be (y, x) of an image of `size` (height, width) instead of (x, y), or nothing.
+
+    So they seem where more than a few lie outside as (x, y), by more than a slip of the hand at the border, and all of
+    them lie inside as (y, x).
+    """
+    points: NDArray[np.float64] = annotation.points
+    height, width = size
+    limits = np.array([width, height])
+    outside = ((points < 0) | (points >= limits)).any(axis=1)
+    beyond = (points >= limits + _SLIP * max(size)).any(axis=1)
+    swapped_inside = ((points >= 0) & (points < limits[::-1])).all()
+    if not beyond.any() or beyond.mean() < _FEW or not swapped_inside:
+        return ""
+    return f"as (x, y) {int(outside.sum())} of {len(points)} lie outside {width}x{height}, as (y, x) none does"
 
 
 def _same_shape(one: tuple[int, int], other: tuple[int, int]) -> bool:

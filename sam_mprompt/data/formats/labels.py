@@ -25,12 +25,14 @@ class Marks:
         by_label: the marks of each label, or why they cannot be heads (a polygon), which matters only if they should.
         frame: (height, width) of the image as the file states it; None where it does not.
         error: why the image's marks cannot be taken at all.
+        reading: how the file was understood, where that is worth telling.
         shares: they are shares (0..1) of the image by their format, not pixels.
     """
 
     by_label: Mapping[Label, Annotation | UsageError]
     frame: tuple[int, int] | None = None
     error: UsageError | None = None
+    reading: str = ""
     shares: bool = False
 
     @property
@@ -55,7 +57,11 @@ class Marks:
                 parts.append(marks)
         whole = joined(parts)
         return whole._replace(
-            groups=whole.groups + groups, others=tuple(sorted(others)), frame=self.frame, shares=self.shares
+            groups=whole.groups + groups,
+            others=tuple(sorted(others)),
+            frame=self.frame,
+            shares=self.shares,
+            reading=self.reading,
         )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ...shown import csv_line
 from .collection import read_collection
+from .csv_heads import read_csv, read_csv_of_one_image, table_kind
 from .family import Family, Kind, Picture, file_each, one_file
 from .outline import json_outline
 from .sidecars import read_sidecar
@@ -69,9 +70,10 @@ JSON = Family(
 )
 CSV = Family(
     "csv",
-    "annotations.csv",
-    (".csv",),
-    lambda file: "many" if file.name == "annotations.csv" else None,
-    read_many=read_collection,
+    "a .csv of image, x and y, or of x and y for each image",
+    (".csv", ".tsv"),
+    table_kind,
+    read_one=read_csv_of_one_image,
+    read_many=read_csv,
     write=one_file("annotations.csv", _csv_text),
 )

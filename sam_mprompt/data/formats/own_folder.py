@@ -64,7 +64,7 @@ class OwnFolder:
         self.names: dict[str, list[Path]] = {}
         for image in self.images:
             for name in (image.name, image.stem):
-                self.names.setdefault(_composed(name), []).append(image)
+                self.names.setdefault(_key(name), []).append(image)
         kinds = {file: self._kind(file) for place in self.places for file in _files(place)}
         self.collections = [file for file, kind in kinds.items() if kind == "many"]
         self.sidecars = [file for file, kind in kinds.items() if kind == "one"]
@@ -80,7 +80,7 @@ class OwnFolder:
     @property
     def annotated(self) -> bool:
         """Whether at least one image is annotated, as far as the names of the files tell."""
-        named = any(_composed(file.stem) in self.names for file in self.sidecars)
+        named = any(_key(file.stem) in self.names for file in self.sidecars)
         return bool(self.images and (self.collections or named))
 
     @property
@@ -90,12 +90,13 @@ class OwnFolder:
 
     def has(self, name: str) -> bool:
         """Whether an image is called so, with or without folders and suffix."""
-        return _composed(name.replace("\\", "/").rsplit("/", 1)[-1]) in self.names
+        return _key(name.replace("\\", "/").rsplit("/", 1)[-1]) in self.names
 
     def image(self, name: str, where: str) -> Path:
         """Return the image that is called `name`, with or without folders and suffix; it may turn out not to exist.
 
-        Names that differ only in how their accents are composed (NFC, or NFD of a Mac) are the same.
+        Names that differ only in how their accents are composed (NFC, or NFD of a Mac) are the same, and so are those
+        that differ in case where there is but one (a camera's .JPG is .jpg to many a tool).
 
         Raises:
             UsageError: two images have this name, or no file can have it.
@@ -103,9 +104,10 @@ class OwnFolder:
         plain = file_name(name, where)
         # A cell of a csv that a spreadsheet would take for a formula has an apostrophe in front.
         spellings = (plain, without_upload_mark(plain), plain.removeprefix("'"))
-        found = next((self.names[key] for name in spellings if (key := _composed(name)) in self.names), [])
+        found = next((self.names[key] for name in spellings if (key := _key(name)) in self.names), [])
         if len(found) > 1:
-            found = [image for image in found if image.name == plain] or found
+            exact = [image for image in found if image.name == plain]
+            found = exact or [image for image in found if image.stem == plain] or found
         if len(found) > 1:
             raise UsageError(f"{where} says '{name}', which may be '{found[0].name}' or '{found[1].name}'. Rename one.")
         return found[0] if found else self.image_folder / plain
@@ -132,7 +134,11 @@ class OwnFolder:
             collection = self._read_many(found[0])
             listed = collection.listed
             sources += [(name, found[0], partial(_given, given)) for name, given in collection.marks.items()]
-            labels = {label for given in collection.marks.values() for label in given.labels}
+            sources += [
+                (self._numbered(number, found[0]).name, found[0], partial(_given, given))
+                for number, given in collection.slices.items()
+            ]
+            labels = {label for _, _, read in sources for label in _labels(read)}
         else:
             for file in self.sidecars:
                 read = self._read_one(file)
@@ -174,12 +180,21 @@ class OwnFolder:
         found = told(file, self.families)
         if found is None or (named and suffix == ".json" and found.kind == "many"):
             return None
-        if found.kind == "one":
+        if found.kind == "one" or (named and found.family.read_one is not None):  # what is called so is its own
             is_list = suffix in LIST_SUFFIXES and split_called(stem) is not None
             return "one" if named or (file.is_file() and not is_list) else None
         if self.subset is not None and file.parent != self.image_folder:  # of several subsets each has its own
             return "many" if stem.endswith(f"_{self.subset.casefold()}") else None
         return "many"
+
+    def _numbered(self, number: int, file: Path) -> Path:
+        """Return the image of a number from 1, or the only one for 0. Raises UsageError where there is none."""
+        if 1 <= number <= len(self.images):
+            return self.images[number - 1]
+        if number == 0 and len(self.images) == 1:
+            return self.images[0]
+        what = f"slice {number}" if number else "no image by name nor number"
+        raise UsageError(f"'{file}' says {what}; there are {len(self.images)} images in '{self.image_folder}'.")
 
     def _read_many(self, file: Path) -> Collection:
         found = told(file, self.families)
@@ -191,7 +206,7 @@ class OwnFolder:
         found = told(file, self.families)
         if found is not None and found.family is TXT:
             return partial(read_sidecar, file)
-        read = found.family.read_one if found is not None and found.kind == "one" else None
+        read = found.family.read_one if found is not None else None
         try:
             return partial(_given, (read or read_sidecar)(file))
         except UsageError as error:
@@ -233,8 +248,8 @@ def _files(place: Path) -> Iterator[Path]:
         yield from (file for file in sorted(place.iterdir()) if not file.name.startswith("."))
 
 
-def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
+def _key(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _labels(read: Callable[[], Marks]) -> set[Label]:

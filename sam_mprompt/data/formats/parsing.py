@@ -1,6 +1,8 @@
 """Annotation files -> arrays, with messages that name the file and the place in it."""
 
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.io import loadmat, whosmat
 
 from ...errors import UsageError
+from .mat73 import is_mat73, read_mat73, shapes_in_mat73
 from .text import check_regular, numbered_lines
 
 _MAX_MAT_BYTES = 1 << 26  # of a file, and of what its compressed parts unpack to; the largest official one has 0.4 MB
@@ -17,24 +20,48 @@ _MAT_HEADER, _COMPRESSED = 128, 15
 
 
 def read_mat(path: Path, field: str) -> Any:
-    """Read one variable of a MATLAB file (version 7 or older).
+    """Read one variable of a MATLAB file, in the form of scipy's `loadmat`.
 
     Raises:
-        UsageError: no such file or variable, damaged, or unpacked larger than 64 MB.
+        UsageError: no such file or variable, damaged, unpacked larger than 64 MB, or of version 7.3 without the package
+            that reads it.
     """
+    with _explained(path):
+        value = read_mat73(path, field) if is_mat73(path) else _read_mat5(path, field)
+    if value is None:
+        raise UsageError(f"'{path}' has no variable '{field}', which holds the annotation of this format.")
+    return value
+
+
+def mat_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each variable of a MATLAB file. Raises UsageError as `read_mat`."""
+    with _explained(path):
+        return shapes_in_mat73(path) if is_mat73(path) else _shapes_in_mat5(path)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Refuse what is no file or too large; turn what goes wrong into one line."""
     check_regular(path, _MAX_MAT_BYTES)
     try:
-        _check_unpacked(path)
-        shapes = {name: shape for name, shape, _ in whosmat(path)}
-        if any(abs(int(np.prod(shape, dtype=object))) > _MAX_MAT_VALUES for shape in shapes.values()):
-            raise ValueError("a variable of more than 8 million values")
-        content = loadmat(path, variable_names=[field])
-    except Exception as error:  # scipy answers broken files with nearly every type of exception.
+        yield
+    except UsageError:
+        raise
+    except Exception as error:  # scipy and h5py answer broken files with nearly every type of exception.
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise UsageError(f"Cannot read '{path}': truncated or not a MATLAB file of version 7 ({reason}).") from error
-    if field not in content:
-        raise UsageError(f"'{path}' has no variable '{field}', which holds the annotation of this format.")
-    return content[field]
+        raise UsageError(f"Cannot read '{path}': truncated or not a MATLAB file ({reason:.200}).") from error
+
+
+def _read_mat5(path: Path, field: str) -> Any:
+    shapes = _shapes_in_mat5(path)
+    if any(abs(int(np.prod(shape, dtype=object))) > _MAX_MAT_VALUES for shape in shapes.values()):
+        raise ValueError("a variable of more than 8 million values")
+    return loadmat(path, variable_names=[field]).get(field)
+
+
+def _shapes_in_mat5(path: Path) -> dict[str, tuple[int, ...]]:
+    _check_unpacked(path)
+    return {name: shape for name, shape, _ in whosmat(path)}
 
 
 def _check_unpacked(path: Path) -> None:

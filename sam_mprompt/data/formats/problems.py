@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-_NOTES = frozenset({"turned", "more_pages", "official_repeats", "other_labels"})
-_HARMLESS = _NOTES | {"unused", "rescaled", "miscounted", "groups", "copies"}
+_NOTES = frozenset({"turned", "more_pages", "official_repeats", "other_labels", "readings"})
+_HARMLESS = _NOTES | {"unused", "heic", "rescaled", "miscounted", "groups", "copies"}
 
 
 @dataclass
@@ -19,6 +19,7 @@ class Problems:
         malformed: image -> what is wrong in the file of its annotation.
         misframed: image -> in which other frame its annotation was made; left out.
         shares: images whose points seem to be shares of the image (0 to 1) instead of pixels; left out.
+        swapped: image -> why its points seem to be (y, x) instead of (x, y); left out, unless a published benchmark's.
         rescaled: images whose annotation was made on the same picture at another size; scaled.
         points_outside: image -> number of points outside its frame (or NaN), which are dropped.
         boxes_degenerate: image -> number of boxes without area inside the frame, which are dropped.
@@ -31,11 +32,13 @@ class Problems:
         dim: 16-bit images that use 14 bits or fewer and are dark for it (found by decoding).
         unused: files of the dataset's folder that nothing reads: lists and annotations under other names, pictures of
             other kinds, pipes and devices.
+        heic: photographs in HEIC that are passed over, as the optional package that reads them is not installed.
         turned: images stored with an EXIF orientation; their points are taken as pixels of the displayed image, which
             is worth a look at a preview.
         more_pages: images of several pages or frames, of which the first is read.
         official_repeats: image -> number of heads that a published benchmark repeats, which stay as published.
         other_labels: image -> labels of marks that are no heads.
+        readings: image -> how the file of its annotation was understood, where another way was possible.
     """
 
     missing_annotations: list[Path] = field(default_factory=list)
@@ -44,6 +47,7 @@ class Problems:
     malformed: dict[Path, str] = field(default_factory=dict)
     misframed: dict[Path, str] = field(default_factory=dict)
     shares: list[Path] = field(default_factory=list)
+    swapped: dict[Path, str] = field(default_factory=dict)
     rescaled: list[Path] = field(default_factory=list)
     points_outside: dict[Path, int] = field(default_factory=dict)
     boxes_degenerate: dict[Path, int] = field(default_factory=dict)
@@ -55,10 +59,12 @@ class Problems:
     copies: dict[Path, str] = field(default_factory=dict)
     dim: list[Path] = field(default_factory=list)
     unused: list[Path] = field(default_factory=list)
+    heic: list[Path] = field(default_factory=list)
     turned: list[Path] = field(default_factory=list)
     more_pages: list[Path] = field(default_factory=list)
     official_repeats: dict[Path, int] = field(default_factory=dict)
     other_labels: dict[Path, str] = field(default_factory=dict)
+    readings: dict[Path, str] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return any(getattr(self, item.name) for item in fields(self) if item.name not in _NOTES)
@@ -93,6 +99,7 @@ _MEANINGS = {
     "malformed": "images with a malformed annotation, left out",
     "misframed": "images annotated in another frame, left out",
     "shares": "images whose points lie in 0..1, shares instead of pixels, left out",
+    "swapped": "images whose points fit better as (y, x) than as (x, y)",
     "rescaled": "images annotated at another size, points scaled to them",
     "points_outside": "points outside their image, dropped",
     "boxes_degenerate": "boxes without area in their image, dropped",
@@ -104,10 +111,12 @@ _MEANINGS = {
     "copies": "copies of another picture of the split, byte for byte",
     "dim": "16-bit images that use 14 bits or fewer and are dark for it",
     "unused": "files that nothing reads",
+    "heic": "photographs in HEIC, which needs the package 'pillow-heif' (the extra 'heic'), passed over",
     "turned": "images turned by EXIF, whose points a preview should confirm",
     "more_pages": "images with further pages or frames, of which the first is read",
     "official_repeats": "heads that the published annotation repeats, kept",
     "other_labels": "images with marks of other labels, which are not counted",
+    "readings": "images whose annotation was read in a way that a preview should confirm",
 }
 
 

@@ -51,7 +51,7 @@ def shanghaitech(root: Path) -> Entries:
     for split, folder in the_only(_data_folders(root)).items():
         annotations = _files(folder / "ground-truth", r"GT_(.+)\.mat")
         annotations |= _files(folder / "ground_truth", r"GT_(.+)\.mat")
-        splits[split] = _paired(folder / "images", annotations, _shanghaitech_points)
+        splits[split] = _paired(folder / "images", annotations, shanghaitech_points)
     if {split: len(entries) for split, entries in splits.items()} == _OFFICIAL_PART_A:
         splits["test"] = [
             replace(entry, attributes={"in_train": "yes" if entry.image.stem in _IN_TRAIN else "no"})
@@ -60,7 +60,8 @@ def shanghaitech(root: Path) -> Entries:
     return splits
 
 
-def _shanghaitech_points(path: Path) -> Annotation:
+def shanghaitech_points(path: Path) -> Annotation:
+    """Read one `.mat` of ShanghaiTech. Raises UsageError where it is malformed."""
     info = read_mat(path, "image_info")
     try:
         location = info[0, 0]["location"][0, 0]
@@ -178,21 +179,25 @@ def jhu(root: Path) -> Entries:
     """
     splits: Entries = {}
     for split, folder in the_only(split_folders(root)).items():
-        labels = _jhu_labels(folder / "image_labels.txt")
-        splits[split] = _paired(folder / "images", _files(folder / "gt", r"(.+)\.txt"), _jhu_heads, labels)
+        labels, stated = _jhu_labels(folder / "image_labels.txt")
+        read = partial(_jhu_heads, stated=stated)
+        splits[split] = _paired(folder / "images", _files(folder / "gt", r"(.+)\.txt"), read, labels)
     return splits
 
 
-def _jhu_heads(path: Path) -> Annotation:
+def _jhu_heads(path: Path, stated: Mapping[str, int]) -> Annotation:
     rows = number_rows(path, "x y w h occlusion blur")
     centre, half = rows[:, :2], rows[:, 2:4] / 2
-    return Annotation(centre, np.hstack([centre - half, centre + half]))
+    boxes = np.hstack([centre - half, centre + half])
+    return Annotation(centre, boxes, stated=stated.get(path.stem))
 
 
-def _jhu_labels(path: Path) -> dict[str, _Attributes]:
-    if not path.is_file():
-        return {}
+def _jhu_labels(path: Path) -> tuple[dict[str, _Attributes], dict[str, int]]:
+    """Return attributes and stated number of heads by image."""
     labels: dict[str, _Attributes] = {}
+    stated: dict[str, int] = {}
+    if not path.is_file():
+        return labels, stated
     for number, line in numbered_lines(path):
         cells = [cell.strip() for cell in line.split(",")]
         if len(cells) != 5 or not (_is_small_number(cells[3]) and _is_small_number(cells[4])):
@@ -200,7 +205,9 @@ def _jhu_labels(path: Path) -> dict[str, _Attributes]:
                 f"'{path}' line {number}: expected 'id,count,scene,weather,distractor'; received {line!r:.80}."
             )
         labels[cells[0]] = {"scene": cells[2], "weather": int(cells[3]), "distractor": int(cells[4])}
-    return labels
+        if _is_small_number(cells[1]):
+            stated[cells[0]] = int(cells[1])
+    return labels, stated
 
 
 def _is_small_number(text: str) -> bool:

@@ -7,16 +7,21 @@ from pathlib import Path
 
 from ...errors import UsageError, did_you_mean
 from ...files import is_file, is_folder
+from ...recipe.columns import parse_columns
 from ..bounds import Reading
+from ..image import HEIC_SUFFIXES, sort_folder
 from . import own_points, public
 from .entries import SPLIT_NAMES, Entries, Problems, Split, SplitName, carve, collect
-from .families import FAMILIES
+from .families import FAMILIES, with_columns
 from .family import Family
 from .splits import split_lists, unread
 
 __all__ = ["FORMATS", "Format", "Problems", "Split", "list_splits", "read_split", "recognise"]
 
 _USUAL = Reading()
+
+
+_TABLES = ("points", "csv")
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,11 @@ def recognise(root: Path) -> str:
     if name := _format_of(root):
         return name
     looked_for = "; ".join(f"{name} ({form.looks_like})" for name, form in FORMATS.items() if name not in FAMILIES)
-    raise UsageError(f"Cannot tell the format of '{root}'.{_nearby(root)} Looked for {looked_for}.")
+    message = f"Cannot tell the format of '{root}'.{_nearby(root)} Looked for {looked_for}."
+    places = (root, root / "images")
+    if any(file.suffix.lower() in HEIC_SUFFIXES for place in places for file in sort_folder(place).passed_over):
+        raise UsageError(f"{message} Its HEIC photographs need the package 'pillow-heif'.", about="extra", extra="heic")
+    raise UsageError(message)
 
 
 def list_splits(
@@ -91,6 +100,7 @@ def list_splits(
     seed: int = 0,
     fold: int = 1,
     label: str | None = None,
+    columns: str = "",
 ) -> tuple[str, Entries, bool]:
     """Return (format, the entries of each split, whether val is carved from train), without opening images.
 
@@ -98,13 +108,15 @@ def list_splits(
     """
     if not 0 <= val_fraction < 1:
         raise UsageError(f"Expected a val_fraction of at least 0 and below 1; received {val_fraction}.")
+    if format is None and columns:
+        format = "points"
     if format is None:
         format = recognise(root)
     elif format not in FORMATS:
         raise UsageError(f"Unknown format '{format}'; expected {', '.join(FORMATS)}.{did_you_mean(format, FORMATS)}")
     else:
         _check_folder(root)
-        if not FORMATS[format].recognises(root):
+        if not columns and not FORMATS[format].recognises(root):
             other = f" It looks like format '{name}'." if (name := _format_of(root)) else _nearby(root)
             raise UsageError(f"'{root}' is not of format '{format}': expected {FORMATS[format].looks_like}.{other}")
     form = FORMATS[format]
@@ -115,7 +127,7 @@ def list_splits(
         raise UsageError(
             f"Expected no label for format '{format}', whose heads have none; received '{label}'.", about="no labels"
         )
-    splits = _splits(form, root, fold, label)
+    splits = _with_columns(format, root, label, columns) if columns else _splits(form, root, fold, label)
     _check_disjoint(splits, root)
     carved = "val" not in splits and "train" in splits
     if carved:
@@ -132,6 +144,7 @@ def read_split(
     seed: int = 0,
     fold: int = 1,
     label: str | None = None,
+    columns: str = "",
     reading: Reading = _USUAL,
 ) -> Split:
     """Read one split of a dataset: image headers and annotations, no pixels.
@@ -148,6 +161,8 @@ def read_split(
         seed: chooses which images are carved; the same seed always chooses the same ones, in any order of listing.
         fold: of ucf50, 1 to 5: fold 1 tests on images 1 to 10, fold 2 on 11 to 20, and so on.
         label: of points, the label whose marks are heads; None for those called head or person, or the only one.
+        columns: of points, which columns of a table are which, such as `x=cx,y=cy,image=photo` (`recipe.columns`);
+            empty where they have the usual names.
         reading: which images are too large to be decoded.
 
     Raises:
@@ -160,7 +175,7 @@ def read_split(
             f"Expected a split of train, val or test; received '{split}'.{did_you_mean(split, SPLIT_NAMES)}"
         )
     format, splits, carved = list_splits(
-        root, format=format, val_fraction=val_fraction, seed=seed, fold=fold, label=label
+        root, format=format, val_fraction=val_fraction, seed=seed, fold=fold, label=label, columns=columns
     )
     if split not in splits:
         own = " Name its images in 'test.txt', one a line, to make one." if format == "points" else ""
@@ -176,6 +191,22 @@ def read_split(
             root=root,
         )
     return Split(samples, problems, format, carved and split != "test")
+
+
+def _with_columns(format: str, root: Path, label: str | None, columns: str) -> Entries:
+    """List the user's own images of which a table has columns that the user names."""
+    if format not in _TABLES:
+        raise UsageError(
+            f"Expected no names of columns for format '{format}', which has no table; received '{columns}'."
+        )
+    try:
+        chosen = parse_columns(columns)
+    except ValueError as error:
+        raise UsageError(f"data.columns: {error}") from error
+    families = with_columns(FAMILIES.values() if format == "points" else [FAMILIES[format]], chosen)
+    if "csv" not in own_points.tools_of(root, families):
+        raise UsageError(f"data.columns = '{columns}' names columns of a table; '{root}' has no .csv with them.")
+    return own_points.own_points(root, label, families)
 
 
 def tools_of(root: Path, format: str) -> tuple[str, ...]:

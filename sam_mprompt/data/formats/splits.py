@@ -14,7 +14,7 @@ _CALLED: dict[SplitName, tuple[str, ...]] = {
     "val": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing"),
 }
-_TEXT_SUFFIXES = {*LIST_SUFFIXES, ".csv", ".tsv", ".json", ".jsonl", ".xml"}
+_TEXT_SUFFIXES = {*LIST_SUFFIXES, ".csv", ".tsv", ".json", ".jsonl", ".xml", ".geojson", ".pnt", ".roi"}
 _ABOUT = ("readme", "license", "licence", "classes", "changelog", "citation", "notes")
 
 

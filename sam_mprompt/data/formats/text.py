@@ -1,5 +1,6 @@
 """Text that others wrote -> lines and JSON: encoding, size, nesting, digits and file names are checked in one place."""
 
+import codecs
 import json
 import os
 from collections.abc import Iterator
@@ -30,17 +31,16 @@ def check_regular(path: Path, limit: int) -> None:
 
 
 def read_text(path: Path, limit: int = MAX_BYTES) -> str:
-    """Read a UTF-8 text file, with or without a byte order mark.
+    """Read a text file: UTF-8 with or without a byte order mark, or UTF-16 with one.
 
     Raises:
-        UsageError: it is no file, cannot be read, is not UTF-8, or has more than `limit` bytes.
+        UsageError: it is no file, cannot be read, is no such text, or has more than `limit` bytes.
     """
     check_regular(path, limit)
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise UsageError(f"Cannot read '{path}': {reason}.") from error
+        return path.read_text(encoding=_encoding(path))
+    except (OSError, UnicodeError) as error:
+        raise UsageError(f"Cannot read '{path}': {_why_unreadable(error)}.") from error
 
 
 def numbered_lines(path: Path, *, limit: int = MAX_BYTES_OF_ONE_IMAGE, comments: bool = True) -> list[tuple[int, str]]:
@@ -57,11 +57,20 @@ def streamed_lines(path: Path) -> Iterator[tuple[int, str]]:
     """
     check_regular(path, MAX_BYTES)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with path.open(encoding=_encoding(path), newline="") as file:
             yield from enumerate(file, start=1)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise UsageError(f"Cannot read '{path}': {reason}.") from error
+    except (OSError, UnicodeError) as error:
+        raise UsageError(f"Cannot read '{path}': {_why_unreadable(error)}.") from error
+
+
+def _encoding(path: Path) -> str:
+    """Return UTF-16 where a byte order mark says so (Excel's "Unicode text" has one), else UTF-8."""
+    with path.open("rb") as file:
+        return "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+
+
+def _why_unreadable(error: OSError | UnicodeError) -> str:
+    return str(error.strerror) if isinstance(error, OSError) else "it is not UTF-8 text"
 
 
 def read_json(path: Path) -> Any:

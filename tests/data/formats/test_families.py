@@ -119,6 +119,6 @@ def test_a_json_that_annotates_nothing_is_named_as_unused(tmp_path):
 
 
 def test_the_first_family_that_a_file_is_of_reads_it(tmp_path):
-    root = folder_of(tmp_path, {"annotations.json": {"k": {"filename": "a.jpg", "regions": []}}, "x.csv": "a,1,1"})
+    root = folder_of(tmp_path, {"annotations.json": {"k": {"filename": "a.jpg", "regions": []}}, "x.csv": "what,when"})
     assert told(root / "annotations.json").family.name == "via"
     assert told(root / "x.csv") is None

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from sam_mprompt.data.formats.annotation import Annotation
+from sam_mprompt.data.formats.annotation import Annotation, Entry
 from sam_mprompt.data.formats.entries import collect
-from sam_mprompt.data.formats.frames import fitted, in_shares
+from sam_mprompt.data.formats.frames import fitted, in_rows_and_columns, in_shares
 from sam_mprompt.data.formats.read import list_splits
 from sam_mprompt.errors import UsageError
 
@@ -106,3 +106,40 @@ def test_a_resized_picture_keeps_each_head_at_its_share_of_the_sides(width, heig
     assert isinstance(placed, Annotation)
     np.testing.assert_allclose(placed.points[0], [x * size[1], y * size[0]], atol=1e-9 * max(size))
     np.testing.assert_allclose(placed.boxes[0, 2:], size[::-1])
+
+
+SWAPPED = np.array([[2.0, 35], [28, 3], [10, 20], [15, 39]])
+"""Heads of a picture of 40x30 as (y, x): two of them lie outside as (x, y)."""
+
+
+def test_points_that_fit_as_y_and_x_alone_are_told_and_left_out_never_swapped(tmp_path):
+    text = "\n".join(f"{a:g} {b:g}" for a, b in SWAPPED.tolist())
+    split = train(folder_of(tmp_path, {"a.txt": text, "b.txt": "1 1\n"}))
+    assert [sample.image.name for sample in split.samples] == ["b.jpg"]
+    assert split.problems.serious
+    reason = "as (x, y) 2 of 4 lie outside 40x30, as (y, x) none does"
+    assert split.problems.swapped == {tmp_path / "a.jpg": reason}
+    assert any("fit better as (y, x)" in line and reason in line for line in split.problems.lines())
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        [[2, 5], [28, 3], [39, 29]],  # inside
+        [[2, 30.2], [28, 3]],  # a slip at the border
+        [[2, 35], [38, 3]],  # outside as (y, x), too
+        [[2, 35], *([[5, number] for number in range(25)])],  # one stray of many
+        [[np.nan, 35]],
+        [],
+    ],
+)
+def test_other_points_outside_are_no_sign_of_rows_before_columns(places):
+    annotation = Annotation(np.array(places, float).reshape(-1, 2))
+    assert in_rows_and_columns(annotation, (30, 40)) == ""
+
+
+def test_a_published_benchmark_keeps_its_points_and_is_told(tmp_path):
+    folder_of(tmp_path, {}, ["a.jpg"])
+    samples, problems = collect([Entry(tmp_path / "a.jpg", lambda: Annotation(SWAPPED), official=True)])
+    assert len(samples[0].points) == 2
+    assert list(problems.swapped) == [tmp_path / "a.jpg"]

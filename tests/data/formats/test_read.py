@@ -293,6 +293,14 @@ def test_nwpu_images_may_lie_in_their_five_parts(tmp_path):
     assert names(root, "val") == ["0002", "3110"]
 
 
+def test_jhus_stated_counts_are_compared_with_the_number_of_points(tmp_path):
+    root = make_jhu(tmp_path)
+    split = read_split(root, "train")
+    assert split.problems.miscounted == {root / "train/images/0002.jpg": "it states 2 and holds 0"}
+    assert not split.problems.serious
+    assert not read_split(root, "val").problems.miscounted
+
+
 def test_jhu_boxes_are_centred_on_the_heads_and_labels_become_attributes(tmp_path):
     root = make_jhu(tmp_path)
     full, empty = read_split(root, "train").samples

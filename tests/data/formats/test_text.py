@@ -114,3 +114,18 @@ def test_a_matlab_file_that_unpacks_to_much_more_than_it_holds_is_refused(tmp_pa
         read_mat(path, "annPoints")
     savemat(path, {"annPoints": np.ones((10, 2))}, do_compression=True)
     assert read_mat(path, "annPoints").shape == (10, 2)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "utf-8"])
+def test_a_byte_order_mark_says_how_a_text_is_written(tmp_path, encoding):
+    content = '{"points": [[3.5, 4]], "label": "tête"}'
+    folder_of(tmp_path, {"a.json": content.encode(encoding)}, ["a.jpg"])
+    assert points(tmp_path) == {"a.jpg": [[3.5, 4]]}
+    assert read_text(tmp_path / "a.json") == content
+
+
+def test_half_a_character_of_utf_16_is_refused(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes("1 1".encode("utf-16") + b"1")
+    with pytest.raises(UsageError, match="it is not UTF-8 text"):
+        read_text(path)
