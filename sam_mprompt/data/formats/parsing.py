@@ -1,6 +1,5 @@
 """Annotation files -> arrays, with messages that name the file and the place in it."""
 
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +8,11 @@ from numpy.typing import NDArray
 from scipy.io import loadmat, whosmat
 
 from ...errors import UsageError
+from .mat_elements import check_elements
 from .text import check_regular, numbered_lines
 
 _MAX_MAT_BYTES = 1 << 26  # of a file, and of what its compressed parts unpack to; the largest official one has 0.4 MB
 _MAX_MAT_VALUES = 1 << 23
-_MAT_HEADER, _COMPRESSED = 128, 15
 
 
 def read_mat(path: Path, field: str) -> Any:
@@ -24,7 +23,7 @@ def read_mat(path: Path, field: str) -> Any:
     """
     check_regular(path, _MAX_MAT_BYTES)
     try:
-        _check_unpacked(path)
+        check_elements(path.read_bytes(), _MAX_MAT_BYTES)
         shapes = {name: shape for name, shape, _ in whosmat(path)}
         if any(abs(int(np.prod(shape, dtype=object))) > _MAX_MAT_VALUES for shape in shapes.values()):
             raise ValueError("a variable of more than 8 million values")
@@ -35,21 +34,6 @@ def read_mat(path: Path, field: str) -> Any:
     if field not in content:
         raise UsageError(f"'{path}' has no variable '{field}', which holds the annotation of this format.")
     return content[field]
-
-
-def _check_unpacked(path: Path) -> None:
-    """Raise ValueError where the compressed parts of a MATLAB 5 file unpack to more than the limit."""
-    content, place, unpacked = path.read_bytes(), _MAT_HEADER, 0
-    order = "little" if content[126:128] == b"IM" else "big"
-    while place + 8 <= len(content):
-        kind = int.from_bytes(content[place : place + 4], order)  # type: ignore[arg-type] # one of the two literals
-        size = int.from_bytes(content[place + 4 : place + 8], order)  # type: ignore[arg-type]
-        if kind == _COMPRESSED:
-            inflater = zlib.decompressobj()
-            unpacked += len(inflater.decompress(content[place + 8 : place + 8 + size], _MAX_MAT_BYTES - unpacked + 1))
-            if unpacked > _MAX_MAT_BYTES:
-                raise ValueError(f"more than {_MAX_MAT_BYTES} bytes when unpacked")
-        place += 8 + size
 
 
 def table(values: Any, columns: str, where: str) -> NDArray[np.float64]:
