@@ -19,7 +19,7 @@ def ablate(
     ] = "table2",
     data: DataOfRecipe = None,
     data_format: Format = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each row, with seeds 0, 1, ...")] = 1,
+    seeds: Annotated[int, typer.Option(min=1, max=1000, help="Trainings of each row, with seeds 0, 1, ...")] = 1,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder; by default runs/ablate/ROWS-RECIPE.")] = None,
     overrides: Overrides = None,
     test: Annotated[bool, typer.Option("--test", help="Also count the test split, once per run, at its end.")] = False,

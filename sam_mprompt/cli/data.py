@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from ..errors import RunError
+from ..recipe.limits import MOST_SEEDS
 from .data_report import print_conversion, print_report
 from .ui import AsJson, Columns, Format, Label, MaxPixels, Stretch, print_json, progress
 
@@ -100,10 +101,10 @@ def convert_data(
 @data.command("synthesize", epilog="Example: `sam-mprompt data synthesize data/scenes --sheet scenes.png`")
 def synthesize_data(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="New folder.")],
-    train: Annotated[int, typer.Option(min=1, help="Scenes for training.")] = 100,
-    val: Annotated[int, typer.Option(min=1, help="Scenes for validation.")] = 20,
-    test: Annotated[int, typer.Option(min=1, help="Scenes for testing.")] = 20,
-    seed: Annotated[int, typer.Option(min=0, help="Which series of scenes.")] = 0,
+    train: Annotated[int, typer.Option(min=1, max=1_000_000, help="Scenes for training.")] = 100,
+    val: Annotated[int, typer.Option(min=1, max=1_000_000, help="Scenes for validation.")] = 20,
+    test: Annotated[int, typer.Option(min=1, max=1_000_000, help="Scenes for testing.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEEDS - 1, help="Which series of scenes.")] = 0,
     noise: Annotated[float, typer.Option(min=0, max=1, help="Annotation noise in train, share of a head.")] = 0.0,
     sheet: Annotated[Path | None, typer.Option(metavar="FILE", help="Also draw a contact sheet of train.")] = None,
 ) -> None:

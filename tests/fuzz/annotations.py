@@ -118,7 +118,9 @@ class Mat:
 
         buffer = io.BytesIO()
         savemat(buffer, {self.name: self.value}, **options)
-        return buffer.getvalue()
+        data = buffer.getvalue()
+        # The text in front says when it was written, and an input is the same on every day.
+        return data if options.get("format") == "4" else b"MATLAB 5.0 MAT-file".ljust(116) + data[116:]
 
     def changed(self, dice: Dice) -> bytes:
         """Return the file of another variable, compressed or old, or damaged."""

@@ -1,6 +1,5 @@
 """Annotation files -> arrays, with messages that name the file and the place in it."""
 
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,11 +11,11 @@ from scipy.io import loadmat, whosmat
 
 from ...errors import UsageError
 from .mat73 import is_mat73, read_mat73, shapes_in_mat73
+from .mat_elements import check_elements
 from .text import check_regular, numbered_lines
 
 _MAX_MAT_BYTES = 1 << 26  # of a file, and of what its compressed parts unpack to; the largest official one has 0.4 MB
 _MAX_MAT_VALUES = 1 << 23
-_MAT_HEADER, _COMPRESSED = 128, 15
 
 
 def read_mat(path: Path, field: str) -> Any:
@@ -60,23 +59,8 @@ def _read_mat5(path: Path, field: str) -> Any:
 
 
 def _shapes_in_mat5(path: Path) -> dict[str, tuple[int, ...]]:
-    _check_unpacked(path)
+    check_elements(path.read_bytes(), _MAX_MAT_BYTES)
     return {name: shape for name, shape, _ in whosmat(path)}
-
-
-def _check_unpacked(path: Path) -> None:
-    """Raise ValueError where the compressed parts of a MATLAB 5 file unpack to more than the limit."""
-    content, place, unpacked = path.read_bytes(), _MAT_HEADER, 0
-    order = "little" if content[126:128] == b"IM" else "big"
-    while place + 8 <= len(content):
-        kind = int.from_bytes(content[place : place + 4], order)  # type: ignore[arg-type] # one of the two literals
-        size = int.from_bytes(content[place + 4 : place + 8], order)  # type: ignore[arg-type]
-        if kind == _COMPRESSED:
-            inflater = zlib.decompressobj()
-            unpacked += len(inflater.decompress(content[place + 8 : place + 8 + size], _MAX_MAT_BYTES - unpacked + 1))
-            if unpacked > _MAX_MAT_BYTES:
-                raise ValueError(f"more than {_MAX_MAT_BYTES} bytes when unpacked")
-        place += 8 + size
 
 
 def table(values: Any, columns: str, where: str) -> NDArray[np.float64]:
