@@ -94,3 +94,11 @@ def test_only_a_first_state_in_which_no_step_was_taken_is_discarded(run, model, 
     save(run, model, optimizer, step=0)
     discard_start(run)
     assert run.is_empty
+
+
+def test_random_draws_go_on_where_the_state_was_saved(run, model, optimizer):
+    save(run, model, optimizer)
+    expected = torch.rand(5)
+    torch.manual_seed(99)
+    load(run, model, optimizer)
+    assert torch.equal(torch.rand(5), expected)
