@@ -92,3 +92,21 @@ def test_a_length_that_fits_is_one_tile():
 def test_a_grid_of_tiles_has_rows_and_columns_of_its_own():
     geometry = Geometry(tile=64, overlap=16)
     assert tile_grid((100, 30), geometry, 16) == ((64, 32), tile_starts(100, geometry, 16)[1], [0])
+
+
+def test_the_ratio_is_of_x_and_then_of_y():
+    # A panorama whose sides shrink by different shares, as both are rounded to whole pixels.
+    _, (ratio_x, ratio_y) = resize_image(np.zeros((10, 1000, 3), np.uint8), Geometry(max_side=150, min_side=1))
+    assert (ratio_x, ratio_y) == (150 / 1000, 2 / 10)
+
+
+def test_an_image_that_shrinks_is_averaged_over_areas_and_one_that_grows_is_not():
+    image = np.zeros((8, 8, 3), np.uint8)
+    image[::2, ::2] = 200  # a quarter of each square of four pixels
+    small, _ = resize_image(image, Geometry(max_side=4, min_side=1))
+    assert (small == 50).all()
+    step = np.zeros((8, 8, 3), np.uint8)
+    step[:, 4:] = 200
+    large, _ = resize_image(step, Geometry(max_side=64, min_side=16))
+    assert large.shape == (16, 16, 3)
+    assert large.max() > 200  # cubic interpolation swings over at an edge; linear and areas stay between

@@ -184,3 +184,41 @@ def test_a_sure_segmenter_makes_the_surrogate_eq_3_weighed_by_heads(predicted, l
 @given(DENSITIES.filter(lambda density: density.sum() >= 1), LOGITS)
 def test_twice_as_many_heads_in_the_same_places_do_not_change_the_surrogate(predicted, logits):
     assert float(context_loss(2 * predicted, logits)) == pytest.approx(float(context_loss(predicted, logits)), abs=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_losses_of_mixed_precision_are_computed_in_float32(dtype):
+    recipe = LossRecipe(count=0.5, kappa=0)
+    torch.manual_seed(0)
+    predicted, logits = torch.rand(2, 1, 8, 8).to(dtype), torch.randn(2, 1, 8, 8).to(dtype)
+    targets = Targets(torch.rand(2, 1, 8, 8), torch.rand(2, 1, 8, 8) > 0.5, torch.rand(2, 1, 8, 8) > 0.5)
+    loss = MutualPromptLoss(recipe, stride=4)
+    terms, exact = loss(predicted, logits, targets, epoch=0), loss(predicted.float(), logits.float(), targets, epoch=0)
+    assert {term.dtype for term in terms.values()} == {torch.float32}
+    assert {name: float(term) for name, term in terms.items()} == {name: float(term) for name, term in exact.items()}
+
+
+def test_a_cell_of_the_smallest_density_is_a_head_and_one_of_none_is_not():
+    tiny, nobody = maps([1e-30, 0.0]), maps([False, False], dtype=torch.bool)
+    everywhere = maps([True, True], dtype=torch.bool)
+    assert offline_prompt(nobody, tiny).flatten().tolist() == [True, False]
+    assert online_prompt(nobody, tiny, everywhere).flatten().tolist() == [True, False]
+    assert float(context_overlap(maps([1e-30, 1e-30]), maps([0.0, 1e-3]))) == -0.5  # a logit of 0 is no mask yet
+
+
+def test_the_recipes_threshold_is_that_of_the_overlap_and_of_the_online_prompt():
+    predicted, logits = maps([0.3, 0.1], [0.0, 0.0]), maps([-1.0, 1.0], [-1.0, -1.0])
+    loss = MutualPromptLoss(LossRecipe(threshold=0.2, kappa=0, offline=False), stride=1)
+    assert loss.target_mask(TARGETS, predicted, epoch=0).flatten().tolist() == [True, False, False, False]
+    targets = Targets(DENSITY, ~PSEUDO & PSEUDO, CONTEXT)
+    assert loss.target_mask(targets, predicted, epoch=0).flatten().tolist() == [True, False, False, False]
+    assert float(loss(predicted, logits, targets, epoch=0)["overlap"]) == 0
+    loss = MutualPromptLoss(LossRecipe(threshold=0.05), stride=1)
+    assert float(loss(predicted, logits, targets, epoch=0)["overlap"]) == -0.5
+
+
+def test_targets_go_to_a_device_whole():
+    there = TARGETS.to(torch.device("meta"))
+    assert {value.device.type for value in vars(there).values()} == {"meta"}
+    here = TARGETS.to(torch.device("cpu"))
+    assert all(torch.equal(value, getattr(here, name)) for name, value in vars(TARGETS).items())

@@ -162,3 +162,14 @@ def test_what_counts_above_the_backend_imports_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_cell_is_as_wide_as_the_horizontal_ratio_says_and_as_high_as_the_vertical_one():
+    geometry = Geometry(max_side=150, min_side=1)
+    for predict in (predict_density, predict_with_mask):
+        prediction = predict(PoolingBackend(stride=2, size_divisor=2), noise(10, 1000), geometry)
+        assert prediction.cell == pytest.approx((2 * 1000 / 150, 2 * 10 / 2))  # 1000 x 10 became 150 x 2
+        assert prediction.image_size == (10, 1000)
+    [result] = count_many(PoolingBackend(stride=2, size_divisor=2), [noise(10, 1000)], geometry)
+    assert result.cell == prediction.cell
+    assert result.image_size == (10, 1000)

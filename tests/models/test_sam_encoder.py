@@ -574,3 +574,34 @@ def test_mixed_precision_trains() -> None:
         features = features_of(encoder, x)
     (features.float() * images(1, 16, 14, 15)).sum().backward()
     assert all(torch.isfinite(parameter.grad).all() for parameter in encoder.parameters())
+
+
+def test_every_normalisation_divides_by_the_same_as_the_official_one() -> None:
+    def epsilons(model: nn.Module) -> dict[str, float]:
+        return {name: module.eps for name, module in model.named_modules() if hasattr(module, "eps")}
+
+    official = official_encoder(SMALLER)
+    assert len(epsilons(official)) == 6
+    assert epsilons(ours(official)) == epsilons(official)
+
+
+@pytest.mark.parametrize("budget", [1, 10**9])
+def test_gradients_of_half_precision_attention_come_of_a_softmax_in_float32(
+    budget: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sam_attention, "PIECE_CPU", budget)
+    shapes = [(1, 64, 4)] * 3 + [(1, 8, 8, 8)] * 2
+    inputs = [(3 * images(*shape, seed=seed)).bfloat16().requires_grad_() for seed, shape in enumerate(shapes)]
+    seen = []
+    softmax = Tensor.softmax
+
+    def watched(scores: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tensor:
+        result = softmax(scores, dim, dtype=dtype)
+        seen.append(result.dtype)
+        return result
+
+    monkeypatch.setattr(Tensor, "softmax", watched)
+    out = biased_attention(*inputs)
+    gradients = torch.autograd.grad(out.sum(), inputs)
+    assert set(seen) == {torch.float32}
+    assert {gradient.dtype for gradient in gradients} == {torch.bfloat16}
