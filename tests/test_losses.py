@@ -222,3 +222,40 @@ def test_targets_go_to_a_device_whole():
     assert {value.device.type for value in vars(there).values()} == {"meta"}
     here = TARGETS.to(torch.device("cpu"))
     assert all(torch.equal(value, getattr(here, name)) for name, value in vars(TARGETS).items())
+
+
+def test_targets_are_pinned_whole(monkeypatch):
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor.clone())  # a CPU has nothing to pin for
+    pinned = TARGETS.pin_memory()
+    for name, value in vars(TARGETS).items():
+        assert getattr(pinned, name) is not value
+        assert torch.equal(getattr(pinned, name), value)
+
+
+def test_the_count_term_is_the_mean_error_of_each_image_and_errors_of_two_do_not_cancel():
+    loss = MutualPromptLoss(LossRecipe(count=1.0, density_scale=8.0), stride=4)
+    none = torch.zeros(2, 1, 2, 2)
+    targets = Targets(none, none.bool(), none.bool())
+    predicted = torch.tensor([3.0, -1.0])[:, None, None, None].expand(2, 1, 2, 2)
+    # A mean of |3| and |-1| heads in each cell; the square of that side has (8 / 4) ** 2 cells.
+    assert float(loss(predicted, None, targets, epoch=0)["count"]) == pytest.approx(2 * 4)
+
+
+def test_every_term_has_its_name_and_weightless_ones_are_left_out():
+    predicted, logits = torch.rand(1, 1, 2, 2), torch.randn(1, 1, 2, 2)
+    every = MutualPromptLoss(LossRecipe(count=0.1), stride=1)(predicted, logits, TARGETS, epoch=0)
+    assert set(every) == {"loss", "density", "count", "segmentation", "overlap", "context"}
+    plain = MutualPromptLoss(LossRecipe(context=0, count=0), stride=1)(predicted, logits, TARGETS, epoch=0)
+    assert set(plain) == {"loss", "density", "segmentation", "overlap"}
+    small = MutualPromptLoss(LossRecipe(context=0.5, count=0.5), stride=1)(predicted, logits, TARGETS, epoch=0)
+    assert {"count", "context"} <= set(small)
+
+
+def test_the_segmenter_learns_the_mask_that_the_prompts_make_at_this_epoch():
+    logits, predicted = maps([2.0, -1.0], [0.5, -3.0]), maps([0.0, 0.0], [0.3, 0.3])
+    loss = MutualPromptLoss(LossRecipe(kappa=5), stride=1)
+    for epoch in (4, 5):
+        mask = loss.target_mask(TARGETS, predicted, epoch=epoch)
+        p = logits.sigmoid()
+        expected = -torch.where(mask, p, 1 - p).log().mean()
+        assert float(loss(predicted, logits, TARGETS, epoch=epoch)["segmentation"]) == pytest.approx(float(expected))

@@ -57,3 +57,26 @@ def test_a_result_prints_short():
     text = repr(result_with(np.ones((300, 300)), (2400, 2400), _pixels=np.zeros((2400, 2400, 3), np.uint8)))
     assert text == "CountResult(count=90000.0, image_size=(2400, 2400), image=None)"
     assert repr(Prediction(np.ones((2, 2), np.float32), None, (8, 8), (4.0, 4.0))).startswith("Prediction(count=4.0")
+
+
+def test_points_are_single_precision_numbers_strictly_inside_a_large_image():
+    density = np.zeros((1, 2))
+    density[0, 1] = 1
+    points = result_with(density, (1, 10_001), cell=(10_000.0, 8.0)).points()
+    assert points.dtype == np.float32
+    assert points.tolist() == [[float(np.nextafter(np.float32(10_001), np.float32(0))), float(np.nextafter(np.float32(1), np.float32(0)))]]
+
+
+def test_points_below_the_threshold_are_left_out_and_an_overlay_shows_none_unless_asked():
+    density = np.zeros((20, 20))
+    density[2, 2], density[17, 17] = 1.0, 0.6
+    result = result_with(density, (160, 160), _pixels=np.full((160, 160, 3), 90, np.uint8))
+    assert len(result.points()) == len(result.points(0.5)) == 2
+    assert len(result.points(0.7)) == 1
+    np.testing.assert_array_equal(result.overlay(), result.overlay(points=False))
+
+
+def test_another_image_may_be_shown_under_the_density():
+    result = result_with(np.zeros((8, 8)), (64, 64), _pixels=np.zeros((64, 64, 3), np.uint8))
+    light = result.overlay(np.full((64, 64, 3), 255, np.uint8))
+    assert light.astype(int).mean() > result.overlay().astype(int).mean() + 50
