@@ -51,7 +51,16 @@ def test_the_ratio_moves_points_with_the_pixels():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"min_side": 0}, {"min_side": 3000}, {"scale": 0.0}, {"scale": float("nan")}, {"scale": float("inf")}, {"scale": -1.0}, {"overlap": 449}, {"overlap": -1}],
+    [
+        {"min_side": 0},
+        {"min_side": 3000},
+        {"scale": 0.0},
+        {"scale": float("nan")},
+        {"scale": float("inf")},
+        {"scale": -1.0},
+        {"overlap": 449},
+        {"overlap": -1},
+    ],
 )
 def test_contradicting_sizes_are_refused(wrong):
     with pytest.raises(UsageError, match=r"(?i)expected"):

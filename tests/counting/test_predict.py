@@ -204,7 +204,9 @@ def test_no_more_than_four_threads_decode(batch_size, threads, monkeypatch):
 
 @pytest.mark.parametrize("batch_size", [True, 1.0, "2", None, 65_537, -1])
 def test_what_is_no_batch_size_is_refused_with_what_came(batch_size):
-    with pytest.raises(UsageError, match=re.escape(f"batch_size: expected a whole number from 1 to 65536, got {batch_size!r}.")):
+    with pytest.raises(
+        UsageError, match=re.escape(f"batch_size: expected a whole number from 1 to 65536, got {batch_size!r}.")
+    ):
         check_batch_size(batch_size)
 
 

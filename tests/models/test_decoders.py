@@ -44,7 +44,12 @@ def test_a_block_overwrites_its_own_normalised_map_and_not_what_it_was_given():
 
 @pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), (1, 2), (1, 4)])
 def test_a_block_of_any_dilation_keeps_the_size_that_its_stride_leaves(stride, dilation):
-    assert ConvBlock(2, 4, stride=stride, dilation=dilation)(noise(2, 2, 16, 24)).shape == (2, 4, 16 // stride, 24 // stride)
+    assert ConvBlock(2, 4, stride=stride, dilation=dilation)(noise(2, 2, 16, 24)).shape == (
+        2,
+        4,
+        16 // stride,
+        24 // stride,
+    )
 
 
 def test_a_residual_block_adds_what_a_block_makes():

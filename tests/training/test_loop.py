@@ -202,7 +202,9 @@ def test_images_are_normalised_without_their_padding():
     [images] = seen
     assert not images[0, :, 8:].any()
     assert not images[1, :, :, 4:].any()
-    colours = [(batch.images[0, c, 2, 3] / 255 - m) / s for c, (m, s) in enumerate([(0.5, 0.2), (0.4, 0.25), (0.3, 0.3)])]
+    colours = [
+        (batch.images[0, c, 2, 3] / 255 - m) / s for c, (m, s) in enumerate([(0.5, 0.2), (0.4, 0.25), (0.3, 0.3)])
+    ]
     torch.testing.assert_close(images[0, :, 2, 3], torch.stack(colours))
 
 

@@ -62,7 +62,9 @@ def test_adam_adds_the_decay_to_the_gradient_and_adamw_takes_it_from_the_weight(
     weight = nn.Linear(1, 1, bias=False)
     nn.init.constant_(weight.weight, 2.0)
     optimizer = build_optimizer(TrainRecipe(optimizer=name, lr=0.125, weight_decay=0.25), weight)
-    weight.weight.grad = torch.zeros(1, 1)  # so that only the decay moves it: by the rate in Adam, by its share in AdamW
+    weight.weight.grad = torch.zeros(
+        1, 1
+    )  # so that only the decay moves it: by the rate in Adam, by its share in AdamW
     optimizer.step()
     assert weight.weight.item() == pytest.approx(expected)
 

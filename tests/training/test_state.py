@@ -203,7 +203,9 @@ class Scaler:
         self.values = values
 
 
-@pytest.mark.parametrize(("saved", "after"), [(Scaler(scale=8.0), {"scale": 8.0}), (Scaler(), {"scale": 2.0}), (None, {"scale": 2.0})])
+@pytest.mark.parametrize(
+    ("saved", "after"), [(Scaler(scale=8.0), {"scale": 8.0}), (Scaler(), {"scale": 2.0}), (None, {"scale": 2.0})]
+)
 def test_the_scale_of_gradients_comes_back_where_there_was_one(run, model, optimizer, saved, after):
     save_state(run, TrainingProgress(), model, optimizer, average=None, scaler=saved)
     scaler = Scaler(scale=2.0)
