@@ -52,14 +52,9 @@ def test_the_ratio_moves_points_with_the_pixels():
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"min_side": 0},
-        {"min_side": 3000},
-        {"scale": 0.0},
-        {"scale": float("nan")},
-        {"scale": float("inf")},
-        {"scale": -1.0},
-        {"overlap": 449},
-        {"overlap": -1},
+        *({"min_side": side} for side in (0, 3000)),
+        *({"scale": scale} for scale in (0.0, -1.0, float("nan"), float("inf"))),
+        *({"overlap": overlap} for overlap in (449, -1)),
     ],
 )
 def test_contradicting_sizes_are_refused(wrong):

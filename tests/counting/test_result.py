@@ -64,9 +64,8 @@ def test_points_are_single_precision_numbers_strictly_inside_a_large_image():
     density[0, 1] = 1
     points = result_with(density, (1, 10_001), cell=(10_000.0, 8.0)).points()
     assert points.dtype == np.float32
-    assert points.tolist() == [
-        [float(np.nextafter(np.float32(10_001), np.float32(0))), float(np.nextafter(np.float32(1), np.float32(0)))]
-    ]
+    last = [float(np.nextafter(np.float32(side), np.float32(0))) for side in (10_001, 1)]
+    assert points.tolist() == [last]
 
 
 def test_points_below_the_threshold_are_left_out_and_an_overlay_shows_none_unless_asked():

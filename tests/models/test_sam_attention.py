@@ -9,12 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from sam_mprompt.models import sam_attention
-from sam_mprompt.models.sam_attention import (
-    Attention,
-    biased_attention,
-    flex_biased_attention,
-    relative_positions,
-)
+from sam_mprompt.models.sam_attention import Attention, biased_attention, relative_positions
 
 
 def images(*shape: int, seed: int = 1) -> Tensor:
@@ -51,12 +46,10 @@ def test_attention_and_its_gradients_are_sams_on_a_grid_of_any_shape(size: tuple
     torch.testing.assert_close(our_gradients, their_gradients)
 
 
-@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
-def test_flex_attention_and_a_graph_that_is_traced_compute_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_graph_that_is_traced_holds_the_attention_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     shapes = [(4, 15, 6)] * 3 + [(4, 5, 3, 5), (4, 5, 3, 3)]
     inputs = [images(*shape, seed=seed) for seed, shape in enumerate(shapes)]
     expected = biased_attention(*inputs)
-    torch.testing.assert_close(flex_biased_attention(*inputs), expected)
     monkeypatch.setattr(sam_attention._PiecewiseAttention, "apply", lambda *_: pytest.fail("it went in pieces"))
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
     torch.testing.assert_close(biased_attention(*inputs), expected)
@@ -66,9 +59,12 @@ def test_attention_takes_flex_attention_where_it_is_told_to(monkeypatch: pytest.
     attention, _ = both((4, 4))
     x, calls = images(1, 4, 4, 12), []
     plain = attention(x)
-    monkeypatch.setattr(
-        sam_attention, "flex_biased_attention", lambda *given: (calls.append(given), biased_attention(*given))[1]
-    )
+
+    def fused(*inputs: Tensor) -> Tensor:
+        calls.append(inputs)
+        return biased_attention(*inputs)
+
+    monkeypatch.setattr(sam_attention, "flex_biased_attention", fused)
     assert torch.equal(attention(x), plain)
     assert calls == []
     attention.flex = True
