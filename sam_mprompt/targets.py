@@ -101,7 +101,6 @@ def _cells_between(low: float, high: float, cells: int, stride: int) -> tuple[in
     last = math.floor(high / stride - 0.5) + 1
     if last <= first:
         first = int((low + high) / 2 / stride)
-        last = first + 1
     first = min(max(first, 0), cells - 1)
     return first, min(max(last, first + 1), cells)
 

@@ -234,10 +234,10 @@ def test_targets_are_pinned_whole(monkeypatch):
 
 def test_the_count_term_is_the_mean_error_of_each_image_and_errors_of_two_do_not_cancel():
     loss = MutualPromptLoss(LossRecipe(count=1.0, density_scale=8.0), stride=4)
-    none = torch.zeros(2, 1, 2, 2)
-    targets = Targets(none, none.bool(), none.bool())
-    predicted = torch.tensor([3.0, -1.0])[:, None, None, None].expand(2, 1, 2, 2)
-    # A mean of |3| and |-1| heads in each cell; the square of that side has (8 / 4) ** 2 cells.
+    one = torch.ones(2, 1, 2, 2)
+    targets = Targets(one, one.bool(), one.bool())
+    predicted = torch.tensor([4.0, 0.0])[:, None, None, None].expand(2, 1, 2, 2)
+    # A mean of |4 - 1| and |0 - 1| heads in each cell; the square of that side has (8 / 4) ** 2 cells.
     assert float(loss(predicted, None, targets, epoch=0)["count"]) == pytest.approx(2 * 4)
 
 
@@ -259,3 +259,8 @@ def test_the_segmenter_learns_the_mask_that_the_prompts_make_at_this_epoch():
         p = logits.sigmoid()
         expected = -torch.where(mask, p, 1 - p).log().mean()
         assert float(loss(predicted, logits, TARGETS, epoch=epoch)["segmentation"]) == pytest.approx(float(expected))
+
+
+def test_a_single_predicted_cell_may_lie_wholly_inside_the_mask():
+    assert float(context_overlap(maps([0.5, 0.0]), maps([1.0, 1.0]))) == -1.0
+    assert float(context_overlap(maps([0.0, 0.0]), maps([1.0, 1.0]))) == 0.0

@@ -46,7 +46,7 @@ class Prediction:
         height, width = self.image_size
         points = locate_heads(self.density, threshold) * np.asarray(self.cell, np.float32)
         # The last cells may reach beyond the image; pixel i covers [i, i + 1).
-        return np.clip(points, 0, np.nextafter(np.asarray((width, height), np.float32), np.float32(0)))
+        return np.minimum(points, np.nextafter(np.asarray((width, height), np.float32), np.float32(0)))
 
 
 @dataclass(frozen=True, eq=False)

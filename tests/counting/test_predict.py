@@ -199,7 +199,7 @@ def test_no_more_than_four_threads_decode(batch_size, threads, monkeypatch):
 
     monkeypatch.setattr("sam_mprompt.counting.predict.ThreadPoolExecutor", Watched)
     list(count_many(PoolingBackend(), [noise(8, 8)], Geometry(**AS_IS), batch_size=batch_size))
-    assert [pool._max_workers for pool in pools] == [threads]
+    assert [(pool._max_workers, pool._thread_name_prefix) for pool in pools] == [(threads, "sam-mprompt-decode")]
 
 
 @pytest.mark.parametrize("batch_size", [True, 1.0, "2", None, 65_537, -1])
@@ -213,3 +213,17 @@ def test_what_is_no_batch_size_is_refused_with_what_came(batch_size):
 def test_whole_numbers_of_numpy_are_batch_sizes_up_to_the_largest():
     for batch_size in (1, np.int64(2), 65_536):
         check_batch_size(batch_size)
+
+
+def test_tiles_share_calls_of_the_network_up_to_the_batch_size():
+    backend = PoolingBackend()
+    predict_density(backend, noise(150, 90), Geometry(**AS_IS, tile=64, overlap=16), batch_size=100)
+    assert len(backend.batches) == 1
+
+
+def test_pixels_of_a_file_are_not_kept_but_read_again(files):
+    [result] = count_many(PoolingBackend(), [files[0]], Geometry(**AS_IS))
+    result.overlay()
+    files[0].unlink()
+    with pytest.raises(UsageError, match=re.escape(str(files[0]))):
+        result.overlay()

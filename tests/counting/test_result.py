@@ -6,6 +6,7 @@ from PIL import Image
 
 from sam_mprompt.counting.result import CountResult, Prediction
 from sam_mprompt.errors import UsageError
+from sam_mprompt.render import overlay
 
 
 def result_with(density, size, cell=(8.0, 8.0), **image):
@@ -47,7 +48,7 @@ def test_the_overlay_has_the_size_of_the_image_and_shows_its_points(tmp_path):
 
 
 def test_an_overlay_without_its_image_says_what_is_missing(tmp_path):
-    with pytest.raises(UsageError, match="image="):
+    with pytest.raises(UsageError, match=r"^This result keeps no image: expected overlay\(image=\.\.\.\)\.$"):
         result_with([[1.0]], (8, 8)).overlay()
     with pytest.raises(UsageError, match=r"gone\.jpg"):
         result_with([[1.0]], (8, 8), image=tmp_path / "gone.jpg").overlay()
@@ -81,3 +82,12 @@ def test_another_image_may_be_shown_under_the_density():
     result = result_with(np.zeros((8, 8)), (64, 64), _pixels=np.zeros((64, 64, 3), np.uint8))
     light = result.overlay(np.full((64, 64, 3), 255, np.uint8))
     assert light.astype(int).mean() > result.overlay().astype(int).mean() + 50
+
+
+def test_an_overlay_is_captioned_with_the_count():
+    pixels = np.full((160, 160, 3), 90, np.uint8)
+    result = result_with(np.full((20, 20), 0.5), (160, 160), _pixels=pixels)
+    np.testing.assert_array_equal(result.overlay(), overlay(pixels, result.density, 200.0))
+    np.testing.assert_array_equal(
+        result.overlay(points=True), overlay(pixels, result.density, 200.0, points=result.points())
+    )

@@ -68,3 +68,10 @@ def test_of_two_tiles_the_one_whose_centre_is_nearer_says_more():
 
     [[shares]] = blended([noise(4, 40)], backend, forward, tile=24, overlap=8)  # six cells each, two shared
     np.testing.assert_allclose(shares[0], [0, 0, 0, 0, 1 / 3, 2 / 3, 1, 1, 1, 1], rtol=1e-6)
+
+
+def test_tiles_go_one_by_one_unless_more_are_asked_for():
+    backend = PoolingBackend()
+    forward = lambda tiles: backend.density(tiles)[:, None]  # noqa: E731
+    blend_tiles([noise(100, 30)], forward, Geometry(**AS_IS, tile=64, overlap=16), backend)
+    assert [len(batch) for batch in backend.batches] == [1, 1]

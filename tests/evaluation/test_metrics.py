@@ -67,3 +67,7 @@ def test_counts_of_a_narrow_whole_type_are_compared_without_overflow():
     found = metrics(np.array([100, 200], np.uint8), np.array([200, 100], np.uint8))
     assert (found.mae, found.rmse) == (100, 100)
     assert found.nae == pytest.approx(0.75)
+
+
+def test_an_image_with_one_head_counts_for_the_relative_error():
+    assert metrics([2.0, 5.0], [1, 0]).nae == 1.0
