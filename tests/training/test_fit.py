@@ -4,6 +4,7 @@ import json
 import signal
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from small_training import Process, small_session
@@ -132,7 +133,8 @@ def test_the_observer_hears_of_the_end_also_when_training_fails(tmp_path):
 
 
 @pytest.mark.parametrize(("every", "epochs"), [(1, [1, 2, 3]), (2, [2, 3]), (9, [3])])
-def test_what_happens_every_so_many_epochs_happens_after_the_last_too(tmp_path, every, epochs):
+def test_what_happens_every_so_many_epochs_happens_after_the_last_too(tmp_path, monkeypatch, every, epochs):
+    monkeypatch.setattr("sam_mprompt.training.validation.preview", lambda *_: np.zeros((8, 8, 3), np.uint8))
     session = small_session(tmp_path / "run", {"epochs": 3, "validate_every": every, "preview_every": every}, images=2)
     session.fit()
     assert [record["epoch"] for record in metrics_of(tmp_path / "run") if "val_mae" in record] == epochs

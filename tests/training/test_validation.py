@@ -12,7 +12,6 @@ from sam_mprompt.counting.torch_backend import TorchBackend
 from sam_mprompt.data.augment import AnnotatedImage
 from sam_mprompt.geometry import Geometry
 from sam_mprompt.recipe.schema import TargetRecipe
-from sam_mprompt.render import preview
 from sam_mprompt.targets import box_mask, density_map
 from sam_mprompt.training.validation import count_all, preview_image, validate, validate_masks
 
@@ -165,19 +164,20 @@ def test_masks_are_shared_between_processes_too():
 
 @pytest.mark.parametrize("segmenter", [False, True])
 @pytest.mark.parametrize("offline", [False, True])
-def test_a_preview_shows_image_target_prediction_and_masks(segmenter, offline):
+def test_a_preview_shows_image_target_prediction_and_masks(segmenter, offline, monkeypatch):
     counter = segmenting() if segmenter else small_counter()
-    index = 3
+    index, shown = 3, []
+    monkeypatch.setattr("sam_mprompt.training.validation.preview", lambda *panels: (shown.extend(panels), "picture")[1])
+    picture = preview_image(counter, Images(), index, targets=BOXES, offline=offline, geometry=GEOMETRY, device=CPU)
     image, points = Images().original(index)
     density = density_map(points, SIZES[index], stride=4)
-    mask = box_mask(np.concatenate([points - 2, points + 2], axis=1), SIZES[index], stride=4)
-    backend = TorchBackend(counter, CPU)
+    boxes = box_mask(np.concatenate([points - 2, points + 2], axis=1), SIZES[index], stride=4)
+    predict = predict_with_mask if segmenter else predict_density
+    prediction = predict(TorchBackend(counter, CPU), image, GEOMETRY)
+    masks = [None, None]
     if segmenter:
-        prediction = predict_with_mask(backend, image, GEOMETRY)
-        target = mask | (density > 0) if offline else mask
-        expected = preview(image, density, prediction.density, target, prediction.mask_logits > 0)
-        assert (mask != (mask | (density > 0))).any()
-    else:
-        expected = preview(image, density, predict_density(backend, image, GEOMETRY).density, None, None)
-    shown = preview_image(counter, Images(), index, targets=BOXES, offline=offline, geometry=GEOMETRY, device=CPU)
-    np.testing.assert_array_equal(shown, expected)
+        assert (boxes != (boxes | (density > 0))).any()
+        masks = [boxes | (density > 0) if offline else boxes, prediction.mask_logits > 0]
+    assert picture == "picture"
+    for panel, expected in zip(shown, [image, density, prediction.density, *masks], strict=True):
+        np.testing.assert_array_equal(panel, expected)
