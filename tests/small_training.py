@@ -134,7 +134,6 @@ def small_session(folder, train=None, *, images=6, process=None, progress=None, 
     average = MovingAverage(counter, recipe.train.ema) if recipe.train.ema else None
     loss, optimizer = MutualPromptLoss(recipe.loss, stride=4), build_optimizer(recipe.train, counter)
     source = Shown()
-    opened = SimpleNamespace(source=source)
     batches = EpochBatches(images, 2, seed=recipe.train.seed)
     return TrainingSession(
         recipe=recipe,

@@ -138,3 +138,11 @@ def test_a_tile_weighs_most_at_its_centre_and_falls_in_a_line_to_its_ends():
     first, second = tile_weights([0, 1], 5)  # hats 1 2 3 2 1
     np.testing.assert_allclose(first, [1, 2 / 3, 3 / 5, 2 / 5, 1 / 3])
     np.testing.assert_allclose(second, [1 / 3, 2 / 5, 3 / 5, 2 / 3, 1])
+
+
+def test_whether_an_image_shrinks_is_told_by_both_sides():
+    image = np.zeros((8, 32, 3), np.uint8)
+    image[::2, ::2] = 200
+    small, _ = resize_image(image, Geometry(max_side=16, min_side=1))
+    assert small.shape == (4, 16, 3)
+    assert (small == 50).all()

@@ -266,7 +266,9 @@ def test_a_box_mask_is_the_rule_done_by_hand_at_every_stride(box, stride):
 @pytest.mark.parametrize("dilation", [1, 9])
 @pytest.mark.parametrize("stride", [1, 4, 16])
 def test_a_point_mask_is_the_rule_done_by_hand_at_every_stride(dilation, stride):
-    points = np.array([[3.2, 4.1], [82.9, 60.9], [40, 30], [-4, 20], [20, 66], [-30, 5]], np.float32)
+    points = np.array(
+        [[3.2, 4.1], [82.9, 60.9], [40, 30], [-4, 20], [20, 66], [-30, 5], [-8.3, 40], [60, -8.4]], np.float32
+    )
     mask = point_mask(points, SIZE, dilation=dilation, stride=stride)
     ys, xs = ((np.arange(cells) + 0.5) * stride for cells in mask.shape)
     near = np.hypot(xs[None, :, None] - points[:, 0], ys[:, None, None] - points[:, 1]) <= dilation
@@ -283,12 +285,14 @@ def test_masks_are_of_bool_and_densities_of_float32_also_without_anybody():
     assert density_map(nobody, SIZE).dtype == density_map(np.array([[5, 5]], np.float32), SIZE).dtype == np.float32
 
 
-def test_a_density_is_a_gaussian_of_its_sigma_cut_to_its_kernel_around_the_pixel_of_the_head():
-    x, y, sigma = 40.25, 30.75, 2.0
+@pytest.mark.parametrize(("x", "y"), [(40.25, 30.75), (0.75, 60.5), (82.25, 1.0)])
+def test_a_density_is_a_gaussian_of_its_sigma_cut_to_its_kernel_and_to_the_frame(x, y):
+    sigma = 1.5
     density = density_map(np.array([[x, y]], np.float32), SIZE, sigma=sigma, kernel_size=5)
     ys, xs = np.arange(SIZE[0]) + 0.5, np.arange(SIZE[1]) + 0.5
     rows, columns = (np.exp(-((at - head) ** 2) / (2 * sigma**2)) for at, head in ((ys, y), (xs, x)))
-    rows[np.abs(np.arange(SIZE[0]) - 30) > 2], columns[np.abs(np.arange(SIZE[1]) - 40) > 2] = 0, 0
+    rows[np.abs(np.arange(SIZE[0]) - int(y)) > 2] = 0
+    columns[np.abs(np.arange(SIZE[1]) - int(x)) > 2] = 0
     np.testing.assert_allclose(density, np.outer(rows / rows.sum(), columns / columns.sum()), atol=1e-7)
 
 
@@ -300,3 +304,4 @@ def test_densities_are_as_the_paper_has_them_unless_told_otherwise():
     heads = np.array([[9, 9], [14, 9], [20, 9], [27, 9], [35, 9]], np.float32)
     np.testing.assert_array_equal(context_mask(heads, SIZE), context_mask(heads, SIZE, k=3, stride=1))
     assert (context_mask(heads, SIZE, k=2) != context_mask(heads, SIZE)).any()
+    assert context_mask(heads, SIZE, stride=4).shape == (16, 21)

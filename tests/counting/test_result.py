@@ -91,3 +91,7 @@ def test_an_overlay_is_captioned_with_the_count():
     np.testing.assert_array_equal(
         result.overlay(points=True), overlay(pixels, result.density, 200.0, points=result.points())
     )
+
+
+def test_a_count_is_summed_in_double_precision():
+    assert result_with([[2.0**24, 1.0]], (8, 16)).count == 2**24 + 1

@@ -181,3 +181,16 @@ def test_a_preview_shows_image_target_prediction_and_masks(segmenter, offline, m
     assert picture == "picture"
     for panel, expected in zip(shown, [image, density, prediction.density, *masks], strict=True):
         np.testing.assert_array_equal(panel, expected)
+
+
+@pytest.mark.parametrize("precision", ["no", "fp16", "bf16"])
+def test_validation_counts_in_the_precision_of_the_training(precision, monkeypatch):
+    asked = []
+
+    def backend(*arguments, precision):
+        asked.append(precision)
+        return TorchBackend(*arguments)
+
+    monkeypatch.setattr("sam_mprompt.training.validation.TorchBackend", backend)
+    validate(small_counter(), Images(), GEOMETRY, alone(), batch_size=1, precision=precision)
+    assert asked == [precision]
