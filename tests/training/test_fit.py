@@ -18,6 +18,14 @@ from sam_mprompt.training.state import TrainingProgress, load_state
 from sam_mprompt.tuning.report import report
 
 
+@pytest.fixture(autouse=True)
+def _unheard():
+    """A signal that training does not hear fails a test, instead of ending all tests."""
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def metrics_of(run):
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
