@@ -7,13 +7,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from small_training import Process, small_session
+from small_training import Listener, Process, small_session
 from torch import nn
 
 from sam_mprompt.adapter.folder import AdapterFolder
 from sam_mprompt.errors import Interrupted, RunError
 from sam_mprompt.evaluation.metrics import Metrics
 from sam_mprompt.recipe.schema import load_recipe
+from sam_mprompt.training.loop import Steps
+from sam_mprompt.training.observer import SILENT
+from sam_mprompt.training.session import TrainingSession
 from sam_mprompt.training.state import TrainingProgress, load_state
 from sam_mprompt.tuning.report import report
 
@@ -224,12 +227,12 @@ def test_a_request_is_followed_while_no_batch_comes_and_the_state_saved_between_
     tmp_path, monkeypatch, batch, accumulation, saved
 ):
     session = small_session(tmp_path / "run", {"gradient_accumulation": accumulation})
-    stuck = type(session.loader).__next__
+    stuck, asked = type(session.loader).__next__, []
 
     def waiting(loader):
-        if session.progress.batch == batch:
+        if session.progress.batch == batch and not asked:
             loader.stuck = 1
-            signal.raise_signal(signal.SIGINT)
+            asked.append(signal.raise_signal(signal.SIGINT))
         return stuck(loader)
 
     monkeypatch.setattr(type(session.loader), "__next__", waiting)
@@ -309,3 +312,50 @@ def test_figures_go_to_tensorboard_by_step_without_those_that_are_missing(tmp_pa
     plain = small_session(tmp_path / "plain")
     plain.fit()
     assert (plain.accelerator.trackers, plain.accelerator.logged) == ([], [])
+
+
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("main", [True, False])
+def test_a_session_is_opened_with_what_the_recipe_makes_and_with_its_state_when_it_is_resumed(
+    tmp_path, monkeypatch, resume, main
+):
+    ready, asked = small_session(tmp_path / "run", {"gradient_accumulation": 2}, process=Process(main=main)), {}
+    restored, listener = TrainingProgress(epoch=1), Listener()
+    ready.accelerator.scaler = "scaler"
+
+    def noted(name, result):
+        def function(*arguments, **options):
+            asked[name] = (arguments, options)
+            return result
+
+        return function
+
+    for name, result in {
+        "start_accelerator": ready.accelerator,
+        "assemble": (ready.built, ready.parts),
+        "batch_loader": (ready.batches, ready.loader),
+        "load_state": restored,
+    }.items():
+        monkeypatch.setattr(f"sam_mprompt.training.session.{name}", noted(name, result))
+    recipe, data, run = ready.recipe, ready.data, ready.run
+    opened = TrainingSession.open(recipe, data, run, resume=resume, observer=listener)
+    heard = listener if main else SILENT
+    assert (opened.recipe, opened.data, opened.run, opened.observer) == (recipe, data, run, heard)
+    assert (opened.built, opened.parts, opened.batches, opened.loader) == (
+        ready.built,
+        ready.parts,
+        ready.batches,
+        ready.loader,
+    )
+    assert opened.steps == Steps(3, 2)
+    assert opened.progress == (restored if resume else TrainingProgress())
+    assert asked["start_accelerator"][0] == (recipe.train, run)
+    assert asked["assemble"] == ((recipe, data, ready.accelerator), {"resume": resume, "observer": heard})
+    assert asked["batch_loader"][0] == (recipe, data, ready.parts)
+    if resume:
+        parts = ready.parts
+        given = {"average": parts.average, "scaler": "scaler"}
+        assert asked["load_state"] == ((run, parts.counter, parts.optimizer), given)
+    else:
+        assert "load_state" not in asked
+    assert (TrainingSession.open(recipe, data, run).observer is SILENT, "load_state" in asked) == (True, resume)
