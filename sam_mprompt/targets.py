@@ -43,16 +43,13 @@ def density_map(
         kernel_size: odd side of the kernel's support in pixels.
     """
     rows, columns = grid_size(size, stride)
-    density = np.zeros((rows, columns), np.float64)
     points = points[inside(points, size)]
-    if len(points) == 0:
-        return density.astype(np.float32)
     x_cells, x_weights = _axis_weights(points[:, 0], size[1], stride, sigma, kernel_size)
     y_cells, y_weights = _axis_weights(points[:, 1], size[0], stride, sigma, kernel_size)
     # A Gaussian is separable, and so is its renormalisation at a frame's border: one outer product a head.
     patches = y_weights[:, :, None] * x_weights[:, None, :]
     flat = y_cells[:, :, None] * columns + x_cells[:, None, :]
-    density += np.bincount(flat.ravel(), patches.ravel(), minlength=rows * columns).reshape(rows, columns)
+    density = np.bincount(flat.ravel(), patches.ravel(), minlength=rows * columns).reshape(rows, columns)
     return density.astype(np.float32)
 
 
@@ -101,7 +98,6 @@ def _cells_between(low: float, high: float, cells: int, stride: int) -> tuple[in
     last = math.floor(high / stride - 0.5) + 1
     if last <= first:
         first = int((low + high) / 2 / stride)
-        last = first + 1
     first = min(max(first, 0), cells - 1)
     return first, min(max(last, first + 1), cells)
 

@@ -51,7 +51,11 @@ def test_the_ratio_moves_points_with_the_pixels():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"min_side": 0}, {"min_side": 3000}, {"scale": 0.0}, {"scale": float("nan")}, {"overlap": 449}, {"overlap": -1}],
+    [
+        *({"min_side": side} for side in (0, 3000)),
+        *({"scale": scale} for scale in (0.0, -1.0, float("nan"), float("inf"))),
+        *({"overlap": overlap} for overlap in (449, -1)),
+    ],
 )
 def test_contradicting_sizes_are_refused(wrong):
     with pytest.raises(UsageError, match=r"(?i)expected"):
@@ -100,3 +104,53 @@ def test_a_smaller_copy_is_brought_to_the_size_and_ratio_of_its_picture():
     assert (image.shape, ratio) == ((40, 60, 3), (0.05, 0.05))
     same, ratio = resize_image(copy, Geometry(max_side=150, min_side=20), (800, 1200))
     assert (same is copy, ratio) == (True, (0.125, 0.125))
+
+
+def test_the_ratio_is_of_x_and_then_of_y():
+    # A panorama whose sides shrink by different shares, as both are rounded to whole pixels.
+    _, (ratio_x, ratio_y) = resize_image(np.zeros((10, 1000, 3), np.uint8), Geometry(max_side=150, min_side=1))
+    assert (ratio_x, ratio_y) == (150 / 1000, 2 / 10)
+
+
+def test_an_image_that_shrinks_is_averaged_over_areas_and_one_that_grows_is_not():
+    image = np.zeros((16, 16, 3), np.uint8)
+    image[::4, ::4] = 160  # one pixel of each sixteen that become one
+    small, _ = resize_image(image, Geometry(max_side=4, min_side=1))
+    assert (small == 10).all()
+    step = np.zeros((8, 8, 3), np.uint8)
+    step[:, 4:] = 200
+    large, _ = resize_image(step, Geometry(max_side=64, min_side=16))
+    assert large.shape == (16, 16, 3)
+    assert large.max() > 200  # cubic interpolation swings over at an edge; linear and areas stay between
+
+
+def test_the_thinnest_image_keeps_a_pixel():
+    geometry = Geometry(max_side=2048, min_side=1)
+    assert resized((1, 10_000), geometry) == (1, 2048)
+    assert resized((10_000, 1), geometry) == (2048, 1)
+
+
+def test_tiles_are_as_few_as_the_overlap_allows_and_spread_evenly():
+    geometry = Geometry(tile=64, overlap=16)
+    assert tile_starts(200, geometry, 16) == (64, [0, 48, 96, 144])
+    assert tile_starts(200, geometry, 8) == (64, [0, 40, 88, 136])
+    assert tile_starts(160, geometry, 32) == (64, [0, 32, 64, 96])  # an overlap of 16 is one of 32 here
+    assert tile_starts(64, geometry, 16) == (64, [0])
+    assert tile_starts(60, Geometry(tile=60, overlap=0), 16) == (64, [0])
+
+
+def test_a_tile_weighs_most_at_its_centre_and_falls_in_a_line_to_its_ends():
+    first, second = tile_weights([0, 4], 6)
+    np.testing.assert_allclose(first, [1, 1, 1, 1, 2 / 3, 1 / 3])
+    np.testing.assert_allclose(second, [1 / 3, 2 / 3, 1, 1, 1, 1])
+    first, second = tile_weights([0, 1], 5)  # hats 1 2 3 2 1
+    np.testing.assert_allclose(first, [1, 2 / 3, 3 / 5, 2 / 5, 1 / 3])
+    np.testing.assert_allclose(second, [1 / 3, 2 / 5, 3 / 5, 2 / 3, 1])
+
+
+def test_whether_an_image_shrinks_is_told_by_both_sides():
+    image = np.zeros((8, 32, 3), np.uint8)
+    image[::2, ::2] = 200
+    small, _ = resize_image(image, Geometry(max_side=16, min_side=1))
+    assert small.shape == (4, 16, 3)
+    assert (small == 50).all()

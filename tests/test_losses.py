@@ -184,3 +184,83 @@ def test_a_sure_segmenter_makes_the_surrogate_eq_3_weighed_by_heads(predicted, l
 @given(DENSITIES.filter(lambda density: density.sum() >= 1), LOGITS)
 def test_twice_as_many_heads_in_the_same_places_do_not_change_the_surrogate(predicted, logits):
     assert float(context_loss(2 * predicted, logits)) == pytest.approx(float(context_loss(predicted, logits)), abs=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_losses_of_mixed_precision_are_computed_in_float32(dtype):
+    recipe = LossRecipe(count=0.5, kappa=0)
+    torch.manual_seed(0)
+    predicted, logits = torch.rand(2, 1, 8, 8).to(dtype), torch.randn(2, 1, 8, 8).to(dtype)
+    targets = Targets(torch.rand(2, 1, 8, 8), torch.rand(2, 1, 8, 8) > 0.5, torch.rand(2, 1, 8, 8) > 0.5)
+    loss = MutualPromptLoss(recipe, stride=4)
+    terms, exact = loss(predicted, logits, targets, epoch=0), loss(predicted.float(), logits.float(), targets, epoch=0)
+    assert {term.dtype for term in terms.values()} == {torch.float32}
+    assert {name: float(term) for name, term in terms.items()} == {name: float(term) for name, term in exact.items()}
+
+
+def test_a_cell_of_the_smallest_density_is_a_head_and_one_of_none_is_not():
+    tiny, nobody = maps([1e-30, 0.0]), maps([False, False], dtype=torch.bool)
+    everywhere = maps([True, True], dtype=torch.bool)
+    assert offline_prompt(nobody, tiny).flatten().tolist() == [True, False]
+    assert online_prompt(nobody, tiny, everywhere).flatten().tolist() == [True, False]
+    assert float(context_overlap(maps([1e-30, 1e-30]), maps([0.0, 1e-3]))) == -0.5  # a logit of 0 is no mask yet
+
+
+def test_the_recipes_threshold_is_that_of_the_overlap_and_of_the_online_prompt():
+    predicted, logits = maps([0.3, 0.1], [0.0, 0.0]), maps([-1.0, 1.0], [-1.0, -1.0])
+    loss = MutualPromptLoss(LossRecipe(threshold=0.2, kappa=0, offline=False), stride=1)
+    assert loss.target_mask(TARGETS, predicted, epoch=0).flatten().tolist() == [True, False, False, False]
+    targets = Targets(DENSITY, ~PSEUDO & PSEUDO, CONTEXT)
+    assert loss.target_mask(targets, predicted, epoch=0).flatten().tolist() == [True, False, False, False]
+    assert float(loss(predicted, logits, targets, epoch=0)["overlap"]) == 0
+    loss = MutualPromptLoss(LossRecipe(threshold=0.05), stride=1)
+    assert float(loss(predicted, logits, targets, epoch=0)["overlap"]) == -0.5
+
+
+def test_targets_go_to_a_device_whole():
+    there = TARGETS.to(torch.device("meta"))
+    assert {value.device.type for value in vars(there).values()} == {"meta"}
+    here = TARGETS.to(torch.device("cpu"))
+    assert all(torch.equal(value, getattr(here, name)) for name, value in vars(TARGETS).items())
+
+
+def test_targets_are_pinned_whole(monkeypatch):
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor.clone())  # a CPU has nothing to pin for
+    pinned = TARGETS.pin_memory()
+    for name, value in vars(TARGETS).items():
+        assert getattr(pinned, name) is not value
+        assert torch.equal(getattr(pinned, name), value)
+
+
+def test_the_count_term_is_the_mean_error_of_each_image_and_errors_of_two_do_not_cancel():
+    loss = MutualPromptLoss(LossRecipe(count=1.0, density_scale=8.0), stride=4)
+    one = torch.ones(2, 1, 2, 2)
+    targets = Targets(one, one.bool(), one.bool())
+    predicted = torch.tensor([4.0, 0.0])[:, None, None, None].expand(2, 1, 2, 2)
+    # A mean of |4 - 1| and |0 - 1| heads in each cell; the square of that side has (8 / 4) ** 2 cells.
+    assert float(loss(predicted, None, targets, epoch=0)["count"]) == pytest.approx(2 * 4)
+
+
+def test_every_term_has_its_name_and_weightless_ones_are_left_out():
+    predicted, logits = torch.rand(1, 1, 2, 2), torch.randn(1, 1, 2, 2)
+    every = MutualPromptLoss(LossRecipe(count=0.1), stride=1)(predicted, logits, TARGETS, epoch=0)
+    assert set(every) == {"loss", "density", "count", "segmentation", "overlap", "context"}
+    plain = MutualPromptLoss(LossRecipe(context=0, count=0), stride=1)(predicted, logits, TARGETS, epoch=0)
+    assert set(plain) == {"loss", "density", "segmentation", "overlap"}
+    small = MutualPromptLoss(LossRecipe(context=0.5, count=0.5), stride=1)(predicted, logits, TARGETS, epoch=0)
+    assert {"count", "context"} <= set(small)
+
+
+def test_the_segmenter_learns_the_mask_that_the_prompts_make_at_this_epoch():
+    logits, predicted = maps([2.0, -1.0], [0.5, -3.0]), maps([0.0, 0.0], [0.3, 0.3])
+    loss = MutualPromptLoss(LossRecipe(kappa=5), stride=1)
+    for epoch in (4, 5):
+        mask = loss.target_mask(TARGETS, predicted, epoch=epoch)
+        p = logits.sigmoid()
+        expected = -torch.where(mask, p, 1 - p).log().mean()
+        assert float(loss(predicted, logits, TARGETS, epoch=epoch)["segmentation"]) == pytest.approx(float(expected))
+
+
+def test_a_single_predicted_cell_may_lie_wholly_inside_the_mask():
+    assert float(context_overlap(maps([0.5, 0.0]), maps([1.0, 1.0]))) == -1.0
+    assert float(context_overlap(maps([0.0, 0.0]), maps([1.0, 1.0]))) == 0.0

@@ -223,3 +223,85 @@ def test_a_scaled_image_has_as_many_heads_in_the_same_places(points, factor, str
         rows = slice(max(0, int(y - reach) // stride), int(y + reach) // stride + 1)
         columns = slice(max(0, int(x - reach) // stride), int(x + reach) // stride + 1)
         assert scaled[rows, columns].sum() >= 1 - 1e-4
+
+
+@pytest.mark.parametrize(
+    ("box", "marked"),
+    [
+        ([-9, 5, 0, 9], 0),
+        ([5, -9, 9, 0], 0),
+        ([83, 5, 99, 9], 0),
+        ([5, 61, 9, 70], 0),
+        ([-9, 5, 1, 9], 4),
+        ([5, -9, 9, 1], 4),
+        ([82, 5, 99, 9], 4),
+        ([5, 60, 9, 70], 4),
+    ],
+)
+def test_a_box_counts_as_far_as_it_reaches_into_the_frame_at_each_side(box, marked):
+    assert box_mask(np.array([box], np.float32), SIZE).sum() == marked
+
+
+def cells_by_hand(low, high, cells, stride):
+    """Which cells of an axis a box marks: those with their centre in it, else the one with its middle, all inside."""
+    found = [i for i in range(-99, 99) if low <= (i + 0.5) * stride <= high] or [int((low + high) / 2 / stride)]
+    return [i for i in found if 0 <= i < cells] or [min(max(found[0], 0), cells - 1)]
+
+
+@given(
+    st.tuples(st.integers(-40, 120), st.integers(-40, 120), st.integers(1, 90), st.integers(1, 90)),
+    st.sampled_from([1, 3, 4, 16]),
+)
+def test_a_box_mask_is_the_rule_done_by_hand_at_every_stride(box, stride):
+    x, y, width, height = (side / 2 for side in box)
+    mask = box_mask(np.array([[x, y, x + width, y + height]], np.float32), SIZE, stride=stride)
+    expected = np.zeros_like(mask)
+    if x + width > 0 and y + height > 0 and x < SIZE[1] and y < SIZE[0]:
+        rows = cells_by_hand(y, y + height, mask.shape[0], stride)
+        columns = cells_by_hand(x, x + width, mask.shape[1], stride)
+        expected[np.ix_(rows, columns)] = True
+    np.testing.assert_array_equal(mask, expected)
+
+
+@pytest.mark.parametrize("dilation", [1, 9])
+@pytest.mark.parametrize("stride", [1, 4, 16])
+def test_a_point_mask_is_the_rule_done_by_hand_at_every_stride(dilation, stride):
+    points = np.array(
+        [[3.2, 4.1], [82.9, 60.9], [40, 30], [-4, 20], [20, 66], [-30, 5], [-8.3, 40], [60, -8.4]], np.float32
+    )
+    mask = point_mask(points, SIZE, dilation=dilation, stride=stride)
+    ys, xs = ((np.arange(cells) + 0.5) * stride for cells in mask.shape)
+    near = np.hypot(xs[None, :, None] - points[:, 0], ys[:, None, None] - points[:, 1]) <= dilation
+    expected = near.any(axis=2)
+    for x, y in points[:3].astype(int):
+        expected[y // stride, x // stride] = True
+    np.testing.assert_array_equal(mask, expected)
+
+
+def test_masks_are_of_bool_and_densities_of_float32_also_without_anybody():
+    nobody = np.zeros((0, 2), np.float32)
+    assert point_mask(nobody, SIZE, dilation=3).dtype == box_mask(np.zeros((0, 4), np.float32), SIZE).dtype == np.bool_
+    assert context_mask(nobody, SIZE).dtype == np.bool_
+    assert density_map(nobody, SIZE).dtype == density_map(np.array([[5, 5]], np.float32), SIZE).dtype == np.float32
+
+
+@pytest.mark.parametrize(("x", "y"), [(40.25, 30.75), (0.75, 60.5), (82.25, 1.0)])
+def test_a_density_is_a_gaussian_of_its_sigma_cut_to_its_kernel_and_to_the_frame(x, y):
+    sigma = 1.5
+    density = density_map(np.array([[x, y]], np.float32), SIZE, sigma=sigma, kernel_size=5)
+    ys, xs = np.arange(SIZE[0]) + 0.5, np.arange(SIZE[1]) + 0.5
+    rows, columns = (np.exp(-((at - head) ** 2) / (2 * sigma**2)) for at, head in ((ys, y), (xs, x)))
+    rows[np.abs(np.arange(SIZE[0]) - int(y)) > 2] = 0
+    columns[np.abs(np.arange(SIZE[1]) - int(x)) > 2] = 0
+    np.testing.assert_allclose(density, np.outer(rows / rows.sum(), columns / columns.sum()), atol=1e-7)
+
+
+def test_densities_are_as_the_paper_has_them_unless_told_otherwise():
+    points = np.array([[40.5, 30.5]], np.float32)
+    np.testing.assert_array_equal(
+        density_map(points, SIZE), density_map(points, SIZE, stride=1, sigma=4.0, kernel_size=15)
+    )
+    heads = np.array([[9, 9], [14, 9], [20, 9], [27, 9], [35, 9]], np.float32)
+    np.testing.assert_array_equal(context_mask(heads, SIZE), context_mask(heads, SIZE, k=3, stride=1))
+    assert (context_mask(heads, SIZE, k=2) != context_mask(heads, SIZE)).any()
+    assert context_mask(heads, SIZE, stride=4).shape == (16, 21)

@@ -14,14 +14,14 @@ _REACH = 6
 _MARGIN = _REACH + 2 * _SCORE_RADIUS
 
 
-def _rings() -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+_Rings = list[tuple[NDArray[np.intp], NDArray[np.intp]]]
+
+
+def _rings() -> _Rings:
     """Return (rows, columns) offsets of the cells at rounded distance 0, 1, ... up to the reach."""
     rows, columns = np.mgrid[-_REACH : _REACH + 1, -_REACH : _REACH + 1]
-    distance = np.rint(np.hypot(rows, columns)).astype(int)
+    distance = np.rint(np.hypot(rows, columns))
     return [(rows[distance == ring], columns[distance == ring]) for ring in range(_REACH + 1)]
-
-
-_RINGS = _rings()
 
 
 def locate_heads(density: FloatArray, threshold: float = 0.0) -> FloatArray:
@@ -41,9 +41,10 @@ def locate_heads(density: FloatArray, threshold: float = 0.0) -> FloatArray:
     score = _smooth(left)
     points = np.empty((round(float(density.sum(dtype=np.float64))), 2), np.float32)
     mass = np.empty(len(points))
+    rings = _rings()
     for i in range(len(points)):
         row, column = divmod(int(score.argmax()), score.shape[1])
-        mass[i], points[i] = _take_one(left, row, column)
+        mass[i], points[i] = _take_one(left, row, column, rings)
         # Only scores whose window met a changed cell change; the window itself needs a further radius of cells.
         near = _REACH + _SCORE_RADIUS
         area = (slice(row - near, row + near + 1), slice(column - near, column + near + 1))
@@ -54,13 +55,13 @@ def locate_heads(density: FloatArray, threshold: float = 0.0) -> FloatArray:
 
 
 def _smooth(mass: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(ndimage.gaussian_filter(mass, _SCORE_SIGMA, mode="constant", radius=_SCORE_RADIUS))
+    return np.asarray(ndimage.gaussian_filter(mass, _SCORE_SIGMA, radius=_SCORE_RADIUS))
 
 
-def _take_one(left: NDArray[np.float64], row: int, column: int) -> tuple[float, tuple[float, float]]:
+def _take_one(left: NDArray[np.float64], row: int, column: int, rings: _Rings) -> tuple[float, tuple[float, float]]:
     """Remove up to one head around a cell, nearest cells first; return (mass taken, its centroid as x, y)."""
     total = x = y = 0.0
-    for rows, columns in _RINGS:
+    for rows, columns in rings:
         cells = (row + rows, column + columns)
         found = left[cells]
         available = float(found.sum())
@@ -72,4 +73,4 @@ def _take_one(left: NDArray[np.float64], row: int, column: int) -> tuple[float, 
         x += float(taken @ cells[1])
         if total >= 1.0 - 1e-9:
             break
-    return (total, (x / total + 0.5, y / total + 0.5)) if total > 0 else (0.0, (column + 0.5, row + 0.5))
+    return total, (x / total + 0.5, y / total + 0.5)

@@ -60,7 +60,7 @@ class Prediction:
             raise RunError(f"Expected at most a head in each of {width}x{height} pixels, got a count of {self.count}.")
         points = locate_heads(self.density, threshold) * np.asarray(self.cell, np.float32)
         # The last cells may reach beyond the image; pixel i covers [i, i + 1).
-        return np.clip(points, 0, np.nextafter(np.asarray((width, height), np.float32), np.float32(0)))
+        return np.minimum(points, np.nextafter(np.asarray((width, height), np.float32), np.float32(0)))
 
     def to_supervision(self, threshold: float = 0.0) -> Any:
         """Return the heads as `supervision.Detections`: `points` as the middles of squares.

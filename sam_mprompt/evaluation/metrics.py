@@ -35,7 +35,7 @@ def metrics(predicted: Sequence[float], actual: Sequence[float]) -> Metrics:
     if len(predicted) != len(actual) or len(actual) == 0:
         raise UsageError(f"Expected as many predicted as actual counts, got {len(predicted)} and {len(actual)}.")
     truth = np.asarray(actual, np.float64)
-    error = np.abs(np.asarray(predicted, np.float64) - truth)
+    error = np.abs(np.asarray(predicted) - truth)
     crowded = truth > 0
     nae = float(np.mean(error[crowded] / truth[crowded])) if crowded.any() else None
     return Metrics(len(truth), float(error.mean()), float(np.sqrt(np.mean(error**2))), nae)

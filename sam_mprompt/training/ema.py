@@ -44,7 +44,7 @@ def trained_tensors(model: nn.Module) -> dict[str, Tensor]:
     """Return by name the floating-point tensors that training changes: parameters, and buffers beside them."""
     found = {name: tensor.detach() for name, tensor in model.named_parameters() if tensor.requires_grad}
     owners = {name.rpartition(".")[0] for name in found}
-    persistent = model.state_dict(keep_vars=True)
+    persistent = model.state_dict()
     for name, buffer in model.named_buffers():
         if name in persistent and buffer.is_floating_point() and name.rpartition(".")[0] in owners:
             found[name] = buffer

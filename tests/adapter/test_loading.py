@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import peft
 import pytest
@@ -144,3 +145,13 @@ def test_an_adapter_that_does_not_fit_leaves_the_encoder_as_it_was(adapter, trai
     with pytest.raises(UsageError, match="reshaped"):
         add_to(built.counter.encoder, built.base, AdapterFolder.read(adapter), "other")
     assert set(built.counter.encoder.peft_config) == {"default"}
+
+
+def test_training_does_not_start_from_an_adapter_of_another_base(adapter):
+    folder = AdapterFolder.read(adapter)
+    built = build_counter(folder.recipe, segmenter=False)
+    before = {name: tensor.clone() for name, tensor in built.counter.state_dict().items()}
+    other = replace(built, base=replace(built.base, fingerprint="0" * 64))
+    with pytest.raises(UsageError, match=r"trained on base .* is another one \(0{19}\.\.\.\)"):
+        init_from(folder, other, folder.recipe.tuning.method)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in built.counter.state_dict().items())

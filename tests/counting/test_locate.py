@@ -57,3 +57,36 @@ def test_the_density_is_left_as_it_was():
     before = density.copy()
     locate_heads(density)
     np.testing.assert_array_equal(density, before)
+
+
+def test_locations_are_single_precision_and_their_number_is_of_a_sum_in_double():
+    density = np.zeros((1, 9), np.float32)
+    density[0, 2], density[0, 3] = 0.5, 2**-26  # together above a half, which single precision cannot tell
+    found = locate_heads(density)
+    assert found.shape == (1, 2)
+    assert found.dtype == np.float32
+
+
+def test_a_head_that_gathers_just_the_threshold_is_kept():
+    density = np.zeros((5, 5), np.float32)
+    density[2, 3] = 1
+    assert len(locate_heads(density, threshold=1.0)) == 1
+
+
+@pytest.mark.parametrize("offset", [(0, 6), (6, 0), (4, -4), (-6, 1), (0, 7), (7, 0), (5, 5), (-5, 5), (6, -3)])
+def test_a_head_gathers_its_mass_from_cells_up_to_six_away_in_any_direction(offset):
+    density = np.zeros((31, 31), np.float32)
+    density[15, 15], density[15 + offset[0], 15 + offset[1]] = 0.6, 0.4
+    within = round(float(np.hypot(*offset))) <= 6
+    assert len(locate_heads(density, threshold=0.99)) == within
+    if within:
+        expected = [15.5 + 0.4 * offset[1], 15.5 + 0.4 * offset[0]]
+        np.testing.assert_allclose(locate_heads(density), [expected], atol=1e-5)
+
+
+def test_a_head_takes_the_nearest_mass_first_and_leaves_the_rest_where_it_is():
+    density = np.zeros((31, 31), np.float32)
+    density[15, 15], density[15, 17], density[15, 20] = 0.6, 0.5, 0.9
+    found = locate_heads(density)
+    # 0.6 and 0.4 of the neighbour two cells away make one head; what is left of it goes to the last one.
+    np.testing.assert_allclose(sorted(found[:, 0].tolist()), [15.5 + 0.4 * 2, 20.5 - 0.1 * 3], atol=1e-5)

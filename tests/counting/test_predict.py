@@ -1,6 +1,8 @@
+import re
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from pooling_backend import AS_IS, PoolingBackend, known_density, noise
 
-from sam_mprompt.counting.predict import count_many, predict_density, predict_with_mask
+from sam_mprompt.counting.predict import check_batch_size, count_many, predict_density, predict_with_mask
 from sam_mprompt.errors import RunError, UsageError
 from sam_mprompt.geometry import Geometry
 
@@ -162,3 +164,66 @@ def test_what_counts_above_the_backend_imports_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_cell_is_as_wide_as_the_horizontal_ratio_says_and_as_high_as_the_vertical_one():
+    geometry = Geometry(max_side=150, min_side=1)
+    for predict in (predict_density, predict_with_mask):
+        prediction = predict(PoolingBackend(stride=2, size_divisor=2), noise(10, 1000), geometry)
+        assert prediction.cell == pytest.approx((2 * 1000 / 150, 2 * 10 / 2))  # 1000 x 10 became 150 x 2
+        assert prediction.image_size == (10, 1000)
+    [result] = count_many(PoolingBackend(stride=2, size_divisor=2), [noise(10, 1000)], geometry)
+    assert result.cell == prediction.cell
+    assert result.image_size == (10, 1000)
+
+
+def test_tiles_and_images_go_one_by_one_unless_more_are_asked_for():
+    geometry, image = Geometry(**AS_IS, tile=64, overlap=16), noise(100, 100)
+    for predict in (predict_density, predict_with_mask):
+        backend = PoolingBackend()
+        predict(backend, image, geometry)
+        assert [len(batch) for batch in backend.batches] == [1] * 4
+    backend = PoolingBackend()
+    list(count_many(backend, [noise(16, 16)] * 3, geometry))
+    assert [len(batch) for batch in backend.batches] == [1] * 3
+
+
+@pytest.mark.parametrize(("batch_size", "threads"), [(1, 1), (3, 3), (4, 4), (9, 4)])
+def test_no_more_than_four_threads_decode(batch_size, threads, monkeypatch):
+    pools = []
+
+    class Watched(ThreadPoolExecutor):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            pools.append(self)
+
+    monkeypatch.setattr("sam_mprompt.counting.predict.ThreadPoolExecutor", Watched)
+    list(count_many(PoolingBackend(), [noise(8, 8)], Geometry(**AS_IS), batch_size=batch_size))
+    assert [(pool._max_workers, pool._thread_name_prefix) for pool in pools] == [(threads, "sam-mprompt-decode")]
+
+
+@pytest.mark.parametrize("batch_size", [True, 1.0, "2", None, 65_537, -1])
+def test_what_is_no_batch_size_is_refused_with_what_came(batch_size):
+    with pytest.raises(
+        UsageError, match=re.escape(f"batch_size: expected a whole number from 1 to 65536, got {batch_size!r}.")
+    ):
+        check_batch_size(batch_size)
+
+
+def test_whole_numbers_of_numpy_are_batch_sizes_up_to_the_largest():
+    for batch_size in (1, np.int64(2), 65_536):
+        check_batch_size(batch_size)
+
+
+def test_tiles_share_calls_of_the_network_up_to_the_batch_size():
+    backend = PoolingBackend()
+    predict_density(backend, noise(150, 90), Geometry(**AS_IS, tile=64, overlap=16), batch_size=100)
+    assert len(backend.batches) == 1
+
+
+def test_pixels_of_a_file_are_not_kept_but_read_again(files):
+    [result] = count_many(PoolingBackend(), [files[0]], Geometry(**AS_IS))
+    result.overlay()
+    files[0].unlink()
+    with pytest.raises(UsageError, match=re.escape(str(files[0]))):
+        result.overlay()

@@ -6,6 +6,7 @@ from PIL import Image
 
 from sam_mprompt.counting.result import CountResult, Prediction
 from sam_mprompt.errors import RunError, UsageError
+from sam_mprompt.render import overlay
 
 
 def result_with(density, size, cell=(8.0, 8.0), **image):
@@ -59,7 +60,7 @@ def test_the_overlay_has_the_size_of_the_image_and_shows_its_points(tmp_path):
 
 
 def test_an_overlay_without_its_image_says_what_is_missing(tmp_path):
-    with pytest.raises(UsageError, match="image="):
+    with pytest.raises(UsageError, match=r"^This result keeps no image: expected overlay\(image=\.\.\.\)\.$"):
         result_with([[1.0]], (8, 8)).overlay()
     with pytest.raises(UsageError, match=r"gone\.jpg"):
         result_with([[1.0]], (8, 8), image=tmp_path / "gone.jpg").overlay()
@@ -79,3 +80,40 @@ def test_an_overlay_on_a_smaller_copy_of_the_picture_has_its_points_where_they_b
     plain = result_with(density, (600, 800), cell=(10.0, 10.0)).overlay(tmp_path / "street.png")
     rows, columns = np.nonzero((drawn != plain).any(axis=2))
     assert (rows.mean(), columns.mean()) == pytest.approx((30, 60), abs=2)
+
+
+def test_points_are_single_precision_numbers_strictly_inside_a_large_image():
+    density = np.zeros((1, 2))
+    density[0, 1] = 1
+    points = result_with(density, (1, 10_001), cell=(10_000.0, 8.0)).points()
+    assert points.dtype == np.float32
+    last = [float(np.nextafter(np.float32(side), np.float32(0))) for side in (10_001, 1)]
+    assert points.tolist() == [last]
+
+
+def test_points_below_the_threshold_are_left_out_and_an_overlay_shows_none_unless_asked():
+    density = np.zeros((20, 20))
+    density[2, 2], density[17, 17] = 1.0, 0.6
+    result = result_with(density, (160, 160), _pixels=np.full((160, 160, 3), 90, np.uint8))
+    assert len(result.points()) == len(result.points(0.5)) == 2
+    assert len(result.points(0.7)) == 1
+    np.testing.assert_array_equal(result.overlay(), result.overlay(points=False))
+
+
+def test_another_image_may_be_shown_under_the_density():
+    result = result_with(np.zeros((8, 8)), (64, 64), _pixels=np.zeros((64, 64, 3), np.uint8))
+    light = result.overlay(np.full((64, 64, 3), 255, np.uint8))
+    assert light.astype(int).mean() > result.overlay().astype(int).mean() + 50
+
+
+def test_an_overlay_is_captioned_with_the_count():
+    pixels = np.full((160, 160, 3), 90, np.uint8)
+    result = result_with(np.full((20, 20), 0.5), (160, 160), _pixels=pixels)
+    np.testing.assert_array_equal(result.overlay(), overlay(pixels, result.density, 200.0))
+    np.testing.assert_array_equal(
+        result.overlay(points=True), overlay(pixels, result.density, 200.0, points=result.points())
+    )
+
+
+def test_a_count_is_summed_in_double_precision():
+    assert result_with([[2.0**24, 1.0]], (8, 16)).count == 2**24 + 1

@@ -57,3 +57,21 @@ def test_a_place_that_tiles_share_is_their_mean_weighted_by_the_distance_to_thei
 
     [[shares]] = blended([noise(4, 28)], backend, forward, tile=16, overlap=4)
     np.testing.assert_allclose(shares[0], [0, 0, 0, 0.5, 1, 1, 1])
+
+
+def test_of_two_tiles_the_one_whose_centre_is_nearer_says_more():
+    number = iter([0.0, 1.0])
+    backend = PoolingBackend(stride=4, size_divisor=4)
+
+    def forward(tiles):
+        return np.full((1, 1, tiles.shape[2] // 4, tiles.shape[3] // 4), next(number), np.float32)
+
+    [[shares]] = blended([noise(4, 40)], backend, forward, tile=24, overlap=8)  # six cells each, two shared
+    np.testing.assert_allclose(shares[0], [0, 0, 0, 0, 1 / 3, 2 / 3, 1, 1, 1, 1], rtol=1e-6)
+
+
+def test_tiles_go_one_by_one_unless_more_are_asked_for():
+    backend = PoolingBackend()
+    forward = lambda tiles: backend.density(tiles)[:, None]  # noqa: E731
+    blend_tiles([noise(100, 30)], forward, Geometry(**AS_IS, tile=64, overlap=16), backend)
+    assert [len(batch) for batch in backend.batches] == [1, 1]

@@ -61,3 +61,13 @@ def test_boxes_are_compared_on_the_cells_of_the_mask():
     assert box_iou(mask, boxes * 10, (80.0, 80.0)) == pytest.approx(2 / 6)
     assert box_iou(mask, np.array([[8, 8, 24, 24]], np.float32), (8.0, 8.0)) == 1
     assert box_iou(mask & ~mask, np.zeros((0, 4), np.float32), (8.0, 8.0)) == 1
+
+
+def test_counts_of_a_narrow_whole_type_are_compared_without_overflow():
+    found = metrics(np.array([100, 200], np.uint8), np.array([200, 100], np.uint8))
+    assert (found.mae, found.rmse) == (100, 100)
+    assert found.nae == pytest.approx(0.75)
+
+
+def test_an_image_with_one_head_counts_for_the_relative_error():
+    assert metrics([2.0, 5.0], [1, 0]).nae == 1.0

@@ -130,3 +130,40 @@ def test_a_regressor_that_is_zero_everywhere_still_learns_to_find_a_head():
     bias = model.regressor.output.bias.grad
     assert bias is not None
     assert float(bias) == pytest.approx(-4.0)  # two heads, d/dz (0 - 1)^2 = -2 each; nothing from the empty cells
+
+
+def below_zero(**options):
+    """A counter whose output is below zero everywhere."""
+    model = counter(**options)
+    torch.nn.init.constant_(model.regressor.output.bias, -1.0)
+    return model
+
+
+def bias_gradient(model):
+    """The gradient of a loss that wants more heads everywhere."""
+    (-model(IMAGES).density).sum().backward()
+    return float(model.regressor.output.bias.grad)
+
+
+def test_only_training_lets_gradients_reach_cells_below_zero():
+    assert bias_gradient(below_zero(segmenter=False).train()) < 0
+    assert bias_gradient(below_zero(segmenter=False).eval()) == 0
+
+
+@pytest.mark.parametrize("gate", ["none", "segmenter"])
+def test_both_convolutions_to_one_map_see_no_negative_feature(gate):
+    model, seen = counter(gate=gate).eval(), []
+    for decoder in (model.regressor, model.segmenter):
+        decoder.output.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
+    model(IMAGES)
+    assert [float(features.detach().min()) for features in seen] == [0.0, 0.0]
+    assert all(float(features.detach().max()) > 0 for features in seen)
+
+
+def test_the_gate_weighs_the_regressors_features_by_how_sure_the_segmenters_are():
+    model, seen = counter(gate="segmenter").eval(), []
+    model.regressor.output.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
+    model(IMAGES)
+    features = model.encoder(IMAGES)[-1]
+    x, context = model.regressor.trunk(features), model.segmenter.trunk(features)
+    torch.testing.assert_close(seen[0], context.sigmoid() * x.relu())

@@ -10,17 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from segment_anything.build_sam import build_sam_vit_b
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
-from segment_anything.modeling.image_encoder import Attention as OfficialAttention
-from segment_anything.modeling.image_encoder import get_rel_pos
 from small_encoders import features_of, fill_adapter
 from timm.layers import resample_abs_pos_embed_nhwc
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from sam_mprompt.errors import UsageError
 from sam_mprompt.models import sam_attention
-from sam_mprompt.models.sam_attention import Attention, biased_attention, relative_positions
 from sam_mprompt.models.sam_config import CONFIGS, SamConfig
 from sam_mprompt.models.sam_encoder import SamEncoder
 from sam_mprompt.models.sam_positions import CACHED_SIZES
@@ -135,77 +130,6 @@ def test_gradients_equal_the_official_encoders() -> None:
     for name, gradient in expected.items():
         assert gradient.abs().max() > 0, name
         assert largest_difference(got[name], gradient) <= 1e-3 * gradient.abs().max().item(), name
-
-
-@pytest.mark.parametrize("budget", [1, 40, 200, 10**9])
-def test_attention_in_pieces_of_any_size_is_exact_with_its_gradients(
-    budget: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sam_attention, "PIECE_CPU", budget)
-    shapes = [(3, 12, 4)] * 3 + [(3, 4, 3, 4), (3, 4, 3, 3)]  # 3 heads on a grid of 4 x 3
-    inputs = [images(*shape, seed=seed).double().requires_grad_() for seed, shape in enumerate(shapes)]
-    q, k, v, bias_h, bias_w = inputs
-    scores = (q @ k.mT / 2).view(3, 4, 3, 4, 3) + bias_h[..., :, None] + bias_w[..., None, :]
-    expected, got = scores.view(3, 12, 12).softmax(-1) @ v, biased_attention(*inputs)
-    torch.testing.assert_close(got, expected)
-    weights = images(3, 12, 4, seed=9).double()
-    torch.testing.assert_close(
-        torch.autograd.grad((got * weights).sum(), inputs), torch.autograd.grad((expected * weights).sum(), inputs)
-    )
-
-
-@given(heads=st.integers(1, 9), h=st.integers(1, 9), w=st.integers(1, 9), budget=st.integers(1, 20_000))
-def test_pieces_cover_every_row_of_every_head_once_within_the_budget(heads: int, h: int, w: int, budget: int) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sam_attention, "PIECE_CPU", budget)
-        pieces = list(sam_attention.pieces(torch.empty(heads, h, w, h)))
-    covered = torch.zeros(heads, h * w)
-    for head, row, token in pieces:
-        covered[head, token] += 1
-        assert covered[head].view(-1, h, w)[:, row].shape[1] * w == covered[head, token].shape[1]
-        assert covered[head, token].numel() * h * w <= max(budget, w * h * w)
-    assert (covered == 1).all()
-
-
-@given(size=st.integers(1, 80), span=st.integers(1, 70))
-def test_relative_positions_follow_the_official_rule(size: int, span: int) -> None:
-    table = images(2 * span - 1, 3)
-    torch.testing.assert_close(relative_positions(table, size), get_rel_pos(size, size, table))
-
-
-def test_attention_computes_in_the_dtype_of_its_weights() -> None:
-    attention = Attention(32, 2, use_rel_pos=True, input_size=(6, 6)).to(torch.bfloat16)
-    official = OfficialAttention(32, 2, use_rel_pos=True, input_size=(6, 6))
-    official.load_state_dict(attention.state_dict())
-    x = images(1, 9, 9, 32).requires_grad_()
-    out = attention(x.bfloat16())
-    assert out.dtype == torch.bfloat16
-    assert largest_difference(out.float(), official(x)) < 0.02
-    out.sum().backward()
-    assert torch.isfinite(x.grad).all()
-
-
-class LargestTensor(TorchDispatchMode):
-    """Remembers the most elements that the result of any operation had."""
-
-    elements = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        result = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(result):
-            if isinstance(leaf, Tensor):
-                self.elements = max(self.elements, leaf.numel())
-        return result
-
-
-def test_training_never_holds_a_whole_attention_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sam_attention, "PIECE_CPU", 2**16)
-    attention = Attention(8, 2, use_rel_pos=True, input_size=(32, 32))
-    tokens = images(1, 32, 32, 8).requires_grad_()
-    with LargestTensor() as largest:
-        attention(tokens).sum().backward()
-    assert tokens.grad is not None
-    assert largest.elements <= 2**16  # one head's matrix has 2^20
 
 
 def test_every_key_of_an_official_file_is_loaded_and_the_decoder_ignored(tmp_path: Path) -> None:
@@ -574,3 +498,12 @@ def test_mixed_precision_trains() -> None:
         features = features_of(encoder, x)
     (features.float() * images(1, 16, 14, 15)).sum().backward()
     assert all(torch.isfinite(parameter.grad).all() for parameter in encoder.parameters())
+
+
+def test_every_normalisation_divides_by_the_same_as_the_official_one() -> None:
+    def epsilons(model: nn.Module) -> dict[str, float]:
+        return {name: module.eps for name, module in model.named_modules() if hasattr(module, "eps")}
+
+    official = official_encoder(SMALLER)
+    assert len(epsilons(official)) == 6
+    assert epsilons(ours(official)) == epsilons(official)

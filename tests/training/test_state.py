@@ -2,9 +2,13 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import load_file
+from torch import nn
 
 from sam_mprompt.errors import RunError, UsageError
+from sam_mprompt.evaluation.metrics import Metrics
 from sam_mprompt.tensor_files import read_tensors, write_tensors
+from sam_mprompt.training.ema import MovingAverage
 from sam_mprompt.training.run import RunFolder
 from sam_mprompt.training.state import TrainingProgress, discard_start, load_state, load_weights, save_state
 
@@ -157,3 +161,264 @@ def test_random_draws_that_are_none_are_refused(run, model, optimizer, draws):
     write_tensors(run.state / "state.safetensors", read_tensors(run.state / "state.safetensors") | {"rng.cpu": draws})
     with pytest.raises(UsageError, match="holds no readable training state"):
         load(run, model, optimizer)
+
+
+def test_random_draws_go_on_where_the_state_was_saved(run, model, optimizer):
+    save(run, model, optimizer)
+    expected = torch.rand(5)
+    torch.manual_seed(99)
+    load(run, model, optimizer)
+    assert torch.equal(torch.rand(5), expected)
+
+
+class Tuned(nn.Module):
+    """A frozen part, a trained one, and statistics."""
+
+    def __init__(self):
+        super().__init__()
+        self.frozen = nn.Linear(3, 3).requires_grad_(False)
+        self.trained = nn.Linear(3, 2)
+        self.norm = nn.BatchNorm1d(2)
+
+    def forward(self, x):
+        return self.norm(self.trained(self.frozen(x)))
+
+
+def changed(model):
+    """Give all of a model other values."""
+    with torch.no_grad():
+        for tensor in (*model.parameters(), model.norm.running_mean, model.norm.running_var):
+            tensor.add_(torch.rand(tensor.shape) + 1)
+        model.norm.num_batches_tracked.add_(5)
+    return model
+
+
+def sgd(model):
+    return torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1, momentum=0.9)
+
+
+def test_a_state_keeps_what_training_changes_and_not_what_is_frozen(run):
+    model = changed(Tuned())
+    save(run, model, sgd(model))
+    other = Tuned()
+    frozen = other.frozen.weight.clone()
+    load(run, other, sgd(other))
+    kept = {"trained.weight", "trained.bias", *(f"norm.{name}" for name in model.norm.state_dict())}
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, other.state_dict()[name]) == (name in kept), name
+    assert torch.equal(other.frozen.weight, frozen)
+    stored = {name for name in load_file(run.state / "state.safetensors") if name.startswith("model.")}
+    assert stored == {f"model.{name}" for name in kept}
+
+
+def test_the_average_and_its_number_of_updates_come_back(run):
+    model = Tuned()
+    average = MovingAverage(model, 0.9)
+    changed(model)
+    for _ in range(3):
+        average.update(model)
+    save_state(run, TrainingProgress(), model, sgd(model), average=average, scaler=None)
+    other = Tuned()
+    fresh = MovingAverage(other, 0.9)
+    load_state(run, other, sgd(other), average=fresh, scaler=None)
+    assert fresh.updates == 3
+    assert all(torch.equal(fresh.values[name], value) for name, value in average.values.items())
+    assert not torch.equal(fresh.values["trained.weight"], other.trained.weight)
+    load_weights(run, other)
+    assert torch.equal(other.trained.weight, average.values["trained.weight"])
+    assert torch.equal(other.norm.running_var, average.values["norm.running_var"])
+
+
+def test_weights_without_an_average_are_those_of_the_last_step(run):
+    model = changed(Tuned())
+    save(run, model, sgd(model))
+    other = Tuned()
+    load_weights(run, other)
+    assert torch.equal(other.trained.weight, model.trained.weight)
+    assert torch.equal(other.norm.num_batches_tracked, model.norm.num_batches_tracked)
+
+
+def test_numbers_in_the_optimizers_state_come_back_beside_its_tensors(run):
+    model, other = Tuned(), Tuned()
+    optimizer, fresh = sgd(model), sgd(other)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    for number, parameter in enumerate(parameters):
+        optimizer.state[parameter] = {"momentum_buffer": torch.full_like(parameter, number), "steps.done": number + 3}
+    save(run, model, optimizer)
+    load(run, other, fresh)
+    for number, parameter in enumerate(p for p in other.parameters() if p.requires_grad):
+        state = fresh.state[parameter]
+        assert state["steps.done"] == number + 3
+        assert torch.equal(state["momentum_buffer"], torch.full_like(parameter, number))
+    assert fresh.param_groups[0]["lr"] == 0.1
+
+
+class Scaler:
+    """What accelerate scales half precision's gradients with."""
+
+    def __init__(self, **values):
+        self.values = values
+
+    def state_dict(self):
+        return self.values
+
+    def load_state_dict(self, values):
+        self.values = values
+
+
+@pytest.mark.parametrize(
+    ("saved", "after"), [(Scaler(scale=8.0), {"scale": 8.0}), (Scaler(), {"scale": 2.0}), (None, {"scale": 2.0})]
+)
+def test_the_scale_of_gradients_comes_back_where_there_was_one(run, model, optimizer, saved, after):
+    save_state(run, TrainingProgress(), model, optimizer, average=None, scaler=saved)
+    scaler = Scaler(scale=2.0)
+    load_state(run, model, optimizer, average=None, scaler=scaler)
+    assert scaler.values == after
+    load(run, model, optimizer)
+
+
+def test_random_states_of_gpus_come_back_where_there_are_as_many(run, model, optimizer, monkeypatch):
+    states, put = [torch.tensor([i], dtype=torch.uint8) for i in range(2)], []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_rng_state_all", lambda: states)
+    monkeypatch.setattr(torch.cuda, "set_rng_state_all", lambda given: put.append([int(state) for state in given]))
+    save(run, model, optimizer)
+    for gpus, expected in ((2, [[0, 1]]), (1, [[0, 1]])):
+        monkeypatch.setattr(torch.cuda, "device_count", lambda gpus=gpus: gpus)
+        load(run, model, optimizer)
+        assert put == expected
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    load(run, model, optimizer)
+    assert put == [[0, 1]]
+
+
+def test_all_of_the_progress_comes_back(run, model, optimizer):
+    best = Metrics(3, 1.5, 2.5, None)
+    progress = TrainingProgress(4, 2, 11, best, 3, 0.25, 7, 12.5)
+    save_state(run, progress, model, optimizer, average=None, scaler=None)
+    assert load(run, model, optimizer) == progress
+
+
+@pytest.mark.parametrize("best", [None, 1.5])
+def test_progress_of_version_0_1_finds_its_best_figures_beside_the_adapter(run, model, optimizer, best):
+    save(run, model, optimizer)
+    path = run.state / "progress.json"
+    record = json.loads(path.read_text())
+    for key in ("sha256", "tensors"):
+        del record[key]
+    del record["progress"]["best"]
+    record["progress"]["best_mae"] = best
+    path.write_text(json.dumps(record))
+    run.adapter.mkdir()
+    figures = {"images": 3, "mae": 1.5, "rmse": 2.5, "nae": 0.5}
+    (run.adapter / "metrics.json").write_text(json.dumps({"val": figures}))
+    assert load(run, model, optimizer).best == (Metrics(**figures) if best else None)
+
+
+@pytest.mark.parametrize("part", ["weight", "optimizer", "average"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_state_that_is_not_finite_is_refused_with_its_step_and_what_to_change(run, part, value):
+    model = Tuned()
+    optimizer, average = sgd(model), MovingAverage(model, 0.9)
+    optimizer.state[model.trained.weight] = {"momentum_buffer": torch.zeros(2, 3)}
+    save_state(run, TrainingProgress(step=1), model, optimizer, average=average, scaler=None)
+    tensor, name = {
+        "weight": (model.trained.bias, r"model\.trained\.bias"),
+        "optimizer": (optimizer.state[model.trained.weight]["momentum_buffer"], r"optimizer\.0\.momentum_buffer"),
+        "average": (average.values["norm.bias"], r"average\.norm\.bias"),
+    }[part]
+    with torch.no_grad():
+        tensor.view(-1)[0] = value
+    said = rf"^Step 8 left NaN or infinity in {name} \(1 tensors\): the state before it is kept\. Lower train\.lr or"
+    with pytest.raises(RunError, match=said) as told:
+        save_state(run, TrainingProgress(step=8), model, optimizer, average=average, scaler=None)
+    assert told.value.about == "diverged"
+    assert load_state(run, model, optimizer, average=average, scaler=None).step == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda record: record.pop("tensors"), "was changed"),
+        (lambda record: record.pop("sha256"), "progress.json has lost a checksum"),
+        (lambda record: record["progress"].update(step=8), "progress.json was changed after it was written"),
+    ],
+)
+def test_a_record_that_does_not_fit_its_checksums_is_refused(run, model, optimizer, change, why):
+    save(run, model, optimizer)
+    path = run.state / "progress.json"
+    record = json.loads(path.read_text())
+    change(record)
+    path.write_text(json.dumps(record))
+    with pytest.raises(UsageError, match=rf"^'.*state' holds no readable training state \(.*{why}.*\)\.$") as told:
+        load(run, model, optimizer)
+    assert told.value.about == "damaged state"
+
+
+def test_a_record_that_is_no_object_says_so(run, model, optimizer):
+    save(run, model, optimizer)
+    (run.state / "progress.json").write_text("[]")
+    with pytest.raises(UsageError, match=r"progress\.json holds no object"):
+        load(run, model, optimizer)
+
+
+@pytest.mark.parametrize("key", ["progress", "optimizer", "average_updates", "scaler"])
+def test_a_record_without_a_part_is_damaged_and_changes_nothing(run, model, optimizer, key):
+    save(run, model, optimizer)
+    path = run.state / "progress.json"
+    record = json.loads(path.read_text())
+    for gone in ("sha256", "tensors", key):
+        del record[gone]
+    path.write_text(json.dumps(record))
+    other = nn.Linear(3, 2)
+    before = other.weight.clone()
+    with pytest.raises(UsageError, match=rf"holds no readable training state \(KeyError: '{key}'\)"):
+        load(run, other, torch.optim.AdamW(other.parameters()))
+    assert torch.equal(other.weight, before)
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (nn.Linear(3, 4), "bias and 1 more tensors differ"),
+        (nn.Linear(3, 2, bias=False), "bias and 0 more tensors differ"),
+        (nn.Sequential(nn.Linear(3, 2)), r"0\.bias and 3 more tensors differ"),
+    ],
+)
+def test_a_state_of_another_model_is_refused_and_changes_nothing(run, model, optimizer, other, said):
+    save(run, model, optimizer)
+    before = [parameter.clone() for parameter in other.parameters()]
+    why = rf"does not fit the recipe: (model\.)?{said}\. Go on with the run's own recipe\.toml"
+    with pytest.raises(UsageError, match=rf"^The state in '.*state' {why}"):
+        load_weights(run, other)
+    assert all(torch.equal(now, old) for now, old in zip(other.parameters(), before, strict=True))
+
+
+def test_a_first_state_is_kept_where_it_cannot_be_read_and_beside_an_adapter(run, model, optimizer):
+    discard_start(run)
+    save(run, model, optimizer, step=0)
+    (run.state / "progress.json").write_text("{}")
+    discard_start(run)
+    assert run.has_state
+    save(run, model, optimizer, step=0)
+    run.adapter.mkdir()
+    discard_start(run)
+    assert run.has_state
+
+
+def test_a_state_replaces_the_last_and_its_record_can_be_read_by_people(run, model, optimizer):
+    save(run, model, optimizer, step=1)
+    save(run, model, optimizer, step=2)
+    assert {path.name for path in run.state.iterdir()} == {"state.safetensors", "progress.json"}
+    text = (run.state / "progress.json").read_text()
+    assert json.loads(text)["progress"]["step"] == 2
+    assert text.startswith('{\n "progress"')
+    assert load(run, model, optimizer).step == 2
+
+
+def test_what_an_optimizer_kept_before_it_was_loaded_is_gone(run, model, optimizer):
+    fresh = torch.optim.AdamW(model.parameters(), lr=0.1)
+    save(run, model, fresh)
+    assert optimizer.state
+    load(run, model, optimizer)
+    assert not optimizer.state
