@@ -76,6 +76,12 @@ class DiskSource:
     def __len__(self) -> int:
         return len(self.samples)
 
+    def of(self, samples: Sequence[Sample]) -> "DiskSource":
+        """Return a source of other samples of the same dataset, read in the same way."""
+        return DiskSource(
+            samples, self.geometry, context_k=self.context_k, mask_of=self.mask_of, images=self.images
+        )
+
     def name(self, index: int) -> str:
         """Return the image's path."""
         return str(self.samples[index].image)
@@ -172,10 +178,17 @@ class SyntheticSource:
 
 @dataclass(frozen=True)
 class OpenedData:
-    """One split ready for use; `problems` tells what was left out of it (None for procedural scenes)."""
+    """One split ready for use.
+
+    Attributes:
+        source: its images.
+        problems: what was left out of it; None for procedural scenes.
+        carved: whether the dataset has no val split of its own, so that train was divided.
+    """
 
     source: Source
     problems: Problems | None
+    carved: bool = False
 
 
 def format_of(recipe: Recipe, data: Path, given: str | None = None) -> str:
@@ -242,8 +255,12 @@ def geometry_of(recipe: Recipe) -> Geometry:
     return Geometry(data.max_side, data.min_side, data.scale, infer.tile, infer.overlap)
 
 
-def open_split(recipe: Recipe, split: Literal["train", "val"], root: Path | None) -> OpenedData:
+def open_split(
+    recipe: Recipe, split: Literal["train", "val"], root: Path | None, *, whole: bool = False
+) -> OpenedData:
     """Open a split of the recipe's data; `root` is the dataset's folder (None for procedural scenes).
+
+    With `whole` no val split is carved from train.
 
     Raises:
         UsageError: no such data, no annotated image, or a pseudo mask from boxes where there are none.
@@ -261,7 +278,8 @@ def open_split(recipe: Recipe, split: Literal["train", "val"], root: Path | None
     if root is None:
         raise UsageError(f"Expected the folder of a {recipe.data.format} dataset, got none.")
     data = recipe.data
-    found = read_split(root, split, format=data.format, val_fraction=data.val_fraction, fold=data.fold)
+    fraction = 0.0 if whole else data.val_fraction
+    found = read_split(root, split, format=data.format, val_fraction=fraction, fold=data.fold)
     samples = [sample for sample in found.samples if sample.points is not None]
     if not samples:
         raise UsageError(f"No annotated image in split '{split}' of '{root}'.", about="data", root=root)
@@ -287,7 +305,8 @@ def open_split(recipe: Recipe, split: Literal["train", "val"], root: Path | None
     # Beside cached features, pixels are read for the stem alone.
     pixels = data.cache == "images" or (data.cache == "features" and recipe.model.stem_channels > 0)
     images = open_image_cache(samples, geometry, data) if pixels else None
-    return OpenedData(DiskSource(samples, geometry, context_k=k, mask_of=mask_of, images=images), found.problems)
+    opened = DiskSource(samples, geometry, context_k=k, mask_of=mask_of, images=images)
+    return OpenedData(opened, found.problems, found.carved)
 
 
 def _hastily_annotated(sample: Sample, points: FloatArray, recipe: Recipe, index: int) -> Sample:

@@ -67,6 +67,11 @@ class Recipe(Section):
                 ("synthetic", "data.format"),
                 f"expected no such table with data.format = '{self.data.format}', got procedural scenes",
             )
+        if self.data.format == "synthetic" and self.train.folds:
+            yield Contradiction(
+                ("train.folds", "data.format"),
+                f"expected 0 with procedural scenes, of which there is no end, got {self.train.folds}",
+            )
         if isinstance(self.tuning, Side):
             if isinstance(self.model, TimmModel):
                 yield Contradiction(

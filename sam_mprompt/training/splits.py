@@ -1,54 +1,98 @@
 """What a training trains on and is validated on."""
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
-from ..data.sources import OpenedData, open_split
+from ..data.sample import Sample
+from ..data.sources import DiskSource, OpenedData, Source, open_split
+from ..errors import UsageError
 from ..recipe.schema import Recipe
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Both splits, opened."""
+    """Both splits, opened; `val` is None where every image trains and folds tell the error (train.folds)."""
 
     train: OpenedData
-    val: OpenedData
+    val: OpenedData | None
 
     @classmethod
     def open(cls, recipe: Recipe, root: Path | None) -> Self:
         """Open the splits of a recipe; `root` is the dataset's folder, None for procedural scenes.
 
         Raises:
-            UsageError: no such data, no annotated image, or masks that cannot be had.
+            UsageError: no such data, no annotated image, fewer images than folds, or masks that cannot be had.
         """
+        if recipe.train.folds and (whole := open_split(recipe, "train", root, whole=True)).carved:
+            if len(whole.source) < recipe.train.folds:
+                raise UsageError(
+                    f"train.folds: expected at most the {len(whole.source)} images that train, "
+                    f"got {recipe.train.folds}."
+                )
+            return cls(whole, None)
         return cls(open_split(recipe, "train", root), open_split(recipe, "val", root))
+
+    @property
+    def shown(self) -> Source:
+        """The images that pictures are made of: those of val, or of train where all train."""
+        return self.train.source if self.val is None else self.val.source
 
     def lines(self) -> list[str]:
         """Say how many images there are, and what was left out and why."""
         said = []
         for split, opened in (("train", self.train), ("val", self.val)):
-            said.append(f"{split}: {len(opened.source)} images")
-            said += [f"  {line}" for line in (opened.problems.lines() if opened.problems is not None else ())]
+            if opened is not None:
+                said.append(f"{split}: {len(opened.source)} images")
+                said += [f"  {line}" for line in (opened.problems.lines() if opened.problems is not None else ())]
         return said
 
     def baseline(self) -> "Baseline":
         """Look at the number of heads in every image; procedural scenes are painted for it."""
-        counts = np.asarray(self.val.source.counts())
+        counts = np.asarray(self.shown.counts())
         mean = float(np.mean(self.train.source.counts()))
         return Baseline(float(np.mean(np.abs(counts - mean))), int(np.argsort(counts)[len(counts) // 2]))
+
+    def held_out(self, fold: int, folds: int) -> "TrainingData":
+        """Return the images of all folds but one as train, and those of fold `fold`, 1-based, as val.
+
+        Which fold an image is in depends on the names of the images alone.
+        """
+        source = self.train.source
+        assert isinstance(source, DiskSource), "the recipe refuses folds of procedural scenes"
+        number = fold_numbers(source.samples, folds)
+        train = [sample for sample, own in zip(source.samples, number, strict=True) if own != fold]
+        val = [sample for sample, own in zip(source.samples, number, strict=True) if own == fold]
+        return TrainingData(OpenedData(source.of(train), None), OpenedData(source.of(val), None))
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """What validation images say before anything is trained.
+    """What the images say before anything is trained.
 
     Attributes:
-        mean_mae: validation MAE of always predicting the mean count of the training images, in heads.
-        median: number of the validation image with the median number of heads.
+        mean_mae: MAE of always predicting the mean count of the training images, in heads, over val; over train where
+            there is no val split.
+        median: number of the shown image with the median number of heads.
     """
 
     mean_mae: float
     median: int
+
+
+def fold_numbers(samples: Sequence[Sample], folds: int) -> list[int]:
+    """Return the fold, 1 to `folds`, that each sample is held out in: a lot by its name, folds of equal size."""
+    lots = [hashlib.sha256(f"fold/{sample.image.name}".encode("utf-8", "surrogateescape")).digest() for sample in samples]
+    ranked = sorted(range(len(samples)), key=lambda index: (lots[index], _path(samples[index])))
+    numbers = [0] * len(samples)
+    for rank, index in enumerate(ranked):
+        numbers[index] = rank % folds + 1
+    return numbers
+
+
+def _path(sample: Sample) -> str:
+    return str(sample.image)
