@@ -78,9 +78,7 @@ class DiskSource:
 
     def of(self, samples: Sequence[Sample]) -> "DiskSource":
         """Return a source of other samples of the same dataset, read in the same way."""
-        return DiskSource(
-            samples, self.geometry, context_k=self.context_k, mask_of=self.mask_of, images=self.images
-        )
+        return DiskSource(samples, self.geometry, context_k=self.context_k, mask_of=self.mask_of, images=self.images)
 
     def name(self, index: int) -> str:
         """Return the image's path."""
@@ -255,9 +253,7 @@ def geometry_of(recipe: Recipe) -> Geometry:
     return Geometry(data.max_side, data.min_side, data.scale, infer.tile, infer.overlap)
 
 
-def open_split(
-    recipe: Recipe, split: Literal["train", "val"], root: Path | None, *, whole: bool = False
-) -> OpenedData:
+def open_split(recipe: Recipe, split: Literal["train", "val"], root: Path | None, *, whole: bool = False) -> OpenedData:
     """Open a split of the recipe's data; `root` is the dataset's folder (None for procedural scenes).
 
     With `whole` no val split is carved from train.

@@ -72,6 +72,11 @@ class Recipe(Section):
                 ("train.folds", "data.format"),
                 f"expected 0 with procedural scenes, of which there is no end, got {self.train.folds}",
             )
+        if self.loss.density == 0 and self.train.folds:
+            yield Contradiction(
+                ("train.folds", "loss.density"),
+                f"expected 0 for a segmenter alone (loss.density = 0), which counts nothing, got {self.train.folds}",
+            )
         if isinstance(self.tuning, Side):
             if isinstance(self.model, TimmModel):
                 yield Contradiction(

@@ -86,7 +86,9 @@ class Baseline:
 
 def fold_numbers(samples: Sequence[Sample], folds: int) -> list[int]:
     """Return the fold, 1 to `folds`, that each sample is held out in: a lot by its name, folds of equal size."""
-    lots = [hashlib.sha256(f"fold/{sample.image.name}".encode("utf-8", "surrogateescape")).digest() for sample in samples]
+    lots = [
+        hashlib.sha256(f"fold/{sample.image.name}".encode("utf-8", "surrogateescape")).digest() for sample in samples
+    ]
     ranked = sorted(range(len(samples)), key=lambda index: (lots[index], _path(samples[index])))
     numbers = [0] * len(samples)
     for rank, index in enumerate(ranked):
