@@ -26,8 +26,7 @@ def finetune(
         str | None,
         typer.Option(
             metavar="NAME|FILE",
-            help="Recipe name (see `recipes list`) or TOML file; without one, --data is "
-            "looked at and a recipe is planned.",
+            help="Recipe name (see `recipes list`) or TOML file; without one, a recipe is planned.",
         ),
     ] = None,
     data: DataOfRecipe = None,
@@ -41,7 +40,8 @@ def finetune(
 ) -> None:
     """Train prompt modules and a regressor on a frozen base; write the best epoch's adapter.
 
-    Without a recipe, `plan` makes one for --data. Ctrl-C saves the state; --resume goes on to the same weights as an uninterrupted run.
+    Without a recipe, `plan` makes one for --data. Ctrl-C saves the state; --resume goes on to the same weights as an
+    uninterrupted run.
     """
     check_outputs(folder=out)
     if recipe is None:
@@ -100,14 +100,13 @@ def _planned(wanted: Wanted, out: Path | None, *, resume: bool) -> "Result":
 
     refuse_launcher()
     named = Recipe(name=recipe_name(wanted.data))
-    with claimed_run(named, wanted.overrides, out, resume=resume) as (recipe, run):
-        with TrainingDisplay(messages()) as display:
-            if not resume:
-                planned = planned_for(wanted, display)
-                print_plan(planned)
-                write_text(run.plan, planned.to_toml())
-                recipe = planned.recipe
-            return train(recipe, data=wanted.data, run=run, resume=resume, observer=display)
+    with claimed_run(named, wanted.overrides, out, resume=resume) as (own, run), TrainingDisplay(messages()) as display:
+        if not resume:
+            planned = planned_for(wanted, display)
+            print_plan(planned)
+            write_text(run.plan, planned.to_toml())
+            own = planned.recipe  # noqa: PLW2901 - the run's own recipe is only there to be resumed
+        return train(own, data=wanted.data, run=run, resume=resume, observer=display)
 
 
 def _counter(result: "FinetuneResult") -> str:

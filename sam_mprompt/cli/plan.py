@@ -84,8 +84,8 @@ def refuse_launcher() -> None:
     """Refuse to plan in one of several processes, each of which would time and plan on its own."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError(
-            "Several processes cannot plan: expected a recipe. Write one with 'sam-mprompt plan --data DIR > mine.toml' "
-            "and give it as --recipe mine.toml."
+            "Several processes cannot plan: expected a recipe. Write one with "
+            "'sam-mprompt plan --data DIR > mine.toml' and give it as --recipe mine.toml."
         )
 
 

@@ -98,7 +98,6 @@ def _prompts(base: str, because: str) -> Way:
 
 _NO_SEGMENTER = "the segmenter costs a fifth of the time, and in short trainings pays less than more steps"
 _CONVOLUTIONS: list[tuple[str, Any, str]] = [
-    ("model.levels", [8, 16], "what a head looks like and what surrounds it; coarser levels see whole crops"),
     ("tuning.method", "full", "a light network: all of it trains"),
     ("loss.segmentation", 0.0, _NO_SEGMENTER),
     ("loss.context", 0.0, "it needs the segmenter"),
@@ -107,10 +106,14 @@ _CONVOLUTIONS: list[tuple[str, Any, str]] = [
     ("train.weight_decay", 1e-2, "as in the CPU recipes"),
 ]
 _SETTINGS: dict[str, list[tuple[str, Any, str]]] = {
-    "photographs": _CONVOLUTIONS,
+    "photographs": [
+        ("model.levels", [8, 16], "what a head looks like and what surrounds it; coarser levels see whole crops"),
+        *_CONVOLUTIONS,
+    ],
     "scratch": [
         ("model.pretrained", False, "nothing is fetched"),
-        ("model.stem_channels", 48, "convolutions of its own see a head at full resolution"),
+        ("model.levels", [16], "it sees what surrounds a head"),
+        ("model.stem_channels", 48, "convolutions of their own see a head at full resolution"),
         ("model.stem_blocks", 6, "and tell it from what looks like one"),
         *_CONVOLUTIONS,
     ],

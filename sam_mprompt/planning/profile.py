@@ -101,7 +101,7 @@ def spacing(points: FloatArray) -> float | None:
     distinct = np.unique(points.reshape(-1, 2), axis=0)
     if len(distinct) < 2:
         return None
-    return float(np.median(cKDTree(distinct).query(distinct, k=2)[0][:, 1]))
+    return float(np.median(np.asarray(cKDTree(distinct).query(distinct, k=2)[0])[:, 1]))
 
 
 def _median_side(boxes: Sequence[FloatArray]) -> float | None:

@@ -1,4 +1,4 @@
-"""Rules: from a dataset's profile and a machine to the values of a recipe. Pure functions, stated in docs/planning.md."""
+"""Rules: from a dataset's profile and a machine to a recipe's values. Pure functions, all in docs/planning.md."""
 
 import math
 
@@ -27,8 +27,8 @@ TIME_SHARE = 0.9
 
 MOST_EPOCHS, VALIDATIONS, FOLD_SHARE = 2000, 15, 0.5
 ENSEMBLE = (
-    "one training: an adapter holds one network, so that several seeds cannot be averaged in it; the time goes to folds "
-    "and epochs instead"
+    "no ensemble of seeds: an adapter holds one network, so that several cannot be averaged in it yet; the time goes "
+    "to folds and epochs"
 )
 
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -68,7 +68,7 @@ def time_training(
             name_of=data.train.source.name,
             after_batch=lambda _values, _stepped: ends.append(clock()),
         )
-        lengths = [after - before for before, after in zip(ends, ends[1:], strict=False)]
+        lengths = [after - before for before, after in pairwise(ends)]
         image, _ = data.shown.original(data.baseline().median)
         before = clock()
         predict_density(TorchBackend(session.counter, session.accelerator.device), image, geometry_of(recipe))

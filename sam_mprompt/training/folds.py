@@ -1,4 +1,4 @@
-"""The error to expect of a counter that trained on every image: others are trained without a fold each, and count it."""
+"""The error to expect of a counter that trained on every image: others train without a fold each, and count it."""
 
 from accelerate import PartialState
 
