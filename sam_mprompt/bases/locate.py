@@ -9,6 +9,7 @@ from typing import Literal
 from ..errors import UsageError
 from ..files import is_file, is_folder, sha256_of
 from .hub import cached
+from .package import in_package
 from .registry import Checkpoint, lookup, named, read_registry, registry_path, suggestion
 
 CHECKPOINT_SUFFIXES = {".pth", ".pt", ".safetensors"}
@@ -44,7 +45,8 @@ class Status:
         """Return the error for one that is not ready."""
         name = self.checkpoint.name
         said = f"Base '{name}' is {self.state}: {self.detail}"
-        return UsageError(said, about="checkpoint" if self.checkpoint.published else "", name=name)
+        about = "checkpoint" if self.checkpoint.published else "package" if self.checkpoint.package else ""
+        return UsageError(said, about=about, name=name, package=self.checkpoint.package)
 
 
 def checkpoint_folder() -> Path:
@@ -56,9 +58,9 @@ def checkpoint_folder() -> Path:
 def resolve(base: str | Path, *, registry: Path | None = None) -> Path | RandomBase:
     """Find a base on this machine: an existing file, else a name, alias or file name, else random weights.
 
-    A registered checkpoint is looked for beside the registry, then in `checkpoint_folder()`, and one of the hub
-    ("hf:OWNER/NAME", registered or not) then in the hub's cache; only its size is compared here, where it is known
-    (`verify` compares the SHA-256).
+    A registered checkpoint is looked for beside the registry, then in `checkpoint_folder()`, then where the package that
+    carries it is installed, and one of the hub ("hf:OWNER/NAME", registered or not) in the hub's cache; only its size
+    is compared here, where it is known (`verify` compares the SHA-256).
 
     Raises:
         UsageError: no such file or name, not downloaded yet, or of the wrong size; the message says what to do.
@@ -109,9 +111,11 @@ def verify(name: str, *, registry: Path | None = None) -> Status:
 
 
 def status_of(entry: Checkpoint, registry: Path | None = None) -> Status:
-    """Look beside the registry, in the user's folder and in the hub's cache; a damaged file only counts last."""
+    """Look beside the registry, in the user's folder, its package and the hub's cache; a damaged file counts last."""
     places = [folder / entry.file for folder in (registry_path(registry).parent, checkpoint_folder())]
     found = [place for place in places if place.is_file()]
+    if entry.package and (installed := in_package(entry.package, entry.file)) is not None:
+        found.append(installed)
     if entry.hub is not None and (at_the_hub := cached(entry.hub)) is not None:
         found.append(at_the_hub)
     for place in found:
@@ -119,9 +123,12 @@ def status_of(entry: Checkpoint, registry: Path | None = None) -> Status:
             return Status(entry, "ready", place)
     if found:
         return _damaged(entry, found[0], f"{found[0].stat().st_size:,} bytes instead of {entry.size:,}")
+    what = f"{entry.file} ({entry.identity})" if entry.identity else entry.file
+    if entry.package:
+        carried = f"it comes with the Python package {entry.package}, which is not installed here"
+        return Status(entry, "missing", places[1], f"{carried}. Install it, or put {what} into '{places[1].parent}'.")
     if not entry.published:
         return Status(entry, "missing", places[0], f"'{places[0]}' should ship with sam-mprompt. Install it again.")
-    what = f"{entry.file} ({entry.identity})" if entry.identity else entry.file
     also = f" or the hub's cache, as {entry.hub}" if entry.hub is not None else ""
     return Status(
         entry,
@@ -133,7 +140,7 @@ def status_of(entry: Checkpoint, registry: Path | None = None) -> Status:
 
 
 def _damaged(entry: Checkpoint, path: Path, why: str) -> Status:
-    advice = "Fetch it again." if entry.published else "Install sam-mprompt again."
+    advice = "Fetch it again." if entry.published else f"Install {entry.package or 'sam-mprompt'} again."
     return Status(entry, "damaged", path, f"'{path}' has {why}. {advice}")
 
 

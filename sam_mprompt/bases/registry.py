@@ -10,7 +10,7 @@ from ..resources import bundled
 from .hub import HubRepo, hub_repo
 
 _EXPECTED = {"file": str, "licence": str, "description": str}
-_OPTIONAL = {"size": int, "sha256": str, "url": str, "hub": str, "aliases": list}
+_OPTIONAL = {"size": int, "sha256": str, "url": str, "hub": str, "package": str, "timm": str, "aliases": list}
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,9 @@ class Checkpoint:
         size: bytes; None when unknown.
         sha256: of the whole file, 64 lower-case hexadecimal digits; empty when unknown.
         url: where it is published, if on a web server.
-        hub: where it is published, if on Hugging Face's hub. With neither it ships with sam-mprompt.
+        hub: where it is published, if on Hugging Face's hub.
+        package: the Python package that carries it. Without url, hub and package it ships with sam-mprompt.
+        timm: name of the timm model whose weights it holds; empty for a SAM.
         aliases: other names for it.
     """
 
@@ -37,12 +39,19 @@ class Checkpoint:
     sha256: str = ""
     url: str = ""
     hub: HubRepo | None = None
+    package: str = ""
+    timm: str = ""
     aliases: tuple[str, ...] = ()
 
     @property
     def published(self) -> bool:
         """Whether it can be fetched."""
         return bool(self.url) or self.hub is not None
+
+    @property
+    def ships(self) -> bool:
+        """Whether it comes with sam-mprompt itself."""
+        return not self.published and not self.package
 
     @property
     def identity(self) -> str:

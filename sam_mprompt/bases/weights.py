@@ -20,6 +20,7 @@ _FOREIGN = {
     "image_encoder.patch_embed.seq.": "MobileSAM, whose encoder is another one",
     "base_model.model.": "an adapter, not a base: give it where an adapter is expected",
     "module.": "a model saved inside DataParallel: strip 'module.' from its keys",
+    "_conv_stem.": "EfficientNet, which is for model.encoder = 'timm'",
     "cls_token": "a plain vision transformer",
     "conv1.": "a convolutional network",
 }

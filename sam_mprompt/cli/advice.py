@@ -4,6 +4,7 @@ from ..errors import SamMpromptError
 
 ADVICE: dict[str, str] = {
     "checkpoint": "Run 'sam-mprompt checkpoints pull {name}'.",
+    "package": "Run 'pip install {package}'.",
     "web page": "For a registered one, 'sam-mprompt checkpoints pull NAME' does.",
     "adapter": "See 'sam-mprompt adapters list'.",
     "data": "See 'sam-mprompt data check {root}'.",

@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import nn
 
-from ..bases.locate import CHECKPOINT_SUFFIXES, RandomBase, resolve
+from ..bases.locate import RandomBase, resolve
 from ..bases.weights import fingerprint
 from ..recipe.model import SamModel, TimmModel
 from ..recipe.schema import Peft, Prompts, Recipe, Side
@@ -16,6 +15,7 @@ from ..tuning.attach import attach
 from .counter import CrowdCounter
 from .sam_config import CONFIGS
 from .sam_encoder import SamEncoder
+from .timm_base import timm_base, timm_model, timm_weights
 from .timm_encoder import TimmEncoder
 
 
@@ -45,7 +45,8 @@ def build_encoder(recipe: Recipe, base: str | None = None, *, weights: bool = Tr
 
     Args:
         recipe: names the family and the base.
-        base: checkpoint name or file that replaces the recipe's; for timm a model name, or a file of its weights.
+        base: checkpoint name or file that replaces the recipe's; for timm a model name, a registered base, or a file of
+            its weights.
         weights: False leaves a timm model's weights out: all its tensors are about to be replaced.
 
     Raises:
@@ -56,10 +57,11 @@ def build_encoder(recipe: Recipe, base: str | None = None, *, weights: bool = Tr
     if model.encoder == "sam":
         encoder = SamEncoder.from_checkpoint(name, positions=model.positions)
     else:
-        name, file = _timm_source(model, name)
         pretrained = model.pretrained and weights
+        file = timm_weights(model, name) if weights else ""
+        name = timm_base(model, name)
         with _fixed_draw(not pretrained and recipe.tuning.method != "full"):
-            encoder = _timm(model, name, pretrained=pretrained, file=file if weights else "")
+            encoder = _timm(model, name, pretrained=pretrained, file=file)
     return encoder, Base(name, fingerprint(encoder.state_dict()))
 
 
@@ -74,7 +76,7 @@ def build_outline(model: SamModel | TimmModel, base: str | None = None) -> nn.Mo
     name = base or model.base
     with torch.device("meta"):
         if model.encoder == "timm":
-            return _timm(model, _timm_source(model, name)[0], pretrained=False, file="")
+            return _timm(model, timm_base(model, name), pretrained=False, file="")
         found = resolve(name)
         if isinstance(found, RandomBase) and found.config in CONFIGS:
             return SamEncoder(CONFIGS[found.config], positions=model.positions)
@@ -87,19 +89,15 @@ def outline_of(encoder: SamEncoder) -> SamEncoder:
         return SamEncoder(encoder.config, positions=encoder.positions)
 
 
-def _timm_source(model: TimmModel, base: str) -> tuple[str, str]:
-    """Return the name of the timm model and the file of its weights, where `base` may be either."""
-    return (model.base, base) if Path(base).suffix in CHECKPOINT_SUFFIXES else (base, model.weights)
-
-
 def _timm(model: TimmModel, name: str, *, pretrained: bool, file: str) -> TimmEncoder:
     return TimmEncoder(
-        name,
+        timm_model(name),
         pretrained=pretrained,
         join=model.density_stride,
         levels=model.levels,
         stem_stride=model.stem_stride,
         weights=file,
+        pruned=timm_model(name) != name,
     )
 
 

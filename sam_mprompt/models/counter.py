@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from ..errors import UsageError
 from ..recipe.model import SamModel, TimmModel
-from .decoders import Decoder, LevelFusion, ReviveReLU, SideNetwork, Stem
+from .decoders import Decoder, LevelFusion, PyramidSideNetwork, ReviveReLU, SideNetwork, Stem
 from .encoder import Encoder, ResumableEncoder, as_encoder
 from .normalise import normalise
 
@@ -38,8 +38,8 @@ class CrowdCounter(nn.Module):
         side: width of a side network on several depths, 0 for none.
 
     Raises:
-        UsageError: a density stride that does not divide the encoder's, or is more than eight times finer; several
-            depths asked of an encoder that has them at several resolutions; a module that is no encoder.
+        UsageError: a density stride that does not divide the encoder's, or is more than eight times finer; depths to be
+            fused of an encoder that has them at several resolutions; a module that is no encoder.
     """
 
     def __init__(self, encoder: nn.Module, recipe: SamModel | TimmModel, *, segmenter: bool, side: int = 0) -> None:
@@ -55,16 +55,17 @@ class CrowdCounter(nn.Module):
         self.stride = recipe.density_stride
         self.size_divisor = features.size_divisor
         self.gate = recipe.gate
-        self.fusion: nn.Module | None = None
+        self.fusion: SideNetwork | PyramidSideNetwork | LevelFusion | None = None
         if side:
-            self.fusion = SideNetwork(_levels_of(features), side)
+            self.fusion = _side_network(features, side)
         elif isinstance(recipe, SamModel) and recipe.fuse_levels:
-            self.fusion = LevelFusion(_levels_of(features))
+            self.fusion = _level_fusion(features)
+        channels = features.out_channels if self.fusion is None else self.fusion.out_channels
         self.stem: nn.Module | None = None
         if recipe.stem_channels:
             self.stem = Stem(recipe.stem_channels, stride=self.stride, blocks=recipe.stem_blocks)
         upsample = int(ratio).bit_length() - 1
-        self.regressor = Decoder(features.out_channels, upsample=upsample, stem_channels=recipe.stem_channels)
+        self.regressor = Decoder(channels, upsample=upsample, stem_channels=recipe.stem_channels)
         # A first density of the right size: torch's own start is tens of heads too many in every crop.
         output = cast(nn.Conv2d, self.regressor.output)
         nn.init.normal_(output.weight, std=0.01)
@@ -72,7 +73,7 @@ class CrowdCounter(nn.Module):
         needed = segmenter or self.gate == "segmenter"
         self.segmenter: Decoder | None = None
         if needed:
-            self.segmenter = Decoder(features.out_channels, upsample=upsample, stem_channels=recipe.stem_channels)
+            self.segmenter = Decoder(channels, upsample=upsample, stem_channels=recipe.stem_channels)
         self.register_buffer("mean", torch.tensor(features.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(features.std).view(1, 3, 1, 1), persistent=False)
         if not segmenter:
@@ -149,11 +150,18 @@ class CrowdCounter(nn.Module):
         return {name: tensor for name, tensor in kept.items() if not name.startswith("segmenter.output.")}
 
 
-def _levels_of(encoder: Encoder) -> tuple[int, ...]:
-    """Channels of an encoder's depths. Raises UsageError when they do not share the features' resolution."""
+def _side_network(encoder: Encoder, width: int) -> SideNetwork | PyramidSideNetwork:
+    """Return the ladder for an encoder's depths, of one resolution or of several."""
+    if {*encoder.level_strides} == {encoder.stride} and encoder.level_channels[-1] == encoder.out_channels:
+        return SideNetwork(encoder.level_channels, width)
+    return PyramidSideNetwork(encoder.level_channels, encoder.level_strides, stride=encoder.stride, width=width)
+
+
+def _level_fusion(encoder: Encoder) -> LevelFusion:
+    """Return the fusion of an encoder's depths. Raises UsageError when they do not share the features' resolution."""
     if encoder.level_channels[-1] != encoder.out_channels:
         raise UsageError(
-            "model.fuse_levels and tuning.method = 'side' expect depths of one resolution, as a SAM encoder has; this "
-            f"encoder has {len(encoder.level_channels)} of several, and joins them by itself."
+            "model.fuse_levels expects depths of one resolution, as a SAM encoder has; this encoder has "
+            f"{len(encoder.level_channels)} of several, and joins them by itself."
         )
-    return encoder.level_channels
+    return LevelFusion(encoder.level_channels)

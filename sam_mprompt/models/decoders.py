@@ -118,6 +118,7 @@ class LevelFusion(nn.Module):
     def __init__(self, level_channels: Sequence[int]) -> None:
         super().__init__()
         *earlier, last = level_channels
+        self.out_channels = last
         self.projections = nn.ModuleList(nn.Conv2d(c, last, 1) for c in earlier)
         for projection in self.projections:
             nn.init.zeros_(cast(nn.Conv2d, projection).weight)
@@ -139,6 +140,7 @@ class SideNetwork(nn.Module):
 
     def __init__(self, level_channels: Sequence[int], width: int) -> None:
         super().__init__()
+        self.out_channels = level_channels[-1]
         self.inputs = nn.ModuleList(nn.Conv2d(c, width, 1) for c in level_channels)
         self.blocks = nn.ModuleList(ResidualBlock(width) for _ in level_channels)
         self.output = nn.Conv2d(width, level_channels[-1], 1)
@@ -151,3 +153,43 @@ class SideNetwork(nn.Module):
         for project, block, level in zip(self.inputs, self.blocks, levels, strict=True):
             x = block(x + project(level))
         return levels[-1] + self.output(x)
+
+
+class PyramidSideNetwork(nn.Module):
+    """A light ladder beside a frozen pyramid: list of (B, c_i, H/s_i, W/s_i) -> (B, width, H/stride, W/stride).
+
+    It climbs from the coarsest level to the finest, so that what is known of the surroundings reaches the details. Each
+    rung brings its level to `width` channels, adds it to what came from the rung before, stretched to its size, and
+    passes a ResidualBlock. A level finer than `stride` is read in patches that make one cell, so that nothing of it is
+    averaged away. The normalisation after each projection takes the levels' different scales off them.
+
+    Args:
+        level_channels: of each level, the finest first.
+        level_strides: pixels per cell of each, each a multiple of the one before.
+        stride: pixels per cell of the result.
+        width: channels of the ladder.
+
+    Attributes:
+        out_channels: of the result.
+    """
+
+    def __init__(self, level_channels: Sequence[int], level_strides: Sequence[int], *, stride: int, width: int) -> None:
+        super().__init__()
+        self.out_channels = width
+        patches = [max(1, stride // own) for own in level_strides]
+        self.inputs = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(c, width, patch, patch, bias=False), nn.BatchNorm2d(width))
+            for c, patch in zip(level_channels, patches, strict=True)
+        )
+        self.blocks = nn.ModuleList(ResidualBlock(width) for _ in level_channels)
+
+    def forward(self, levels: Sequence[Tensor]) -> Tensor:
+        """Climb the ladder."""
+        x: Tensor | None = None
+        for project, block, level in reversed(list(zip(self.inputs, self.blocks, levels, strict=True))):
+            rung = project(level)
+            if x is not None:
+                rung = rung + F.interpolate(x, rung.shape[-2:], mode="bilinear", align_corners=False)
+            x = block(rung)
+        assert x is not None, "an encoder has at least one level"
+        return x

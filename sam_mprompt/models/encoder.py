@@ -31,6 +31,7 @@ class Encoder(Protocol):
         mean, std: statistics of the images that the weights were trained on, which are in [0, 1] before:
             (image - mean) / std is what the encoder expects.
         level_channels: channels of each tensor that a call with `levels=True` returns.
+        level_strides: pixels per side of a cell of each of them.
     """
 
     out_channels: int
@@ -39,15 +40,16 @@ class Encoder(Protocol):
     mean: Rgb
     std: Rgb
     level_channels: tuple[int, ...]
+    level_strides: tuple[int, ...]
 
     def __call__(self, images: Tensor, *, levels: bool = False) -> list[Tensor]:
         """Encode normalised images (B, 3, H, W), H and W multiples of `size_divisor`.
 
         Args:
             images: float, normalised with `mean` and `std`.
-            levels: return several depths, the shallowest first, each (B, level_channels[i], h_i, w_i). Where the last
-                one is the features (it has `out_channels`), all have its resolution, and `model.fuse_levels` and
-                `tuning.method = "side"` can use them; otherwise each has a resolution of its own.
+            levels: return several depths, the shallowest first, each (B, level_channels[i], H / level_strides[i],
+                W / level_strides[i]). Either all have the features' stride and the last one is the features, as
+                `model.fuse_levels` needs them, or each has a stride of its own. `tuning.method = "side"` reads both.
 
         Returns:
             Without `levels` a list of one tensor, the features (B, out_channels, H / stride, W / stride).

@@ -61,6 +61,7 @@ class SamEncoder(nn.Module):
         stride: pixels per feature cell, 16 in every published SAM.
         size_divisor: image sides must be multiples of it.
         level_channels: channels of each tensor that a call with `levels=True` returns.
+        level_strides: pixels per cell of each, the features' own.
         mean, std: RGB statistics for images in [0, 1]: (image - mean) / std is what the encoder expects.
         gradient_checkpointing: recompute each block in the backward pass: more time, less memory.
 
@@ -82,6 +83,7 @@ class SamEncoder(nn.Module):
         self.out_channels = config.out_channels
         self.stride = self.size_divisor = config.patch
         self.level_channels = (*(config.embed_dim for _ in config.global_attn_indexes), config.out_channels)
+        self.level_strides = (config.patch,) * len(self.level_channels)
         self.gradient_checkpointing = False
         self.resampled = ResampledTables()
 

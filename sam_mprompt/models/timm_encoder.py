@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from ..arrays import Rgb
 from ..errors import UsageError, did_you_mean
+from .timm_base import registered_timm_bases
 from .timm_sizes import size_divisor_of
 from .timm_weights import load_weights
 
@@ -40,12 +41,14 @@ class TimmEncoder(nn.Module):
         stem_stride: of the second convolution of HRNet's stem. 1 doubles the resolution of all levels, as in the
             paper's released code; 2 is what HRNet was pre-trained with. Other models have 2.
         weights: file of weights (.safetensors, .pth or .pt) that takes the place of the published ones.
+        pruned: leave out the stages behind the last level where timm keeps them, as it does those of an EfficientNet.
+            Not for models that saved adapters hold whole.
 
     Attributes:
         out_channels: sum of the levels' channels.
         stride: pixels per feature cell.
-        strides: pixels per cell of each level as it comes.
         level_channels: channels of each level.
+        level_strides: pixels per cell of each level that a call with `levels=True` returns.
         size_divisor: image sides must be multiples of it.
         mean, std: RGB statistics that the weights expect, for images in [0, 1].
         left_out: names of the tensors in `weights` that belong to layers behind the last level, which are not used.
@@ -64,10 +67,12 @@ class TimmEncoder(nn.Module):
         levels: Sequence[int] = (),
         stem_stride: int = 2,
         weights: str = "",
+        pruned: bool = False,
     ) -> None:
         super().__init__()
         if not timm.is_model(name):
-            raise UsageError(f"timm has no model '{name}'.{did_you_mean(name, timm.list_models())}")
+            known = [*registered_timm_bases(), *timm.list_models()]
+            raise UsageError(f"timm has no model '{name}'.{did_you_mean(name, known)}")
         if stem_stride != 2 and not name.startswith("hrnet"):
             raise UsageError(f"model.stem_stride = {stem_stride} changes HRNet's stem; '{name}' keeps 2.")
         with torch.device("meta"):
@@ -79,15 +84,18 @@ class TimmEncoder(nn.Module):
             shape_only = _with_stem(_create(name, **options), stem_stride)
         self.backbone = _with_stem(_create(name, pretrained=pretrained and not weights, **options), stem_stride)
         info = self.backbone.feature_info
-        self.strides = tuple(int(reduction) * stem_stride // 2 for reduction in info.reduction())
-        self.stride = max(join, self.strides[0])
+        if pruned:
+            _drop_stages_behind(self.backbone, info.module_name()[-1])
+        strides = tuple(int(reduction) * stem_stride // 2 for reduction in info.reduction())
+        self.stride = max(join, strides[0])
+        self.level_strides = strides if len(strides) > 1 else (self.stride,)
         self.level_channels = tuple(int(channels) for channels in info.channels())
         self.out_channels = sum(self.level_channels)
         self.channels_last = str(getattr(self.backbone, "output_fmt", "")).endswith("NHWC")
         config = cast(dict[str, Any], self.backbone.pretrained_cfg)
         coarsest = max(_reductions(whole)) * stem_stride // 2
         self.size_divisor = size_divisor_of(
-            shape_only, name, self.strides, coarsest=coarsest, trained=config["input_size"][1:]
+            shape_only, name, strides, coarsest=coarsest, trained=config["input_size"][1:]
         )
         self.mean, self.std = (_rgb(config[key]) for key in ("mean", "std"))
         self.left_out = load_weights(self.backbone, name, weights, _own_options(name)) if weights else ()
@@ -134,6 +142,13 @@ def _chosen(name: str, reductions: Sequence[int], levels: Sequence[int]) -> list
 def _reductions(whole: Any) -> list[int]:
     """Return the stride of every level that a model could give; `feature_info.reduction()` lists the default ones."""
     return [int(level["reduction"]) for level in whole.feature_info.info]
+
+
+def _drop_stages_behind(backbone: Any, last: str) -> None:
+    """Take out the stages that come after the module called `last`, such as "blocks.4", and are computed for nothing."""
+    stages, _, index = last.partition(".")
+    if index.isdecimal() and isinstance(getattr(backbone, stages, None), nn.Sequential):
+        del getattr(backbone, stages)[int(index) + 1 :]
 
 
 def _with_stem(backbone: Any, stride: int) -> Any:

@@ -10,6 +10,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from ..bases.efficientnet_lite import MARK, timm_names
 from ..bases.weights import open_checkpoint
 from ..errors import UsageError, listed
 from ..tensor_files import check_against
@@ -24,7 +25,8 @@ def load_weights(backbone: nn.Module, name: str, file: str, options: Mapping[str
     Args:
         backbone: what `timm.create_model(name, features_only=True)` returned.
         name: of the timm model.
-        file: .safetensors, .pth or .pt, in the names of timm, or in others that timm itself converts.
+        file: .safetensors, .pth or .pt, in the names of timm, in others that timm itself converts, or in those of the
+            packages of EfficientNet-Lite; of the last every tensor is compared, the classifier's too.
         options: what the model was created with besides.
 
     Returns:
@@ -37,7 +39,7 @@ def load_weights(backbone: nn.Module, name: str, file: str, options: Mapping[str
     path = Path(file).expanduser()
     with torch.device("meta"):
         whole = timm.create_model(name, pretrained=False, **_of_the_whole(options))
-    tensors = _in_timms_names(open_checkpoint(path), whole)
+    tensors = _in_timms_names(open_checkpoint(path), whole, f"'{path}' for timm's '{name}'")
     expected = backbone.state_dict()
     fitting, others = {}, []
     for own, tensor in tensors.items():
@@ -62,8 +64,14 @@ def _of_the_whole(options: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in options.items() if key != "feature_location"}
 
 
-def _in_timms_names(tensors: dict[str, Tensor], whole: nn.Module) -> dict[str, Tensor]:
+def _in_timms_names(tensors: dict[str, Tensor], whole: nn.Module, source: str) -> dict[str, Tensor]:
     """Convert a file in the naming of a model's authors as timm does with what it fetches, by its module's filter."""
+    if MARK in tensors:
+        expected = whole.state_dict()
+        names = timm_names(tensors, expected, source)
+        renamed = {names[key]: tensor for key, tensor in tensors.items()}
+        check_against({key: tensor.shape for key, tensor in expected.items()}, renamed, source)
+        return renamed
     convert = getattr(sys.modules[type(whole).__module__], "checkpoint_filter_fn", None)
     return tensors if convert is None else dict(convert(dict(tensors), whole))
 

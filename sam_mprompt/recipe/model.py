@@ -41,7 +41,7 @@ class TimmModel(Decoding):
     """Any backbone of timm that gives feature maps."""
 
     encoder: Literal["timm"] = Field(description="family of the encoder: 'timm'")
-    base: str = Field("", description="timm model name; there is no default")
+    base: str = Field("", description="timm model or registered base; there is no default")
     pretrained: bool = Field(True, description="start from its published weights")
     weights: str = Field("", description="file of weights that takes the place of the published ones; empty: none")
     levels: tuple[Annotated[int, Field(ge=1, le=64)], ...] = Field(

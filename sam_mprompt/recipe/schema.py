@@ -77,17 +77,11 @@ class Recipe(Section):
                 ("train.folds", "loss.density"),
                 f"expected 0 for a segmenter alone (loss.density = 0), which counts nothing, got {self.train.folds}",
             )
-        if isinstance(self.tuning, Side):
-            if isinstance(self.model, TimmModel):
-                yield Contradiction(
-                    ("tuning.method", "model.encoder"),
-                    "expected another one with model.encoder = 'timm', whose depths differ in resolution, got 'side'",
-                )
-            elif self.model.fuse_levels:
-                yield Contradiction(
-                    ("model.fuse_levels", "tuning.method"),
-                    "tuning.method = 'side' and model.fuse_levels both use all depths: expected one of them, got both",
-                )
+        if isinstance(self.tuning, Side) and isinstance(self.model, SamModel) and self.model.fuse_levels:
+            yield Contradiction(
+                ("model.fuse_levels", "tuning.method"),
+                "tuning.method = 'side' and model.fuse_levels both use all depths: expected one of them, got both",
+            )
         if self.data.cache == "features":
             for keys, hurdle in self._cache_hurdles():
                 yield Contradiction(("data.cache", *keys), f"'features' computes what is frozen once, but {hurdle}")

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from ..counting.preprocess import network_input
@@ -42,14 +43,17 @@ class FeatureCache:
     """The cached features of a source's images.
 
     Attributes:
-        files: one per image, float16 (2, h, w, C): the image and its mirror, all levels side by side.
-        channels: of each level.
-        stride: pixels per feature cell.
+        files: one per image, float16 (2, h, w, C): the image and its mirror, all levels side by side. Levels finer than
+            the coarsest lie folded into its cells.
+        channels: of each level, folded.
+        folds: how many cells of each level, per side, lie in one of the coarsest.
+        stride: pixels per cell of the coarsest level.
         stop_before: the encoder's block that takes them; None when they are its output.
     """
 
     files: tuple[Path, ...]
     channels: tuple[int, ...]
+    folds: tuple[int, ...]
     stride: int
     stop_before: int | None
 
@@ -58,8 +62,9 @@ class FeatureCache:
         return read_cached(self.files[index])
 
     def split(self, features: Tensor) -> list[Tensor]:
-        """Return the levels (B, c_i, h, w) of features (B, C, h, w), in float32."""
-        return list(features.float().split(self.channels, dim=1))
+        """Return the levels (B, c_i, h f_i, w f_i) of features (B, C, h, w), in float32, with `folds` f_i."""
+        parts = features.float().split(self.channels, dim=1)
+        return [F.pixel_shuffle(part, fold) for part, fold in zip(parts, self.folds, strict=True)]
 
 
 def build_cache(
@@ -89,12 +94,14 @@ def build_cache(
         RunError: the disk is full; what is cached stays.
     """
     encoder = cast(Any, counter.encoder)
-    stride = int(encoder.stride)
+    strides = _strides(counter, recipe.tuning.first_block)
+    stride = max(strides)
+    folds = tuple(stride // own for own in strides)
     _check_crop(source, recipe.data.crop, stride, counter.size_divisor)
     stop_before = recipe.tuning.first_block
     if stop_before is not None:
         _check_frozen(encoder, stop_before)
-    used = _channels(counter, stop_before)
+    used = [own * fold**2 for own, fold in zip(_channels(counter, stop_before), folds, strict=True)]
     described: dict[str, Any] = {
         "encoder": fingerprint,
         "levels": used,
@@ -104,10 +111,12 @@ def build_cache(
     }
     if stop_before is not None:
         described["block"] = stop_before
+    if recipe.model.encoder == "timm":  # a SAM has one stride
+        described["strides"] = strides
     name = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
     folder = Path(recipe.data.cache_root) / name
     files = tuple(folder / f"{sha256_of(sample.image)[:24]}.npy" for sample in source.samples)
-    cache = FeatureCache(files, tuple(used), stride, stop_before)
+    cache = FeatureCache(files, tuple(used), folds, stride, stop_before)
     recover_within(folder)
     todo = [index for index, file in enumerate(files) if not is_whole(file)]
     _check_size(source, recipe.data, todo, sum(used), stride, counter.size_divisor, say)
@@ -115,7 +124,7 @@ def build_cache(
     write_text(folder / "cache.json", json.dumps(described, indent=2, sort_keys=True) + "\n")
     for done, index in enumerate(todo, start=1):
         image = source.frame(0, index).image
-        views = [_encoded(counter, view, stop_before, device) for view in (image, image[:, ::-1])]
+        views = [_encoded(counter, view, stop_before, folds, device) for view in (image, image[:, ::-1])]
         _write(files[index], np.stack(views))
         if progress is not None:
             progress(done, len(todo))
@@ -163,6 +172,7 @@ def _encoded(
     counter: CrowdCounter,
     image: NDArray[np.uint8],
     stop_before: int | None,
+    folds: Sequence[int],
     device: torch.device,
 ) -> NDArray[np.float16]:
     """Return all levels of one image (H, W, 3) as (h, w, C)."""
@@ -171,6 +181,7 @@ def _encoded(
     with torch.inference_mode():
         pixels = network_input([image], (height, width), tuple(encoder.mean), tuple(encoder.std))
         levels = counter.encode(torch.from_numpy(pixels).to(device), stop_before)
+        levels = [F.pixel_unshuffle(level, fold) for level, fold in zip(levels, folds, strict=True)]
     return np.concatenate([level[0].permute(1, 2, 0).half().cpu().numpy() for level in levels], axis=2)
 
 
@@ -179,6 +190,14 @@ def _channels(counter: CrowdCounter, stop_before: int | None) -> list[int]:
     if stop_before is not None:
         return list(encoder.channels_until(stop_before, levels=levels))
     return [*encoder.level_channels] if levels else [int(encoder.out_channels)]
+
+
+def _strides(counter: CrowdCounter, stop_before: int | None) -> list[int]:
+    """Return the pixels per cell of each tensor that is kept; those before a block are the encoder's features' own."""
+    encoder = cast(Any, counter.encoder)
+    if stop_before is None and counter.fusion is not None:
+        return [*encoder.level_strides]
+    return [int(encoder.stride)] * len(_channels(counter, stop_before))
 
 
 def _check_frozen(encoder: Any, stop_before: int) -> None:

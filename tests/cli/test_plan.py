@@ -82,7 +82,9 @@ def test_a_base_and_a_format_can_be_given(run_cli, photos):
     assert (wrong.code, "not of format 'nwpu'" in wrong.err, wrong.err.count("\n")) == (2, True, 1)
 
 
-def test_finetune_without_a_recipe_plans_one_trains_it_and_keeps_it_with_its_reasons(run_cli, photos, tmp_path, timed):
+def test_finetune_without_a_recipe_plans_one_trains_it_and_keeps_it_with_its_reasons(
+    run_cli, photos, tmp_path, timed, tiny_base
+):
     done = run_cli("finetune", "--data", photos, "--minutes", 5, "--base", tiny_base, *SHORT)
     assert done.code == 0, done.err
     assert "held out in 2 folds (predicting the mean:" in done.out

@@ -11,7 +11,7 @@ from sam_mprompt.recipe.schema import SamModel
 class Encoder(nn.Module):
     out_channels, stride, size_divisor = 24, 16, 16
     mean, std = (0.5, 0.4, 0.3), (0.2, 0.2, 0.2)
-    level_channels = (8, 24)
+    level_channels, level_strides = (8, 24), (16, 16)
 
     def __init__(self):
         super().__init__()

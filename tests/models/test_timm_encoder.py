@@ -33,7 +33,7 @@ def test_asked_for_its_levels_it_returns_each_at_its_own_resolution(encoder):
     levels = encoder(torch.randn(1, 3, 64, 96), levels=True)
     assert [tuple(level.shape[1:]) for level in levels] == [
         (channels, 64 // stride, 96 // stride)
-        for channels, stride in zip(encoder.level_channels, encoder.strides, strict=True)
+        for channels, stride in zip(encoder.level_channels, encoder.level_strides, strict=True)
     ]
 
 
