@@ -12,7 +12,6 @@ run that was cut is resumed. Records: benchmarks/records/thirty.jsonl.
 import hashlib
 import json
 import math
-import os
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -74,7 +73,7 @@ def thirty_of(part: Path, to: Path) -> Path:
     links += [(truth / f"GT_{path.stem}.mat", own / truth.name / f"GT_{path.stem}.mat") for path in ranked[:IMAGES]]
     for source, link in (*links, (part / "test_data", to / "test_data")):
         if not link.is_symlink():
-            os.symlink(source.resolve(), link)
+            link.symlink_to(source.resolve())
     return to
 
 

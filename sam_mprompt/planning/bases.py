@@ -29,7 +29,7 @@ class Way:
         size_divisor: crops and tiles are multiples of it.
         crop: the crop that is wanted where images and memory allow it.
         batch: likewise the batch.
-        bytes_per_pixel: what a training holds for each pixel of a batch, as it was measured.
+        bytes_per_pixel: about what a training holds in memory for each pixel of a batch, rounded up.
         because: why this one.
     """
 
