@@ -48,6 +48,8 @@ def finetune(
         if data is None:
             raise UsageError("Expected --recipe NAME, or --data DIR to plan a recipe for, got neither.")
         wanted = Wanted(data, minutes, data_format, base, tuple(overrides or ()))
+        if resume and (minutes, data_format, base) != (None, None, None):
+            raise UsageError("Expected no --minutes, --format or --base with --resume: the run has its plan.")
         result = _planned(wanted, out, resume=resume)
     else:
         if minutes is not None:

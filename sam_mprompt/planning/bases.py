@@ -77,7 +77,7 @@ def model_rows(chosen: Way) -> list[Row]:
 
 def _asked(base: str, machine: Machine) -> Way:
     because = "it was asked for"
-    if base in PHOTOGRAPHS:
+    if base in (*PHOTOGRAPHS, SCRATCH):
         return _native(base, machine, because)
     return _prompts(base, because) if machine.gpu else _cached(base, because)
 

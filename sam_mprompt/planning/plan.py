@@ -82,7 +82,7 @@ def plan(
         machine: what there is to train with.
         timer: times the recipe before its epochs are known.
         format: the folder's layout; recognised when None.
-        base: a base that decides the method; None for the best that is there.
+        base: a base that decides the method, as `model.base` among the overrides does; None for the best that is there.
         overrides: `KEY=VALUE`, which decide before anything that follows from them.
 
     Raises:
@@ -93,7 +93,7 @@ def plan(
     if not 0 < minutes <= _MINUTES:
         raise UsageError(f"Expected more than 0 and at most {_MINUTES:g} minutes, got {minutes:g}.")
     seen = profile_of(root, format)
-    chosen = way(machine, minutes, base)
+    chosen = way(machine, minutes, base or _given_base(overrides))
     name = Row("name", recipe_name(root), "the folder's")
     untimed = _overridden([name, *_rows(seen, chosen, machine, minutes, _UNTIMED)], overrides)
     draft = Plan(seen, machine, _UNTIMED, untimed)
@@ -108,6 +108,14 @@ def recipe_name(root: Path) -> str:
     """Return the name of a dataset's recipe: that of its folder, as far as a recipe can have it."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", root.resolve().name).strip("-._")
     return name or "planned"
+
+
+def _given_base(overrides: Sequence[str]) -> str | None:
+    """Return the base that overrides name, which decides the method as one that is given by itself does."""
+    table: dict[str, Any] = {}
+    apply_overrides(table, overrides, Recipe)
+    base = table.get("model", {}).get("base")
+    return base if isinstance(base, str) and "encoder" not in table["model"] else None
 
 
 def _rows(profile: Profile, chosen: Way, machine: Machine, minutes: float, timing: Timing) -> list[Row]:

@@ -95,6 +95,8 @@ def test_finetune_without_a_recipe_plans_one_trains_it_and_keeps_it_with_its_rea
     assert kept == timed[0].model_copy(update={"train": kept.train, "loss": kept.loss})
     rows = read_held_out(run / "held_out.jsonl")
     assert sorted(row.heads for row in rows) == [9, 12, 15, 18]
+    other = run_cli("finetune", "--data", photos, "--resume", "--minutes", 9)
+    assert (other.code, "the run has its plan" in other.err) == (2, True)
     again = run_cli("finetune", "--data", photos, "--resume", "--json")
     assert again.code == 0, again.err
     assert json.loads(again.out)["folds"] == 2

@@ -77,6 +77,12 @@ def test_epochs_that_are_given_hold_whatever_the_time(photos, bare):
     assert planned(photos, bare, overrides=["train.epochs=3"]).recipe.train.epochs == 3
 
 
+@pytest.mark.parametrize("how", [{"base": "efficientnet-lite2"}, {"overrides": ["model.base=efficientnet-lite2"]}])
+def test_a_base_decides_the_method_however_it_is_given(photos, bare, how):
+    model = planned(photos, bare, **how).recipe.model
+    assert (model.encoder, model.base, model.pretrained) == ("timm", "efficientnet-lite2", True)
+
+
 def test_folds_can_be_switched_off_and_on(photos, bare):
     off = planned(photos, bare, overrides=["train.folds=0"]).recipe.train
     assert (off.folds, off.fold_epochs) == (0, 0)
