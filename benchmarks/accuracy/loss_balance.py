@@ -35,9 +35,9 @@ def gradients(run: TrainedRun, data: Path | None) -> dict[str, tuple[float, floa
     loss = MutualPromptLoss(recipe.loss, stride=counter.stride)
     weights = {"density": recipe.loss.density, "segmentation": recipe.loss.segmentation, "context": recipe.loss.context}
     shared = [p for name, p in counter.named_parameters() if p.requires_grad and not name.startswith(_HEADS)]
-    root = data_root(recipe, data)
+    root = data_root(recipe.data, data)
     source = open_split(recipe, "train", root).source
-    crops = CropDataset(source, recipe, stride=counter.stride)
+    crops = CropDataset(source, recipe.data, recipe.targets, seed=recipe.train.seed, stride=counter.stride)
     order = EpochBatches(len(source), recipe.train.batch_size, seed=0)
     found: dict[str, list[Tensor]] = {name: [] for name in weights}
     for batch in islice(DataLoader(crops, batch_sampler=order, collate_fn=collate), _BATCHES):

@@ -42,7 +42,13 @@ class Content:
 
 def content(recipe: Recipe, data: Path | None) -> Content:
     """Count the cells of the training split's crops, at the recipe's density stride."""
-    dataset = CropDataset(open_split(recipe, "train", data).source, recipe, stride=recipe.model.density_stride)
+    dataset = CropDataset(
+        open_split(recipe, "train", data).source,
+        recipe.data,
+        recipe.targets,
+        seed=recipe.train.seed,
+        stride=recipe.model.density_stride,
+    )
     cells = np.zeros(5)
     for index in range(len(dataset.source)):
         targets = dataset[0, index].targets

@@ -23,7 +23,7 @@ def written(root: Path, config: str) -> Path:
     base, adapter = root / "base.safetensors", root / "adapter"
     save_file(SamEncoder.random(CONFIGS[config]).state_dict(), base)
     recipe = load_recipe("shb", [f"model.base={base}"])
-    AdapterFolder.of(adapter, build_counter(recipe, segmenter=False), recipe, metrics={}).write()
+    AdapterFolder.of(adapter, build_counter(recipe.model, recipe.tuning, segmenter=False), recipe, metrics={}).write()
     return adapter
 
 

@@ -43,7 +43,9 @@ def page() -> tuple[str, str, str]:
     """Return the parts of the page: what it says, its table, and where we differ."""
     rows, vgg = [], 0.0
     for name, recipe, settings, paper_parameters, paper_macs in _BACKBONES:
-        parts = {part.name: part for part in measure_cost(load_recipe(recipe, settings), _SIZE).parts}
+        loaded = load_recipe(recipe, settings)
+        cost = measure_cost(loaded.model, loaded.tuning, _SIZE, segmenter=loaded.loss.segmentation > 0)
+        parts = {part.name: part for part in cost.parts}
         trainable, stored, total = (
             sum(getattr(part, key) for part in parts.values()) / 1e6 for key in ("trainable", "stored", "total")
         )

@@ -43,7 +43,8 @@ def csrnet() -> nn.Module:
 def counter(name: str) -> nn.Module:
     """Return one of ours without its segmenter, with random heads."""
     recipe, settings, _ = _OURS[name]
-    return build_counter(load_recipe(recipe, settings), segmenter=False).counter.eval()
+    loaded = load_recipe(recipe, settings)
+    return build_counter(loaded.model, loaded.tuning, segmenter=False).counter.eval()
 
 
 def measure(height: int = 768, width: int = 1024, rounds: int = 3) -> list[Result]:

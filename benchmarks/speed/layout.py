@@ -18,7 +18,7 @@ from sam_mprompt.recipe.schema import Recipe, load_recipe
 def step_of(recipe: Recipe, *, laid_out: bool) -> Callable[[], None]:
     """Return a function that takes a step."""
     torch.manual_seed(0)
-    counter = build_counter(recipe, segmenter=True).counter.train()
+    counter = build_counter(recipe.model, recipe.tuning, segmenter=True).counter.train()
     if laid_out:
         channels_last(counter)
     crop, batch = recipe.data.crop, recipe.train.batch_size

@@ -60,7 +60,7 @@ def epoch(dataset: Dataset[Crop], length: int, workers: int = 0) -> None:
 def crops_of(recipe: Recipe, data: Path) -> CropDataset:
     """Return the crops of the training split as they are trained on."""
     source = open_split(recipe, "train", data).source
-    return CropDataset(source, recipe, stride=_STRIDE)
+    return CropDataset(source, recipe.data, recipe.targets, seed=recipe.train.seed, stride=_STRIDE)
 
 
 def against_whole_images(name: str, settings: Sequence[str], data: Path, rounds: int = 3) -> Result:

@@ -31,7 +31,8 @@ def peak(crop: int, batch: int, recompute: bool, base: str = "random:vit_b") -> 
 
 def two_steps(crop: int, batch: int, recompute: bool, base: str) -> None:
     """Build a counter and step twice."""
-    counter = build_counter(load_recipe("sha", [f"model.base={base}"]), segmenter=True).counter.train()
+    recipe = load_recipe("sha", [f"model.base={base}"])
+    counter = build_counter(recipe.model, recipe.tuning, segmenter=True).counter.train()
     if recompute:
         enable_gradient_checkpointing(counter.encoder)
     optimizer = torch.optim.AdamW([p for p in counter.parameters() if p.requires_grad])

@@ -50,19 +50,18 @@ def in_transformers(config: SamConfig, side: int) -> nn.Module:
     """Return transformers' `SamVisionModel` with its fused attention."""
     from transformers import SamVisionConfig, SamVisionModel
 
-    return SamVisionModel(
-        SamVisionConfig(
-            image_size=side,
-            hidden_size=config.embed_dim,
-            output_channels=config.out_channels,
-            num_hidden_layers=config.depth,
-            num_attention_heads=config.num_heads,
-            window_size=config.window_size,
-            global_attn_indexes=list(config.global_attn_indexes),
-            num_pos_feats=config.out_channels // 2,
-            attn_implementation="sdpa",
-        )
+    theirs = SamVisionConfig(
+        image_size=side,
+        hidden_size=config.embed_dim,
+        output_channels=config.out_channels,
+        num_hidden_layers=config.depth,
+        num_attention_heads=config.num_heads,
+        window_size=config.window_size,
+        global_attn_indexes=list(config.global_attn_indexes),
+        num_pos_feats=config.out_channels // 2,
     )
+    theirs._attn_implementation = "sdpa"
+    return SamVisionModel(theirs)
 
 
 def ours(config: SamConfig, side: int) -> nn.Module:  # noqa: ARG001 - it takes any size

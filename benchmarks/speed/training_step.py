@@ -7,6 +7,7 @@ random weights. All steps go forward and backward through the encoder to the pro
 """
 
 from collections.abc import Callable
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -55,7 +56,7 @@ class Bottleneck(nn.Module):
 def frozen(config: SamConfig, side: int) -> nn.Module:
     """Return `segment_anything`'s encoder with bottlenecks, all else frozen: the usual way at its best."""
     encoder = official(config, side).requires_grad_(False)
-    for block in encoder.blocks:
+    for block in cast(Any, encoder.blocks):
         block.attn, block.mlp = Bottleneck(block.attn, config.embed_dim), Bottleneck(block.mlp, config.embed_dim)
     return encoder
 

@@ -206,7 +206,7 @@ def fingerprints(runs: Sequence[Run], data: Path | None) -> dict[Key, str]:
         read = recipe.data.model_copy(update={"annotation_noise": 0.0, "cache": "none"})
         plain = recipe.model_copy(update={"data": read})
         if (key := (read, recipe.targets)) not in opened:
-            root = data_root(plain, data)
+            root = data_root(plain.data, data)
             opened[key] = open_split(plain, "train", root).source, open_split(plain, "val", root).source
         found[run.key] = run_fingerprint(recipe, *opened[key])
     return found
@@ -215,7 +215,7 @@ def fingerprints(runs: Sequence[Run], data: Path | None) -> dict[Key, str]:
 def expect_test_splits(runs: Sequence[Run], data: Path | None) -> None:
     """Refuse a test split that is not there or not annotated, before hours are spent on training for it."""
     for recipe in {(each := load_recipe(run.recipe, run.settings)).data: each for run in runs}.values():
-        if (root := data_root(recipe, data)) is None:
+        if (root := data_root(recipe.data, data)) is None:
             raise UsageError("Procedural crowds have no test split.", about="no test split")
         if all(sample.points is None for sample in _test_samples(recipe.data, root)):
             raise UsageError(f"The test split of '{root}' has no annotations.", about="no test split")
@@ -223,7 +223,7 @@ def expect_test_splits(runs: Sequence[Run], data: Path | None) -> None:
 
 def count_test(result: FinetuneResult, recipe: Recipe, data: Path | None) -> Metrics:
     """Return the metrics on the test split, which nothing before has looked at."""
-    root = data_root(recipe, data)
+    root = data_root(recipe.data, data)
     assert root is not None, "photographs, as expect_test_splits saw"
     metrics = evaluate(load(result.adapter).count, _test_samples(recipe.data, root)).metrics
     assert metrics is not None, "an annotated test split, as expect_test_splits saw"

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..data.sources import geometry_of
 from ..errors import UsageError
 from ..files import replacing, sha256_of
 from ..geometry import Geometry
@@ -73,7 +72,7 @@ class AdapterFolder:
                 f"Adapter '{path}' contradicts itself: native is {info.native} in {COUNTER}, and tuning.method is "
                 f"'{recipe.tuning.method}' in {RECIPE}. Copy the folder again, or export it again."
             )
-        _check_geometry(path, info.geometry, geometry_of(recipe))
+        _check_geometry(path, info.geometry, recipe.geometry)
         config = read_json(path / CONFIG) if CONFIG in files else None
         return cls(path, info, recipe, config, tensors, read_json(path / METRICS))
 
@@ -103,7 +102,7 @@ class AdapterFolder:
             size_divisor=counter.size_divisor,
             mean=tuple(encoder.mean),
             std=tuple(encoder.std),
-            geometry=geometry_of(recipe),
+            geometry=recipe.geometry,
             sha256={},
         )
         return cls(path, info, recipe, config, tensors, metrics)

@@ -40,7 +40,7 @@ def load_adapter(adapter: AdapterFolder, base: str | None = None) -> BuiltCounte
     outline = None if trusted else build_outline(adapter.recipe.model, name)
     if outline is not None:
         check_sizes(outline, adapter)
-    encoder, found = build_encoder(adapter.recipe, name, weights=weights)
+    encoder, found = build_encoder(adapter.recipe.model, name, frozen=weights, weights=weights)
     if not adapter.info.native:
         check_base(adapter, found)
     if isinstance(encoder, SamEncoder) and outline is None:
@@ -48,7 +48,7 @@ def load_adapter(adapter: AdapterFolder, base: str | None = None) -> BuiltCounte
     found = Base(found.name, adapter.info.base_fingerprint)
     if adapter.config is not None:
         encoder = add_adapter(encoder, config_from_dict(adapter.config))
-    counter = add_decoders(encoder, adapter.recipe, segmenter=False)
+    counter = add_decoders(encoder, adapter.recipe.model, adapter.recipe.tuning, segmenter=False)
     load_tensors(counter, adapter)
     counter.requires_grad_(False)
     return BuiltCounter(counter.eval(), found)
@@ -69,7 +69,7 @@ def add_to(encoder: nn.Module, base: Base, adapter: AdapterFolder, name: str) ->
         check_sizes(outline, adapter)
     add_adapter(encoder, config_from_dict(adapter.config), name)
     try:
-        counter = add_decoders(encoder, adapter.recipe, segmenter=False)
+        counter = add_decoders(encoder, adapter.recipe.model, adapter.recipe.tuning, segmenter=False)
         load_tensors(counter, adapter, name)
     except BaseException:
         remove(encoder, name)
@@ -127,7 +127,7 @@ def check_sizes(outline: nn.Module, adapter: AdapterFolder) -> None:
         else:  # not to be known before it is built
             tensors = {key: tensor for key, tensor in tensors.items() if not key.startswith(PREFIX)}
     with torch.device("meta"):
-        counter = add_decoders(tuned, adapter.recipe, segmenter=False)
+        counter = add_decoders(tuned, adapter.recipe.model, adapter.recipe.tuning, segmenter=False)
     own = counter.decoder_state()
     if adapter.info.native:
         own |= {f"encoder.{key}": tensor for key, tensor in counter.encoder.state_dict().items()}

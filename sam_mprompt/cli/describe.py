@@ -25,7 +25,8 @@ def describe(
     from ..evaluation.cost import measure_cost
     from ..recipe.schema import load_recipe
 
-    cost = measure_cost(load_recipe(recipe_behind(name), overrides or ()), (size, size))
+    recipe = load_recipe(recipe_behind(name), overrides or ())
+    cost = measure_cost(recipe.model, recipe.tuning, (size, size), segmenter=recipe.loss.segmentation > 0)
     if as_json:
         print_json(cost.as_dict())
     else:

@@ -137,7 +137,7 @@ def format_override(recipe: Any, overrides: Sequence[str], data: Path | None, gi
 
         if given is None and overridden(overrides, "data.format"):
             given = recipe.data.format
-        given = format_of(recipe, data, given)
+        given = format_of(recipe.data, data, given)
     return [] if given in (None, recipe.data.format) else [f"data.format={given}"]
 
 

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset, Sampler
 
 from ..arrays import ByteImage, FloatArray, Mask
 from ..losses import Targets
-from ..recipe.schema import Recipe, TargetRecipe
+from ..recipe.data import DataRecipe, TargetRecipe
 from ..targets import box_mask, density_map, disc_mask, grid_size, point_mask
 from .augment import AnnotatedImage, colour_jitter, horizontal_flip, random_crop
 from .sources import Source
@@ -56,25 +56,27 @@ class CropDataset(Dataset[Crop]):
 
     Args:
         source: annotated images.
-        recipe: crop size, augmentation and targets.
+        data: crop size and augmentation.
+        targets: how points become targets.
+        seed: of crops and augmentation.
         stride: pixels per side of a density cell.
     """
 
-    def __init__(self, source: Source, recipe: Recipe, *, stride: int) -> None:
-        self.source, self.recipe, self.stride = source, recipe, stride
+    def __init__(self, source: Source, data: DataRecipe, targets: TargetRecipe, *, seed: int, stride: int) -> None:
+        self.source, self.data, self.targets, self.seed, self.stride = source, data, targets, seed, stride
 
     def __len__(self) -> int:
         return len(self.source)
 
     def __getitem__(self, key: Key) -> Crop:
         epoch, index = key
-        data = self.recipe.data
-        rng = np.random.default_rng((self.recipe.train.seed, epoch, index))
+        data = self.data
+        rng = np.random.default_rng((self.seed, epoch, index))
         frame = random_crop(self.source.frame(epoch, index), data.crop, data.random_scale, rng)
         if rng.random() < data.flip:
             frame = horizontal_flip(frame)
         image = colour_jitter(frame.image, data.jitter, rng) if data.jitter > 0 else frame.image
-        targets = Targets(**padded_targets(frame, self.recipe.targets, side=data.crop, stride=self.stride))
+        targets = Targets(**padded_targets(frame, self.targets, side=data.crop, stride=self.stride))
         return Crop(padded_image(image, data.crop), frame.size, targets, key)
 
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from ..arrays import ByteImage, FloatArray
 from ..errors import UsageError
 from ..geometry import Geometry, resize_image, resized
+from ..recipe.data import DataRecipe, SyntheticRecipe
 from ..recipe.find import recipes_for_photographs
-from ..recipe.schema import Recipe, SyntheticRecipe
+from ..recipe.schema import Recipe
 from ..targets import context_radius
 from .augment import AnnotatedImage
 from .cache.images import ImageCache, open_image_cache
@@ -189,68 +190,61 @@ class OpenedData:
     carved: bool = False
 
 
-def format_of(recipe: Recipe, data: Path, given: str | None = None) -> str:
+def format_of(data: DataRecipe, folder: Path, given: str | None = None) -> str:
     """Return the format in which a folder is read: the given one, else the one that its files have.
 
-    The recipe's format is taken where the folder fits it too; else it says nothing about a folder that was named.
+    The format of a recipe's `data` is taken where the folder fits it too; else it says nothing about a folder that was
+    named.
 
     Raises:
         UsageError: the recipe's data are procedural and read no folder; no such folder; or no format is given and none
             fits: the message lists what was looked for.
     """
-    refuse_folder(recipe, data)
+    refuse_folder(data, folder)
     if given is not None:
         return given
-    own = FORMATS[recipe.data.format]
-    return recipe.data.format if data.is_dir() and own.recognises(data) else recognise(data)
+    return data.format if folder.is_dir() and FORMATS[data.format].recognises(folder) else recognise(folder)
 
 
-def refuse_folder(recipe: Recipe, data: Path) -> None:
-    """Raise UsageError where a folder is given and the recipe's data are procedural."""
-    if recipe.data.format != "synthetic":
+def refuse_folder(data: DataRecipe, folder: Path) -> None:
+    """Raise UsageError where a folder is given and a recipe's data are procedural."""
+    if data.format != "synthetic":
         return
     try:
-        found = recognise(data)
+        found = recognise(folder)
     except UsageError:
         found = ""
     fitting = ", ".join(recipes_for_photographs(found)[:_SUGGESTED])
     raise UsageError(
-        f"Recipe '{recipe.name}' trains on procedural scenes and reads no folder: expected none, got '{data}'"
+        f"This recipe trains on procedural scenes and reads no folder: expected none, got '{folder}'"
         f"{f' (format {found})' if found else ''}. Recipes that fit a folder of photographs: {fitting}.",
         about="procedural data",
     )
 
 
-def data_root(recipe: Recipe, data: Path | None) -> Path | None:
-    """Return the dataset's folder: `data` when given, else the recipe's own; None for procedural crowds.
+def data_root(data: DataRecipe, given: Path | None) -> Path | None:
+    """Return the dataset's folder: the given one, else the recipe's own; None for procedural crowds.
 
     A recipe's `data/NAME` stands for `$SAM_MPROMPT_DATA/NAME` where that variable is set.
 
     Raises:
         UsageError: the folder does not exist (says what to put where), or is given where data are procedural.
     """
-    if recipe.data.format == "synthetic":
-        if data is not None:
-            refuse_folder(recipe, data)
+    if data.format == "synthetic":
+        if given is not None:
+            refuse_folder(data, given)
         return None
     shared = os.environ.get(DATA_VARIABLE)
-    if data is None:
-        data = Path(recipe.data.root)
-        if shared and data.parts[:1] == ("data",):
-            data = Path(shared, *data.parts[1:])
-    if not data.is_dir():
+    folder = given or Path(data.root)
+    if given is None and shared and folder.parts[:1] == ("data",):
+        folder = Path(shared, *folder.parts[1:])
+    if not folder.is_dir():
         raise UsageError(
-            f"No folder '{data}' with the {recipe.data.format} data of recipe '{recipe.name}'. Put it there, or set "
-            f"${DATA_VARIABLE} to the folder above it.",
+            f"No folder '{folder}' with the {data.format} data of the recipe. Put it there, or set ${DATA_VARIABLE} to "
+            "the folder above it.",
             about="data folder",
         )
-    return data
-
-
-def geometry_of(recipe: Recipe) -> Geometry:
-    """Return the sizes at which this recipe's images are trained on and counted."""
-    data, infer = recipe.data, recipe.infer
-    return Geometry(data.max_side, data.min_side, data.scale, infer.tile, infer.overlap)
+    return folder
 
 
 def open_split(recipe: Recipe, split: Literal["train", "val"], root: Path | None, *, whole: bool = False) -> OpenedData:
@@ -268,7 +262,7 @@ def open_split(recipe: Recipe, split: Literal["train", "val"], root: Path | None
         noise = recipe.data.annotation_noise if train else 0.0
         length = scenes.train if train else scenes.val
         source = SyntheticSource(
-            scenes, geometry_of(recipe), length, seed=seed, fresh=train and scenes.fresh, noise=noise, context_k=k
+            scenes, recipe.geometry, length, seed=seed, fresh=train and scenes.fresh, noise=noise, context_k=k
         )
         return OpenedData(source, None)
     if root is None:
@@ -286,10 +280,15 @@ def open_split(recipe: Recipe, split: Literal["train", "val"], root: Path | None
             about="no boxes",
         )
     if split == "train" and data.annotation_noise > 0:
+        hasty = partial(
+            _hastily_annotated,
+            noise=data.annotation_noise,
+            radius=recipe.targets.point_dilation,
+            geometry=recipe.geometry,
+            seed=recipe.train.seed,
+        )
         samples = [
-            _hastily_annotated(sample, sample.points, recipe, index)
-            for index, sample in enumerate(samples)
-            if sample.points is not None
+            hasty(sample, sample.points, index) for index, sample in enumerate(samples) if sample.points is not None
         ]
     mask_of = None
     if recipe.targets.pseudo_mask == "files":
@@ -297,7 +296,7 @@ def open_split(recipe: Recipe, split: Literal["train", "val"], root: Path | None
         if not folder.is_dir():
             raise UsageError(f"targets.masks: no folder '{folder}'.", about="masks folder", folder=folder)
         mask_of = partial(mask_path, folder, root=root)
-    geometry = geometry_of(recipe)
+    geometry = recipe.geometry
     # Beside cached features, pixels are read for the stem alone.
     pixels = data.cache == "images" or (data.cache == "features" and recipe.model.stem_channels > 0)
     images = open_image_cache(samples, geometry, data) if pixels else None
@@ -305,15 +304,17 @@ def open_split(recipe: Recipe, split: Literal["train", "val"], root: Path | None
     return OpenedData(opened, found.problems, found.carved)
 
 
-def _hastily_annotated(sample: Sample, points: FloatArray, recipe: Recipe, index: int) -> Sample:
+def _hastily_annotated(
+    sample: Sample, points: FloatArray, index: int, *, noise: float, radius: int, geometry: Geometry, seed: int
+) -> Sample:
     """Disturb an annotation by data.annotation_noise; a head without a box reaches to targets.point_dilation.
 
     That radius is one in the resized image, as it is for masks from points; the annotation is the image's as it is.
     """
-    noise, boxes = recipe.data.annotation_noise, sample.boxes
-    rng = np.random.default_rng([recipe.train.seed, index])
-    ratio = resized(sample.size, geometry_of(recipe))[0] / sample.size[0]
-    heads = heads_of(points, boxes, radius=recipe.targets.point_dilation / ratio)
+    boxes = sample.boxes
+    rng = np.random.default_rng([seed, index])
+    ratio = resized(sample.size, geometry)[0] / sample.size[0]
+    heads = heads_of(points, boxes, radius=radius / ratio)
     moved = disturbed_points(points, heads, sample.size, noise, rng)
     return replace(
         sample, points=moved, boxes=None if boxes is None else disturbed_boxes(boxes, sample.size, noise, rng)

@@ -18,7 +18,8 @@ from ..geometry import round_up
 from ..models.build import build_counter
 from ..models.counter import CrowdCounter
 from ..models.sam_config import CONFIGS
-from ..recipe.schema import Recipe
+from ..recipe.model import Model
+from ..recipe.tuning import Tuning
 from ..tuning.report import report
 
 _ADAPTER = "encoder adapter"
@@ -61,19 +62,21 @@ class Cost:
         return asdict(self)
 
 
-def measure_cost(recipe: Recipe, size: tuple[int, int]) -> Cost:
+def measure_cost(model: Model, tuning: Tuning, size: tuple[int, int], *, segmenter: bool) -> Cost:
     """Build the counter of a recipe and measure it. Weights do not matter: a missing SAM base is drawn at random.
 
     Args:
-        recipe: fully resolved.
+        model: the encoder and what stands on it.
+        tuning: what of the encoder is trained.
         size: (height, width) in pixels.
+        segmenter: whether training has one.
 
     Raises:
         UsageError: a size below 1, or as `build_counter`.
     """
     if min(size) < 1:
         raise UsageError(f"Expected a size of at least 1x1 pixels, got {size[0]}x{size[1]}.")
-    counter = build_counter(_without_files(recipe), segmenter=recipe.loss.segmentation > 0).counter
+    counter = build_counter(_without_files(model), tuning, segmenter=segmenter).counter
     height, width = (round_up(side, counter.size_divisor) for side in size)
     macs = _macs(counter, torch.zeros(1, 3, height, width))
     heads = counter.decoder_state()
@@ -82,7 +85,7 @@ def measure_cost(recipe: Recipe, size: tuple[int, int]) -> Cost:
         stored[name.split(".")[0]] += parameter.numel() * (name in heads)
     numbers = report(counter).by_part
     stored[_ADAPTER] = numbers.get(_ADAPTER, (0, 0))[1]
-    stored["encoder"] = numbers["encoder"][1] if recipe.tuning.method == "full" else 0
+    stored["encoder"] = numbers["encoder"][1] if tuning.method == "full" else 0
     parts = [
         Part(name, total, trainable, stored[name], macs.get(name, 0)) for name, (trainable, total) in numbers.items()
     ]
@@ -90,11 +93,10 @@ def measure_cost(recipe: Recipe, size: tuple[int, int]) -> Cost:
     return Cost((height, width), tuple(parts), _activations(counter, torch.zeros(2, 3, height, width)) // 2)
 
 
-def _without_files(recipe: Recipe) -> Recipe:
+def _without_files(model: Model) -> Model:
     """Put random weights of the same shape where a registered SAM base is not on this machine."""
-    model = recipe.model
     if model.encoder == "timm":
-        return recipe.model_copy(update={"model": model.model_copy(update={"pretrained": False, "weights": ""})})
+        return model.model_copy(update={"pretrained": False, "weights": ""})
     try:
         resolve(model.base)
     except UsageError:
@@ -102,8 +104,8 @@ def _without_files(recipe: Recipe) -> Recipe:
         shapes = [] if entry is None else [label for label in (entry.name, *entry.aliases) if label in CONFIGS]
         if not shapes:
             raise
-        return recipe.model_copy(update={"model": model.model_copy(update={"base": f"random:{shapes[0]}"})})
-    return recipe
+        return model.model_copy(update={"base": f"random:{shapes[0]}"})
+    return model
 
 
 def _macs(counter: CrowdCounter, images: Tensor) -> dict[str, int]:

@@ -9,8 +9,8 @@ from torch import nn
 
 from ..bases.locate import RandomBase, resolve
 from ..bases.weights import fingerprint
-from ..recipe.model import SamModel, TimmModel
-from ..recipe.schema import Peft, Prompts, Recipe, Side
+from ..recipe.model import Model, TimmModel
+from ..recipe.tuning import Peft, Prompts, Side, Tuning
 from ..tuning.attach import attach
 from .counter import CrowdCounter
 from .sam_config import CONFIGS
@@ -40,19 +40,22 @@ class BuiltCounter:
     base: Base
 
 
-def build_encoder(recipe: Recipe, base: str | None = None, *, weights: bool = True) -> tuple[nn.Module, Base]:
-    """Return the bare encoder of a recipe and its origin.
+def build_encoder(
+    model: Model, base: str | None = None, *, frozen: bool, weights: bool = True
+) -> tuple[nn.Module, Base]:
+    """Return the bare encoder of a recipe's `model` and its origin.
 
     Args:
-        recipe: names the family and the base.
-        base: checkpoint name or file that replaces the recipe's; for timm a model name, a registered base, or a file of
+        model: names the family and the base.
+        base: checkpoint name or file that replaces the model's; for timm a model name, a registered base, or a file of
             its weights.
+        frozen: it will not train, so that weights of no file are drawn alike each time.
         weights: False leaves a timm model's weights out: all its tensors are about to be replaced.
 
     Raises:
         UsageError: the base is not on disk (and how to get it), or is no checkpoint of this family.
     """
-    model, name = recipe.model, base or recipe.model.base
+    name = base or model.base
     encoder: nn.Module
     if model.encoder == "sam":
         encoder = SamEncoder.from_checkpoint(name, positions=model.positions)
@@ -60,12 +63,12 @@ def build_encoder(recipe: Recipe, base: str | None = None, *, weights: bool = Tr
         pretrained = model.pretrained and weights
         file = timm_weights(model, name) if weights else ""
         name = timm_base(model, name)
-        with _fixed_draw(not pretrained and recipe.tuning.method != "full"):
+        with _fixed_draw(frozen and not pretrained):
             encoder = _timm(model, name, pretrained=pretrained, file=file)
     return encoder, Base(name, fingerprint(encoder.state_dict()))
 
 
-def build_outline(model: SamModel | TimmModel, base: str | None = None) -> nn.Module | None:
+def build_outline(model: Model, base: str | None = None) -> nn.Module | None:
     """Return the encoder of a recipe's `model` on the meta device, where tensors have shapes and take no memory.
 
     None for a SAM encoder in a checkpoint file, whose shapes only the file tells: see `outline_of`.
@@ -112,14 +115,19 @@ def _fixed_draw(fixed: bool) -> Iterator[None]:
         yield
 
 
-def build_counter(recipe: Recipe, *, segmenter: bool) -> BuiltCounter:
-    """Return a counter ready for training: prompts attached, base frozen, heads fresh from torch's random state.
+def build_counter(model: Model, tuning: Tuning, *, segmenter: bool, regressor: bool = True) -> BuiltCounter:
+    """Return a counter ready for training: prompts attached, base frozen, decoders fresh from torch's random state.
+
+    Args:
+        model: the encoder and what stands on it.
+        tuning: what of the encoder is trained.
+        segmenter: whether there is one.
+        regressor: whether it trains.
 
     Raises:
         UsageError: as `build_encoder`, or the tuning method does not fit the encoder.
     """
-    encoder, base = build_encoder(recipe)
-    tuning = recipe.tuning
+    encoder, base = build_encoder(model, frozen=tuning.method != "full")
     if isinstance(tuning, Prompts | Peft):
         tuned = attach(
             encoder,
@@ -130,13 +138,13 @@ def build_counter(recipe: Recipe, *, segmenter: bool) -> BuiltCounter:
         )
     else:
         tuned = attach(encoder, tuning.method)
-    counter = add_decoders(tuned, recipe, segmenter=segmenter)
-    if recipe.loss.density == 0:
+    counter = add_decoders(tuned, model, tuning, segmenter=segmenter)
+    if not regressor:
         counter.regressor.requires_grad_(False)
     return BuiltCounter(counter, base)
 
 
-def add_decoders(encoder: nn.Module, recipe: Recipe, *, segmenter: bool) -> CrowdCounter:
+def add_decoders(encoder: nn.Module, model: Model, tuning: Tuning, *, segmenter: bool) -> CrowdCounter:
     """Put what a recipe has beside and behind its encoder there, fresh. Raises UsageError as `CrowdCounter`."""
-    side = recipe.tuning.bottleneck if isinstance(recipe.tuning, Side) else 0
-    return CrowdCounter(encoder, recipe.model, segmenter=segmenter, side=side)
+    side = tuning.bottleneck if isinstance(tuning, Side) else 0
+    return CrowdCounter(encoder, model, segmenter=segmenter, side=side)

@@ -11,7 +11,6 @@ from typing import TypeVar
 
 from ..counting.predict import predict_density
 from ..counting.torch_backend import TorchBackend
-from ..data.sources import geometry_of
 from ..recipe.schema import Recipe
 from ..training.finetune import fetch_base
 from ..training.loop import train_epoch
@@ -71,7 +70,7 @@ def time_training(
         lengths = [after - before for before, after in pairwise(ends)]
         image, _ = data.shown.original(data.baseline().median)
         before = clock()
-        predict_density(TorchBackend(session.counter, session.accelerator.device), image, geometry_of(recipe))
+        predict_density(TorchBackend(session.counter, session.accelerator.device), image, recipe.geometry)
         return Timing(median(lengths[1:] or lengths), clock() - before, ready - began)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import tomli_w
 from pydantic import Field
 
+from ..geometry import Geometry
 from .data import DataFormat, DataRecipe, SyntheticRecipe, TargetRecipe
 from .faults import Schema, parse
 from .find import find_recipe, read_toml
@@ -59,6 +60,12 @@ class Recipe(Section):
     loss: LossRecipe = Field(LossRecipe(), description="weights and switches of mutual prompt learning")
     train: TrainRecipe = Field(TrainRecipe(), description="the optimisation")
     infer: InferRecipe = Field(InferRecipe(), description="how whole images are counted")
+
+    @property
+    def geometry(self) -> Geometry:
+        """The sizes at which images are trained on and counted."""
+        data, infer = self.data, self.infer
+        return Geometry(data.max_side, data.min_side, data.scale, infer.tile, infer.overlap)
 
     def contradictions(self) -> Iterator[Contradiction]:
         """Yield what one table says against another."""

@@ -32,7 +32,8 @@ from ..files import recover_within, sha256_of, write_text
 from ..geometry import resized, round_up
 from ..losses import Targets
 from ..models.counter import CrowdCounter
-from ..recipe.schema import DataRecipe, Recipe
+from ..recipe.data import DataRecipe, TargetRecipe
+from ..recipe.model import Model
 
 _BYTES = 2  # float16
 _VIEWS = 2  # as it is, and mirrored
@@ -70,9 +71,11 @@ class FeatureCache:
 def build_cache(
     counter: CrowdCounter,
     source: DiskSource,
-    recipe: Recipe,
     fingerprint: str,
     *,
+    data: DataRecipe,
+    model: Model,
+    stop_before: int | None,
     device: torch.device,
     say: Callable[[str], None],
     progress: Callable[[int, int], None] | None = None,
@@ -82,8 +85,10 @@ def build_cache(
     Args:
         counter: whose frozen encoder is run.
         source: images on disk.
-        recipe: names the cache's folder and its largest size.
         fingerprint: of the encoder.
+        data: names the cache's folder and its largest size.
+        model: how the encoder reads positions.
+        stop_before: the first block that trains, before which features are taken; None where no block does.
         device: where the encoder runs.
         say: called with a line about the size before anything is written.
         progress: called after each image with the number done and the number of all.
@@ -94,11 +99,10 @@ def build_cache(
         RunError: the disk is full; what is cached stays.
     """
     encoder = cast(Any, counter.encoder)
-    strides = _strides(counter, recipe.tuning.first_block)
+    strides = _strides(counter, stop_before)
     stride = max(strides)
     folds = tuple(stride // own for own in strides)
-    _check_crop(source, recipe.data.crop, stride, counter.size_divisor)
-    stop_before = recipe.tuning.first_block
+    _check_crop(source, data.crop, stride, counter.size_divisor)
     if stop_before is not None:
         _check_frozen(encoder, stop_before)
     used = [own * fold**2 for own, fold in zip(_channels(counter, stop_before), folds, strict=True)]
@@ -106,20 +110,18 @@ def build_cache(
         "encoder": fingerprint,
         "levels": used,
         "geometry": {key: getattr(source.geometry, key) for key in ("max_side", "min_side", "scale")},
-        "positions": recipe.model.positions if recipe.model.encoder == "sam" else "resample",
+        "positions": model.positions if model.encoder == "sam" else "resample",
         "pad": ["zeros", counter.size_divisor],
     }
-    if stop_before is not None:
-        described["block"] = stop_before
-    if recipe.model.encoder == "timm":  # a SAM has one stride
-        described["strides"] = strides
+    described |= {} if stop_before is None else {"block": stop_before}
+    described |= {"strides": strides} if model.encoder == "timm" else {}  # a SAM has one stride
     name = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
-    folder = Path(recipe.data.cache_root) / name
+    folder = Path(data.cache_root) / name
     files = tuple(folder / f"{sha256_of(sample.image)[:24]}.npy" for sample in source.samples)
     cache = FeatureCache(files, tuple(used), folds, stride, stop_before)
     recover_within(folder)
     todo = [index for index, file in enumerate(files) if not is_whole(file)]
-    _check_size(source, recipe.data, todo, sum(used), stride, counter.size_divisor, say)
+    _check_size(source, data, todo, sum(used), stride, counter.size_divisor, say)
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "cache.json", json.dumps(described, indent=2, sort_keys=True) + "\n")
     for done, index in enumerate(todo, start=1):
@@ -136,31 +138,51 @@ class CachedCrops(Dataset[Crop]):
 
     The same seed, epoch and index always give the same crop. Crops lie on the feature grid. Images are only decoded
     where something reads them (the high-resolution stem); else the crop's image is black.
+
+    Args:
+        source: annotated images on disk.
+        cache: their features.
+        data: crop size and share of mirrored crops.
+        targets: how points become targets.
+        seed: of the crops.
+        stride: pixels per side of a density cell.
+        pixels: whether something reads the crop's pixels too.
     """
 
-    def __init__(self, source: DiskSource, recipe: Recipe, cache: FeatureCache, *, stride: int) -> None:
-        self.source, self.recipe, self.cache, self.stride = source, recipe, cache, stride
+    def __init__(
+        self,
+        source: DiskSource,
+        cache: FeatureCache,
+        data: DataRecipe,
+        targets: TargetRecipe,
+        *,
+        seed: int,
+        stride: int,
+        pixels: bool,
+    ) -> None:
+        self.source, self.cache, self.data, self.targets = source, cache, data, targets
+        self.seed, self.stride, self.pixels = seed, stride, pixels
 
     def __len__(self) -> int:
         return len(self.source)
 
     def __getitem__(self, key: Key) -> Crop:
         epoch, index = key
-        rng = np.random.default_rng((self.recipe.train.seed, epoch, index))
-        side, cell = self.recipe.data.crop, self.cache.stride
-        flipped = rng.random() < self.recipe.data.flip
+        rng = np.random.default_rng((self.seed, epoch, index))
+        side, cell = self.data.crop, self.cache.stride
+        flipped = rng.random() < self.data.flip
         features = self.cache.read(index)
         # Any cell may be a crop's corner. The blocks still to be run restart their windows there, as they do on a crop
         # of pixels; crops that kept the image's windows (14 cells) would be few. What was cached has seen beyond the
         # crop, in windows and positions of the whole image, as what these blocks get when it is counted whole.
         top, left = (int(rng.integers(length - side // cell + 1)) * cell for length in features.shape[1:3])
-        frame = self.source.frame(epoch, index) if self.recipe.model.stem_channels else self.source.outline(index)
+        frame = self.source.frame(epoch, index) if self.pixels else self.source.outline(index)
         if flipped:
             frame = horizontal_flip(frame)
         cut = _cut(frame, top, left, side)
         y, x, n = top // cell, left // cell, side // cell
         chosen = torch.from_numpy(features[int(flipped), y : y + n, x : x + n].copy())
-        targets = Targets(**padded_targets(cut, self.recipe.targets, side=side, stride=self.stride))
+        targets = Targets(**padded_targets(cut, self.targets, side=side, stride=self.stride))
         return Crop(padded_image(cut.image, side), cut.size, targets, key, chosen.permute(2, 0, 1))
 
 

@@ -154,7 +154,7 @@ def finetune(
         RunError: the loss became NaN or infinite, or the disk is full.
         Interrupted: stopped on request, with the state saved.
     """
-    opened = TrainingData.open(recipe, data_root(recipe, data))
+    opened = TrainingData.open(recipe, data_root(recipe.data, data))
     fetch_base(recipe.model, observer)
     session = TrainingSession.open(recipe, opened, run, resume=resume, observer=observer)
     outcome = session.fit()

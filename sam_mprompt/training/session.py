@@ -14,7 +14,6 @@ from torch.utils.data import DataLoader
 
 from ..adapter.folder import AdapterFolder
 from ..data.dataset import Batch, EpochBatches
-from ..data.sources import geometry_of
 from ..errors import Interrupted
 from ..evaluation.metrics import Metrics, metrics
 from ..files import write_text
@@ -269,7 +268,7 @@ class TrainingSession:
             progress.best_epoch = progress.epoch
             self.keep_adapter(None)
             return {}
-        seen = (self.counter, val.source, geometry_of(recipe), self.accelerator)
+        seen = (self.counter, val.source, recipe.geometry, self.accelerator)
         if recipe.loss.density == 0:
             with self._averaged():
                 progress.val_iou = validate_masks(*seen, targets=recipe.targets)
@@ -312,7 +311,7 @@ class TrainingSession:
                     index,
                     targets=self.recipe.targets,
                     offline=self.recipe.loss.offline,
-                    geometry=geometry_of(self.recipe),
+                    geometry=self.recipe.geometry,
                     device=self.accelerator.device,
                 )
                 save_image(self.run.preview(self.progress.epoch, index), picture)

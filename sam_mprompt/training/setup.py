@@ -52,7 +52,8 @@ def assemble(
     """
     train = recipe.train
     set_seed(train.seed)
-    built = build_counter(recipe, segmenter=recipe.loss.segmentation > 0)
+    segmenter, regressor = recipe.loss.segmentation > 0, recipe.loss.density > 0
+    built = build_counter(recipe.model, recipe.tuning, segmenter=segmenter, regressor=regressor)
     counter = built.counter
     if train.init_from and not resume:
         init_from(AdapterFolder.read(find_adapter(train.init_from)), built, recipe.tuning.method)
@@ -91,8 +92,10 @@ def cached_features(
         return build_cache(
             built.counter,
             data.train.source,
-            recipe,
             built.base.fingerprint,
+            data=recipe.data,
+            model=recipe.model,
+            stop_before=recipe.tuning.first_block,
             device=accelerator.device,
             say=observer.say,
             progress=lambda done, total: observer.progress("encoding images", done, total),
@@ -111,9 +114,18 @@ def batch_loader(recipe: Recipe, data: TrainingData, parts: Parts) -> tuple[Epoc
     )
     crops: Dataset[Crop]
     if parts.cache is not None and isinstance(source, DiskSource):
-        crops = CachedCrops(source, recipe, parts.cache, stride=parts.counter.stride)
+        pixels = recipe.model.stem_channels > 0
+        crops = CachedCrops(
+            source,
+            parts.cache,
+            recipe.data,
+            recipe.targets,
+            seed=train.seed,
+            stride=parts.counter.stride,
+            pixels=pixels,
+        )
     else:
-        crops = CropDataset(source, recipe, stride=parts.counter.stride)
+        crops = CropDataset(source, recipe.data, recipe.targets, seed=train.seed, stride=parts.counter.stride)
     loader: DataLoader[Any] = DataLoader(
         crops,
         batch_sampler=cast(Any, batches),

@@ -9,7 +9,6 @@ from ..arrays import ByteImage
 from ..counting.predict import predict_with_mask
 from ..counting.result import Prediction
 from ..counting.torch_backend import TorchBackend
-from ..data.sources import geometry_of
 from ..errors import UsageError
 from ..models.build import build_counter
 from ..models.counter import CrowdCounter
@@ -33,7 +32,7 @@ class TrainedRun:
 
     def predict(self, image: ByteImage) -> Prediction:
         """Count a uint8 RGB image (H, W, 3) and mark its heads. Raises UsageError for a run without a segmenter."""
-        return predict_with_mask(TorchBackend(self.counter, self.device), image, geometry_of(self.recipe))
+        return predict_with_mask(TorchBackend(self.counter, self.device), image, self.recipe.geometry)
 
 
 def load_run(run: RunFolder, overrides: Sequence[str] = (), *, device: torch.device) -> TrainedRun:
@@ -47,6 +46,7 @@ def load_run(run: RunFolder, overrides: Sequence[str] = (), *, device: torch.dev
     if not run.has_state:
         raise UsageError(f"'{run.path}' is no run folder with a state: expected one that a training wrote.")
     recipe = load_recipe(run.recipe, overrides)
-    counter = build_counter(recipe, segmenter=recipe.loss.segmentation > 0).counter
+    segmenter, regressor = recipe.loss.segmentation > 0, recipe.loss.density > 0
+    counter = build_counter(recipe.model, recipe.tuning, segmenter=segmenter, regressor=regressor).counter
     load_weights(run, counter)
     return TrainedRun(counter.eval().to(device), recipe, device)

@@ -91,7 +91,7 @@ def test_training_does_not_start_from_an_adapter_of_another_method(adapter):
     folder = AdapterFolder.read(adapter)
     recipe = load_recipe(adapter / RECIPE, ["tuning.method=lora"])
     with pytest.raises(UsageError, match=r"tuning\.method = 'lora' as the recipe's, .* has 'prompt'"):
-        init_from(folder, build_counter(recipe, segmenter=False), recipe.tuning.method)
+        init_from(folder, build_counter(recipe.model, recipe.tuning, segmenter=False), recipe.tuning.method)
 
 
 def change_config(adapter, **values):

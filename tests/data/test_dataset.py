@@ -34,7 +34,8 @@ def recipe(**data):
 
 
 def dataset(**data):
-    return CropDataset(Source(), recipe(**data), stride=4)
+    settings = recipe(**data)
+    return CropDataset(Source(), settings.data, settings.targets, seed=settings.train.seed, stride=4)
 
 
 def test_a_crop_is_padded_to_its_side_says_so_and_has_no_target_there():

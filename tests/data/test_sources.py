@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sam_mprompt.data.sources import data_root, format_of, geometry_of, open_split
+from sam_mprompt.data.sources import data_root, format_of, open_split
 from sam_mprompt.errors import UsageError
 from sam_mprompt.geometry import resized
 from sam_mprompt.recipe.schema import load_recipe, parse_recipe
@@ -14,17 +14,17 @@ def test_the_data_folder_is_the_given_one_else_the_variables_else_the_recipes(tm
     recipe = load_recipe("nwpu")
     for folder in ("given", "shared/nwpu", "data/nwpu"):
         (tmp_path / folder).mkdir(parents=True)
-    assert data_root(recipe, None).as_posix() == "data/nwpu"
+    assert data_root(recipe.data, None).as_posix() == "data/nwpu"
     monkeypatch.setenv("SAM_MPROMPT_DATA", str(tmp_path / "shared"))
-    assert data_root(recipe, None) == tmp_path / "shared" / "nwpu"
-    assert data_root(recipe, tmp_path / "given") == tmp_path / "given"
+    assert data_root(recipe.data, None) == tmp_path / "shared" / "nwpu"
+    assert data_root(recipe.data, tmp_path / "given") == tmp_path / "given"
 
 
 def test_a_missing_data_folder_says_what_to_put_where(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SAM_MPROMPT_DATA", raising=False)
     with pytest.raises(UsageError, match=r"data/nwpu.*SAM_MPROMPT_DATA"):
-        data_root(load_recipe("nwpu"), None)
+        data_root(load_recipe("nwpu").data, None)
 
 
 def test_points_move_with_the_image_when_it_is_resized(crowd_folder):
@@ -46,7 +46,7 @@ def test_procedural_scenes_are_trained_on_at_the_size_at_which_they_are_counted(
     image, points = source.original(crowded)
     frame = source.frame(0, crowded)
     assert len(points) > 0
-    assert frame.size == resized(image.shape[:2], geometry_of(recipe)) == (192, 192)
+    assert frame.size == resized(image.shape[:2], recipe.geometry) == (192, 192)
     np.testing.assert_allclose(frame.points, 2 * points)
     assert frame.boxes.max() > 96
 
@@ -96,11 +96,11 @@ def test_photographs_without_a_folder_are_refused():
 
 
 def test_a_folder_is_read_as_what_it_is_whatever_the_recipe_was_made_for(crowd_folder):
-    assert format_of(load_recipe("sha-tiny-prompt"), crowd_folder) == "points"
+    assert format_of(load_recipe("sha-tiny-prompt").data, crowd_folder) == "points"
 
 
 def test_a_format_that_is_given_decides(crowd_folder):
-    assert format_of(load_recipe("sha-tiny-prompt"), crowd_folder, "nwpu") == "nwpu"
+    assert format_of(load_recipe("sha-tiny-prompt").data, crowd_folder, "nwpu") == "nwpu"
 
 
 def test_a_folder_that_fits_the_recipes_format_and_another_is_read_in_the_recipes(tmp_path):
@@ -108,21 +108,21 @@ def test_a_folder_that_fits_the_recipes_format_and_another_is_read_in_the_recipe
     (tmp_path / "train_data" / "images").mkdir(parents=True)
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     (tmp_path / "a.txt").write_text("5 5\n")
-    assert format_of(load_recipe("sha"), tmp_path) == "shanghaitech"
-    assert format_of(parse_recipe({"data": {"format": "points"}}, source="test"), tmp_path) == "points"
+    assert format_of(load_recipe("sha").data, tmp_path) == "shanghaitech"
+    assert format_of(parse_recipe({"data": {"format": "points"}}, source="test").data, tmp_path) == "points"
 
 
 def test_a_folder_of_no_format_says_what_was_looked_for(tmp_path):
     with pytest.raises(UsageError, match=r"Cannot tell the format of .*Looked for shanghaitech \(train_data/images/\)"):
-        format_of(load_recipe("shb"), tmp_path)
+        format_of(load_recipe("shb").data, tmp_path)
     with pytest.raises(UsageError, match=r"Expected a dataset's folder at"):
-        format_of(load_recipe("shb"), tmp_path / "nowhere")
+        format_of(load_recipe("shb").data, tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("given", [None, "points"])
 def test_procedural_data_read_no_folder(crowd_folder, given):
     with pytest.raises(UsageError, match=r"procedural scenes and reads no folder.*\(format points\).*shb-tiny-prompt"):
-        format_of(load_recipe("demo"), crowd_folder, given)
+        format_of(load_recipe("demo").data, crowd_folder, given)
     with pytest.raises(UsageError, match="reads no folder"):
-        data_root(load_recipe("demo"), crowd_folder)
-    assert data_root(load_recipe("demo"), None) is None
+        data_root(load_recipe("demo").data, crowd_folder)
+    assert data_root(load_recipe("demo").data, None) is None

@@ -5,8 +5,12 @@ from sam_mprompt.evaluation.cost import measure_cost
 from sam_mprompt.recipe.schema import load_recipe
 
 
+def cost_of(recipe, size):
+    return measure_cost(recipe.model, recipe.tuning, size, segmenter=recipe.loss.segmentation > 0)
+
+
 def parts_of(recipe, *overrides, size=(64, 64)):
-    return {part.name: part for part in measure_cost(load_recipe(recipe, overrides), size).parts}
+    return {part.name: part for part in cost_of(load_recipe(recipe, overrides), size).parts}
 
 
 def test_parameters_and_multiply_adds_are_those_one_counts_by_hand(tiny_recipe):
@@ -47,13 +51,13 @@ def test_a_gate_keeps_the_segmenters_trunk_and_a_native_recipe_the_encoder(tiny_
 
 
 def test_twice_the_pixels_cost_about_twice_as_much(tiny_recipe):
-    one, two = (measure_cost(load_recipe(tiny_recipe), (64, width)) for width in (64, 128))
+    one, two = (cost_of(load_recipe(tiny_recipe), (64, width)) for width in (64, 128))
     assert two.activations == pytest.approx(2 * one.activations, rel=0.1)
     assert sum(p.macs for p in two.parts) == pytest.approx(2 * sum(p.macs for p in one.parts), rel=0.1)
 
 
 def test_a_trained_encoder_keeps_more_than_a_frozen_one(tiny_recipe):
-    frozen, whole = (measure_cost(load_recipe(tiny_recipe, more), (64, 64)) for more in ([], ["tuning.method=full"]))
+    frozen, whole = (cost_of(load_recipe(tiny_recipe, more), (64, 64)) for more in ([], ["tuning.method=full"]))
     assert whole.activations > frozen.activations
 
 
@@ -66,6 +70,6 @@ def test_sam_base_is_described_without_its_weights(tmp_path, monkeypatch):
 
 def test_an_unknown_base_and_an_empty_image_are_refused(tiny_recipe):
     with pytest.raises(UsageError, match="No base 'nothing'"):
-        measure_cost(load_recipe(tiny_recipe, ["model.base=nothing"]), (64, 64))
+        cost_of(load_recipe(tiny_recipe, ["model.base=nothing"]), (64, 64))
     with pytest.raises(UsageError, match="at least 1x1"):
-        measure_cost(load_recipe(tiny_recipe), (0, 64))
+        cost_of(load_recipe(tiny_recipe), (0, 64))

@@ -70,19 +70,26 @@ def squares(tmp_path):
 
 
 def cached(recipe, folder, **options):
-    built = build_counter(recipe, segmenter=True)
+    built = build_counter(recipe.model, recipe.tuning, segmenter=True)
     source = open_split(recipe, "train", folder).source
     done = []
     cache = build_cache(
         built.counter,
         source,
-        recipe,
         options.pop("fingerprint", built.base.fingerprint),
+        data=recipe.data,
+        model=recipe.model,
+        stop_before=recipe.tuning.first_block,
         device=torch.device("cpu"),
         say=options.pop("say", lambda _: None),
         progress=lambda number, _: done.append(number),
     )
     return built.counter.eval(), source, cache, len(done)
+
+
+def cached_crops(source, cache, recipe, counter):
+    how = {"seed": recipe.train.seed, "stride": counter.stride, "pixels": recipe.model.stem_channels > 0}
+    return CachedCrops(source, cache, recipe.data, recipe.targets, **how)
 
 
 def rounded(_module, inputs):
@@ -114,7 +121,7 @@ def test_cached_features_give_the_density_of_the_encoder_itself(recipe, crowd_fo
 
 def test_a_crop_is_cut_on_the_feature_grid_with_its_heads(recipe, crowd_folder):
     counter, source, cache, _ = cached(recipe, crowd_folder)
-    crops = CachedCrops(source, recipe, cache, stride=counter.stride)
+    crops = cached_crops(source, cache, recipe, counter)
     seen = set()
     for epoch in range(12):
         for index in range(len(crops)):
@@ -206,8 +213,8 @@ def test_training_on_the_cache_gives_the_loss_and_gradients_of_training_on_pixel
         counter.fusion.projections[0].register_forward_pre_hook(rounded)
     # With the cache's rounding on both sides, what is left is the order of additions: no real error hides behind it.
     counter.encoder.blocks[first].register_forward_pre_hook(rounded)
-    on_pixels = CropDataset(source, recipe, stride=counter.stride)
-    on_cache = CachedCrops(source, recipe, cache, stride=counter.stride)
+    on_pixels = CropDataset(source, recipe.data, recipe.targets, seed=recipe.train.seed, stride=counter.stride)
+    on_cache = cached_crops(source, cache, recipe, counter)
     loss = MutualPromptLoss(recipe.loss, stride=counter.stride)
     losses, gradients = [], []
     for crops in (on_pixels, on_cache):
@@ -273,7 +280,7 @@ def test_a_side_network_trains_on_the_cache_and_its_adapter_counts(recipe, crowd
     assert any(name.startswith("counter.fusion.") for name in adapter.tensors)
     assert not any(".encoder." in name for name in adapter.tensors)
     model = load_adapter(adapter).counter
-    before = base_tensors(build_counter(recipe, segmenter=False).counter.encoder)
+    before = base_tensors(build_counter(recipe.model, recipe.tuning, segmenter=False).counter.encoder)
     after = base_tensors(model.encoder)
     assert all(torch.equal(after[name], before[name]) for name in before)
 
@@ -305,7 +312,7 @@ def test_what_trains_before_the_first_adapted_block_cannot_be_cached(adapted, cr
 
 
 def test_a_side_network_starts_as_the_encoders_own_features(recipe):
-    counter = build_counter(recipe, segmenter=False).counter.eval()
+    counter = build_counter(recipe.model, recipe.tuning, segmenter=False).counter.eval()
     images = torch.randn(1, 3, 64, 64)
     with torch.inference_mode():
         levels = counter.encode(images)

@@ -18,7 +18,6 @@ from sam_mprompt.adapter.loading import load_adapter
 from sam_mprompt.counting.predict import predict_density
 from sam_mprompt.counting.torch_backend import TorchBackend
 from sam_mprompt.data.image import read_image
-from sam_mprompt.data.sources import geometry_of
 from sam_mprompt.errors import Interrupted, RunError, UsageError
 from sam_mprompt.evaluation.metrics import Metrics
 from sam_mprompt.masks.make import SegmenterMasks, make_masks
@@ -83,8 +82,8 @@ def test_the_adapter_counts_as_the_model_that_was_trained(tmp_path, tiny_recipe,
     loaded = load_adapter(AdapterFolder.read(tmp_path / "run" / "adapter")).counter
     image = read_image(crowd_folder / "9.png")
     with trained.parts.average.applied(trained.counter):
-        expected = predict_density(TorchBackend(trained.counter, "cpu"), image, geometry_of(trained.recipe)).count
-    assert predict_density(TorchBackend(loaded, "cpu"), image, geometry_of(trained.recipe)).count == pytest.approx(
+        expected = predict_density(TorchBackend(trained.counter, "cpu"), image, trained.recipe.geometry).count
+    assert predict_density(TorchBackend(loaded, "cpu"), image, trained.recipe.geometry).count == pytest.approx(
         expected, rel=1e-4
     )
     assert expected > 0
@@ -136,7 +135,9 @@ def test_a_frozen_timm_model_without_published_weights_is_the_same_base_when_loa
     session(tiny_recipe, crowd_folder, tmp_path / "run", *frozen, "train.epochs=1", "train.seed=5").fit()
     torch.manual_seed(77)
     loaded = load_adapter(AdapterFolder.read(tmp_path / "run" / "adapter"))
-    assert loaded.base.fingerprint == build_counter(load_recipe(tiny_recipe, frozen), segmenter=False).base.fingerprint
+    recipe = load_recipe(tiny_recipe, frozen)
+    anew = build_counter(recipe.model, recipe.tuning, segmenter=False)
+    assert loaded.base.fingerprint == anew.base.fingerprint
 
 
 def test_a_native_timm_model_from_scratch_starts_from_the_seed(tiny_recipe):
@@ -147,7 +148,7 @@ def test_a_native_timm_model_from_scratch_starts_from_the_seed(tiny_recipe):
     drawn = []
     for seed in (0, 1, 0):
         torch.manual_seed(seed)
-        drawn.append(build_counter(recipe, segmenter=False).base.fingerprint)
+        drawn.append(build_counter(recipe.model, recipe.tuning, segmenter=False).base.fingerprint)
     assert drawn[0] == drawn[2] != drawn[1]
 
 
@@ -161,8 +162,8 @@ def test_a_segmenter_alone_learns_the_boxes_and_makes_masks(tmp_path, tiny_recip
     assert result.val_iou == records[-1]["val_iou"] > 0.2
     assert records[-1]["segmentation"] < 0.7 * records[0]["segmentation"]
     assert not (run / "adapter").exists()
-    before = build_counter(recipe, segmenter=True).counter.regressor
-    assert not any(parameter.requires_grad for parameter in before.parameters())
+    session = TrainingSession.open(recipe, TrainingData.open(recipe, crowd_folder), RunFolder(tmp_path / "other"))
+    assert not any(parameter.requires_grad for parameter in session.counter.regressor.parameters())
     made = make_masks(SegmenterMasks(run, device=torch.device("cpu")), crowd_folder, tmp_path / "masks")
     assert made.made == 11
 
