@@ -98,13 +98,11 @@ def build_cache(
             something trains before the first adapted block.
         RunError: the disk is full; what is cached stays.
     """
-    encoder = cast(Any, counter.encoder)
-    strides = _strides(counter, stop_before)
-    stride = max(strides)
+    stride = max(strides := _strides(counter, stop_before))
     folds = tuple(stride // own for own in strides)
     _check_crop(source, data.crop, stride, counter.size_divisor)
     if stop_before is not None:
-        _check_frozen(encoder, stop_before)
+        _check_frozen(cast(Any, counter.encoder), stop_before)
     used = [own * fold**2 for own, fold in zip(_channels(counter, stop_before), folds, strict=True)]
     described: dict[str, Any] = {
         "encoder": fingerprint,
@@ -115,8 +113,7 @@ def build_cache(
     }
     described |= {} if stop_before is None else {"block": stop_before}
     described |= {"strides": strides} if model.encoder == "timm" else {}  # a SAM has one stride
-    name = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
-    folder = Path(data.cache_root) / name
+    folder = Path(data.cache_root) / hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
     files = tuple(folder / f"{sha256_of(sample.image)[:24]}.npy" for sample in source.samples)
     cache = FeatureCache(files, tuple(used), folds, stride, stop_before)
     recover_within(folder)
