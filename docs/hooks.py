@@ -14,6 +14,7 @@ SHOWN = {
     "changelog.md": "CHANGELOG.md",
     "reference/bases.md": "checkpoints/README.md",
     "reference/sam-tiny.md": "checkpoints/sam-tiny.md",
+    "reference/efficientnet-lite.md": "checkpoints/efficientnet-lite.md",
     "measured/accuracy.md": "benchmarks/**/accuracy.md",
     "measured/speed.md": "benchmarks/**/speed.md",
     "measured/memory.md": "benchmarks/**/memory.md",

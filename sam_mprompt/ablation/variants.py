@@ -20,12 +20,14 @@ class Variant(Section):
 
     Attributes:
         label: what the table calls it.
+        recipe: the recipe of this row, where it is not the one that the others share.
         set: the `KEY=VALUE` that make it; {seed} and {dataset} stand for the seed and the recipe's dataset.
         line, x: where a plot shows it: a line's name and a place on the x axis.
         paper: MAE that the paper gives, by dataset ("sha", "shb", "qnrf", "nwpu").
     """
 
     label: str
+    recipe: str = ""
     set: tuple[str, ...] = ()
     line: str = ""
     x: float | None = None
@@ -99,7 +101,7 @@ def plan(ablation: Ablation, recipe: str, *, seeds: dict[str, int], settings: Se
 
     Args:
         ablation: the rows.
-        recipe: name or file of the recipe that all share.
+        recipe: name or file of the recipe that all rows share which name none of their own.
         seeds: how many seeds each row gets, by label.
         settings: `KEY=VALUE` for all rows.
         out: the runs' folders are made in it.
@@ -113,9 +115,9 @@ def plan(ablation: Ablation, recipe: str, *, seeds: dict[str, int], settings: Se
         for seed in range(seeds[row.label]):
             sets = (*settings, *row.set, f"train.seed={seed}")
             filled = tuple(text.replace("{seed}", str(seed)).replace("{dataset}", dataset) for text in sets)
-            runs.append(Run(row, seed, recipe, filled, RunFolder(out / f"{_slug(row.label)}-{seed}")))
+            runs.append(Run(row, seed, row.recipe or recipe, filled, RunFolder(out / f"{_slug(row.label)}-{seed}")))
     for run in runs:
-        load_recipe(recipe, run.settings)  # a faulty one raises
+        load_recipe(run.recipe, run.settings)  # a faulty one raises
     return sorted(runs, key=lambda run: run.seed)
 
 

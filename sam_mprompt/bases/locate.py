@@ -45,8 +45,9 @@ class Status:
         """Return the error for one that is not ready."""
         name = self.checkpoint.name
         said = f"Base '{name}' is {self.state}: {self.detail}"
-        about = "checkpoint" if self.checkpoint.published else "package" if self.checkpoint.package else ""
-        return UsageError(said, about=about, name=name, package=self.checkpoint.package)
+        if self.checkpoint.package:
+            return UsageError(said, about="package", package=self.checkpoint.package)
+        return UsageError(said, about="checkpoint" if self.checkpoint.published else "", name=name)
 
 
 def checkpoint_folder() -> Path:
@@ -58,9 +59,9 @@ def checkpoint_folder() -> Path:
 def resolve(base: str | Path, *, registry: Path | None = None) -> Path | RandomBase:
     """Find a base on this machine: an existing file, else a name, alias or file name, else random weights.
 
-    A registered checkpoint is looked for beside the registry, then in `checkpoint_folder()`, then where the package that
-    carries it is installed, and one of the hub ("hf:OWNER/NAME", registered or not) in the hub's cache; only its size
-    is compared here, where it is known (`verify` compares the SHA-256).
+    A registered checkpoint is looked for beside the registry, then in `checkpoint_folder()`, then where the package
+    that carries it is installed, and one of the hub ("hf:OWNER/NAME", registered or not) in the hub's cache; only its
+    size is compared here, where it is known (`verify` compares the SHA-256).
 
     Raises:
         UsageError: no such file or name, not downloaded yet, or of the wrong size; the message says what to do.

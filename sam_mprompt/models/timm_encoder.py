@@ -145,7 +145,7 @@ def _reductions(whole: Any) -> list[int]:
 
 
 def _drop_stages_behind(backbone: Any, last: str) -> None:
-    """Take out the stages that come after the module called `last`, such as "blocks.4", and are computed for nothing."""
+    """Take out the stages behind the module called `last`, such as "blocks.4", which are computed for nothing."""
     stages, _, index = last.partition(".")
     if index.isdecimal() and isinstance(getattr(backbone, stages, None), nn.Sequential):
         del getattr(backbone, stages)[int(index) + 1 :]

@@ -17,9 +17,9 @@ DEFAULT_BASE: Final = "sam_vit_b"
 DEFAULT_FORMAT: Final = "points"
 
 RECOMMENDED: Final = (
-    # Nothing to download: the first run, then photographs on a CPU.
+    # On a CPU: the first run, then photographs. Nothing to download but for lite0, which comes with an extra.
     *("demo", "shb-tiny-prompt", "sha-tiny-prompt", "shb-tiny-side", "sha-tiny-side", "shb-tiny-side-long"),
-    *("shb-scratch", "demo-adapter"),
+    *("shb-scratch", "shb-lite0-full", "shb-lite0-side", "demo-adapter"),
     # The paper's, on a GPU.
     *("sha", "shb", "qnrf", "nwpu", "nwpu-segmenter"),
     *("sha-hrnet", "shb-hrnet", "qnrf-hrnet", "nwpu-hrnet", "sha-vgg19", "sha-swin"),

@@ -33,7 +33,7 @@ from ..geometry import resized, round_up
 from ..losses import Targets
 from ..models.counter import CrowdCounter
 from ..recipe.data import DataRecipe, TargetRecipe
-from ..recipe.model import Model
+from ..recipe.model import Model, SamModel, TimmModel
 
 _BYTES = 2  # float16
 _VIEWS = 2  # as it is, and mirrored
@@ -108,11 +108,9 @@ def build_cache(
         "encoder": fingerprint,
         "levels": used,
         "geometry": {key: getattr(source.geometry, key) for key in ("max_side", "min_side", "scale")},
-        "positions": model.positions if model.encoder == "sam" else "resample",
         "pad": ["zeros", counter.size_divisor],
     }
-    described |= {} if stop_before is None else {"block": stop_before}
-    described |= {"strides": strides} if model.encoder == "timm" else {}  # a SAM has one stride
+    described |= _model_described(model, strides) | ({} if stop_before is None else {"block": stop_before})
     folder = Path(data.cache_root) / hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
     files = tuple(folder / f"{sha256_of(sample.image)[:24]}.npy" for sample in source.samples)
     cache = FeatureCache(files, tuple(used), folds, stride, stop_before)
@@ -209,6 +207,13 @@ def _channels(counter: CrowdCounter, stop_before: int | None) -> list[int]:
     if stop_before is not None:
         return list(encoder.channels_until(stop_before, levels=levels))
     return [*encoder.level_channels] if levels else [int(encoder.out_channels)]
+
+
+def _model_described(model: SamModel | TimmModel, strides: Sequence[int]) -> dict[str, Any]:
+    """Return what of a recipe's model decides about the features of an encoder. A SAM has one stride."""
+    if isinstance(model, SamModel):
+        return {"positions": model.positions}
+    return {"positions": "resample", "strides": [*strides]}
 
 
 def _strides(counter: CrowdCounter, stop_before: int | None) -> list[int]:

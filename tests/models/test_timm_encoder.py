@@ -37,11 +37,50 @@ def test_asked_for_its_levels_it_returns_each_at_its_own_resolution(encoder):
     ]
 
 
-@pytest.mark.parametrize("several", [{"side": 8}, {"fuse": True}])
-def test_levels_of_several_resolutions_cannot_be_fused(several, encoder):
-    recipe = SamModel(fuse_levels=several.pop("fuse", False))
-    with pytest.raises(UsageError, match=r"expect depths of one resolution, as a SAM encoder has; .* has 4 of several"):
-        CrowdCounter(encoder, recipe, segmenter=False, **several)
+def test_levels_of_several_resolutions_cannot_be_fused(encoder):
+    with pytest.raises(
+        UsageError, match=r"expects depths of one resolution, as a SAM encoder has; .* has 4 of several"
+    ):
+        CrowdCounter(encoder, SamModel(fuse_levels=True), segmenter=False)
+
+
+@pytest.mark.parametrize(("levels", "join"), [([], 4), ([], 8), ([8, 16], 8), ([4, 32], 16)])
+def test_a_side_network_climbs_a_pyramid_to_the_features_resolution(levels, join):
+    torch.manual_seed(0)
+    pyramid = TimmEncoder("resnet10t", pretrained=False, levels=levels, join=join).eval()
+    counter = CrowdCounter(pyramid, SamModel(density_stride=join), segmenter=False, side=6).eval()
+    images = torch.randn(1, 3, 64, 96)
+    assert counter.fusion(counter.encode(images)).shape == (1, 6, 64 // join, 96 // join)
+    assert counter(images).density.shape == (1, 1, 64 // join, 96 // join)
+
+
+def test_a_side_network_reads_every_level_of_a_pyramid(encoder):
+    counter = CrowdCounter(encoder, SamModel(density_stride=8), segmenter=False, side=6).eval()
+    levels = [level.detach().requires_grad_() for level in counter.encode(torch.randn(1, 3, 64, 96))]
+    counter.fusion(levels).square().sum().backward()
+    for level in levels:
+        assert (level.grad != 0).float().mean() > 0.9  # nothing of a fine level is passed over
+
+
+def test_a_side_networks_gradient_stays_out_of_a_frozen_pyramid():
+    pyramid = attach(TimmEncoder("resnet10t", pretrained=False), "side")
+    counter = CrowdCounter(pyramid, SamModel(), segmenter=False, side=6).train()
+    before = {name: tensor.clone() for name, tensor in pyramid.state_dict().items()}
+    counter(torch.randn(2, 3, 64, 64)).density.sum().backward()
+    assert all(parameter.grad is None for parameter in pyramid.parameters())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in pyramid.state_dict().items())
+
+
+def test_stages_behind_the_last_level_can_be_left_out():
+    torch.manual_seed(0)
+    whole = TimmEncoder("tf_efficientnet_lite0", pretrained=False, levels=[8], join=8).eval()
+    pruned = TimmEncoder("tf_efficientnet_lite0", pretrained=False, levels=[8], join=8, pruned=True).eval()
+    state = whole.state_dict()
+    pruned.load_state_dict({key: state[key] for key in pruned.state_dict()})
+    assert parameters(pruned) < 0.02 * parameters(whole)
+    images = torch.randn(1, 3, 32, 64)
+    with torch.inference_mode():
+        assert torch.equal(features_of(pruned, images), features_of(whole, images))
 
 
 def test_a_side_network_stands_on_a_model_of_one_level():

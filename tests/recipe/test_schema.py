@@ -193,7 +193,6 @@ ALONE = [
     ("shb", ["tuning.method=full", "tuning.placement=['mlp']"], "tuning.placement: expected no such key"),
     ("shb", ["tuning.method=lora", "tuning.bottleneck=4"], "with tuning.method = 'lora'"),
     ("shb", ["tuning.method=side", "model.fuse_levels=true"], "model.fuse_levels: tuning.method = 'side' and"),
-    ("sha-swin", ["tuning.method=side"], "tuning.method: expected another one with model.encoder = 'timm'"),
     ("sha-swin", ["model.positions=slice"], "model.positions: expected no such key with model.encoder = 'timm'"),
     ("sha-swin", ["model.fuse_levels=true"], "model.fuse_levels: expected no such key"),
     ("sha-swin", ["model.stem_stride=1"], "model.stem_stride: expected 2, as only HRNet's stem can change"),

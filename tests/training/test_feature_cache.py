@@ -325,3 +325,29 @@ def test_the_cache_is_kept_per_view_in_half_precision(recipe, crowd_folder):
     height, width = (-(-side // 16) for side in source.frame(0, 0).size)
     assert features.dtype == np.float16
     assert features.shape == (2, height, width, sum(cache.channels))
+
+
+PYRAMID = ["model.encoder=timm", "model.base=resnet10t", "model.pretrained=false", "model.levels=[4,8,32]"]
+
+
+def test_levels_of_several_resolutions_come_out_of_the_cache_as_the_encoder_gave_them(tmp_path, squares):
+    overrides = [*SIDE, *PYRAMID, "model.density_stride=8", "data.crop=64", f"data.cache_root={tmp_path / 'features'}"]
+    recipe = load_recipe("shb-scratch", [*overrides, "data.format=points", "data.scale=1", "data.random_scale=[1,1]"])
+    source = open_split(recipe, "train", squares).source
+    built = build_counter(recipe, segmenter=False)
+    counter = built.counter.eval()
+    fingerprint = built.base.fingerprint
+    cache = build_cache(counter, source, recipe, fingerprint, device=torch.device("cpu"), say=lambda line: None)
+    assert cache.stride == 32
+    crops = CachedCrops(source, recipe, cache, stride=counter.stride)
+    batch = collate([crops[0, 0]])
+    levels = cache.split(batch.features)
+    assert [tuple(level.shape[2:]) for level in levels] == [(16, 16), (8, 8), (2, 2)]
+    image = torch.from_numpy(source.frame(0, 0).image.copy()).permute(2, 0, 1)[None]
+    with torch.inference_mode():
+        expected = counter.encode(counter.normalise(image))
+        whole = cache.split(torch.from_numpy(cache.read(0)[:1].copy()).permute(0, 3, 1, 2))
+        for cached, own in zip(whole, expected, strict=True):
+            torch.testing.assert_close(cached, own, rtol=2e-3, atol=2e-3)
+        density = counter(counter.normalise(image), whole).density
+        torch.testing.assert_close(density, counter(counter.normalise(image)).density, rtol=1e-2, atol=1e-3)
