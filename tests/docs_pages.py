@@ -43,6 +43,7 @@ def commands(page: str, text: str) -> list[Command]:
         for line in code.replace("\\\n", " ").splitlines():
             for part in re.split(r"&&|\||;", line):
                 words = shlex.split(part, comments=True)
+                words = words[: words.index(">")] if ">" in words else words  # the shell's, not the command's
                 start = next((at for at, word in enumerate(words) if re.fullmatch(r"(.*/)?sam[-_]mprompt", word)), None)
                 if start is not None:
                     given = tuple(words[start + 1 :])

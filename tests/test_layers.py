@@ -24,7 +24,7 @@ LAYERS = (
     ("evaluation",),
     ("training",),
     ("pretraining", "masks"),
-    ("ablation",),
+    ("ablation", "planning"),
     ("cli",),
     ("__init__", "__main__"),
 )

@@ -37,7 +37,7 @@ print(counter.count("crowd.jpg").count)
 ## Measured while training
 
 {_figures(metrics)}
-The validation images chose the epoch; they are no test. Measure with `sam-mprompt evaluate` on images of your own.
+{_meaning(metrics)} Measure with `sam-mprompt evaluate` on images of your own.
 
 ## Trained with
 
@@ -47,10 +47,20 @@ and context {recipe.loss.context:g}, {recipe.train.epochs} epochs, seed {recipe.
 """
 
 
+def _meaning(metrics: dict[str, Any]) -> str:
+    if folds := metrics.get("folds"):
+        return (
+            f"The adapter was trained on all images. The figures are those of {folds} other trainings, each of which "
+            "counted images that it did not see; they are no test."
+        )
+    return "The validation images chose the epoch; they are no test."
+
+
 def _figures(metrics: dict[str, Any]) -> str:
     val = metrics.get("val")
     if not isinstance(val, dict) or not all(isinstance(val.get(key), int | float) for key in ("images", "mae", "rmse")):
         return "Nothing: the run was not validated.\n"
     lines = ["| split | images | MAE | RMSE | epoch |", "|---|---|---|---|---|"]
-    lines.append(f"| val | {val['images']} | {val['mae']:.2f} | {val['rmse']:.2f} | {metrics.get('epoch')} |")
+    split = "held out in folds" if metrics.get("folds") else "val"
+    lines.append(f"| {split} | {val['images']} | {val['mae']:.2f} | {val['rmse']:.2f} | {metrics.get('epoch')} |")
     return "\n".join(lines) + "\n"

@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 from ..errors import RunError, UsageError
 from ..shown import shown
-from . import ablate, compare, count, describe, evaluate, export, finetune, masks, pretrain
+from . import ablate, compare, count, describe, evaluate, export, finetune, masks, plan, pretrain
 from .adapters import adapters
 from .advice import advised
 from .checkpoints import checkpoints
@@ -48,6 +48,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "default_map": _FLAGS},
 )
 app.command(epilog=finetune.EXAMPLE)(finetune.finetune)
+app.command(epilog=plan.EXAMPLE)(plan.plan)
 app.command(epilog=evaluate.EXAMPLE)(evaluate.evaluate)
 app.command(epilog=count.EXAMPLE)(count.count)
 app.command(epilog=export.EXAMPLE)(export.export)

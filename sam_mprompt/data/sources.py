@@ -82,6 +82,17 @@ class DiskSource:
     def __len__(self) -> int:
         return len(self.samples)
 
+    def of(self, samples: Sequence[Sample]) -> "DiskSource":
+        """Return a source of other samples of the same dataset, read in the same way."""
+        return DiskSource(
+            samples,
+            self.geometry,
+            context_k=self.context_k,
+            mask_of=self.mask_of,
+            images=self.images,
+            reading=self.reading,
+        )
+
     def name(self, index: int) -> str:
         """Return the image's path."""
         return str(self.samples[index].image)
@@ -178,10 +189,17 @@ class SyntheticSource:
 
 @dataclass(frozen=True)
 class OpenedData:
-    """One split ready for use; `problems` tells what was left out of it (None for procedural scenes)."""
+    """One split ready for use.
+
+    Attributes:
+        source: its images.
+        problems: what was left out of it; None for procedural scenes.
+        carved: whether the dataset has no val split of its own, so that train was divided.
+    """
 
     source: Source
     problems: Problems | None
+    carved: bool = False
 
 
 def format_of(data: DataRecipe, folder: Path, given: str | None = None) -> str:
@@ -241,8 +259,10 @@ def data_root(data: DataRecipe, given: Path | None) -> Path | None:
     return folder
 
 
-def open_split(recipe: Recipe, split: Literal["train", "val"], root: Path | None) -> OpenedData:
+def open_split(recipe: Recipe, split: Literal["train", "val"], root: Path | None, *, whole: bool = False) -> OpenedData:
     """Open a split of the recipe's data; `root` is the dataset's folder (None for procedural scenes).
+
+    With `whole` no val split is carved from train.
 
     Raises:
         UsageError: no such data, no annotated image, or a pseudo mask from boxes where there are none.
@@ -263,7 +283,7 @@ def open_split(recipe: Recipe, split: Literal["train", "val"], root: Path | None
     found = read_split(
         *(root, split),
         format=data.format,
-        val_fraction=data.val_fraction,
+        val_fraction=0.0 if whole else data.val_fraction,
         fold=data.fold,
         label=data.label or None,
         columns=data.columns,
@@ -300,7 +320,7 @@ def open_split(recipe: Recipe, split: Literal["train", "val"], root: Path | None
     images = open_image_cache(samples, geometry, data) if pixels else None
     reading = Reading(stretch=data.stretch)
     disk = DiskSource(samples, geometry, context_k=k, mask_of=mask_of, images=images, reading=reading)
-    return OpenedData(disk, found.problems)
+    return OpenedData(disk, found.problems, found.carved)
 
 
 def _hastily_annotated(

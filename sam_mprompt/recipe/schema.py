@@ -74,6 +74,16 @@ class Recipe(Section):
                 ("synthetic", "data.format"),
                 f"expected no such table with data.format = '{self.data.format}', got procedural scenes",
             )
+        if self.data.format == "synthetic" and self.train.folds:
+            yield Contradiction(
+                ("train.folds", "data.format"),
+                f"expected 0 with procedural scenes, of which there is no end, got {self.train.folds}",
+            )
+        if self.loss.density == 0 and self.train.folds:
+            yield Contradiction(
+                ("train.folds", "loss.density"),
+                f"expected 0 for a segmenter alone (loss.density = 0), which counts nothing, got {self.train.folds}",
+            )
         if isinstance(self.tuning, Side) and isinstance(self.model, SamModel) and self.model.fuse_levels:
             yield Contradiction(
                 ("model.fuse_levels", "tuning.method"),

@@ -98,8 +98,7 @@ def build_cache(
             something trains before the first adapted block.
         RunError: the disk is full; what is cached stays.
     """
-    strides = _strides(counter, stop_before)
-    stride = max(strides)
+    stride = max(strides := _strides(counter, stop_before))
     folds = tuple(stride // own for own in strides)
     _check_crop(source, data.crop, stride, counter.size_divisor)
     if stop_before is not None:
@@ -113,8 +112,7 @@ def build_cache(
         **_model_described(model, strides),
         **({} if stop_before is None else {"block": stop_before}),
     }
-    name = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
-    folder = Path(data.cache_root) / name
+    folder = Path(data.cache_root) / hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
     files = tuple(folder / f"{sha256_of(sample.image)[:24]}.npy" for sample in source.samples)
     cache = FeatureCache(files, tuple(used), folds, stride, stop_before)
     recover_within(folder)

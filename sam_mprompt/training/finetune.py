@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,12 @@ from ..bases.pull import fetch
 from ..counting.counter import load
 from ..data.sources import Source, data_root
 from ..errors import RunError, UsageError
-from ..evaluation.metrics import Metrics
+from ..evaluation.metrics import Metrics, metrics
 from ..recipe.model import Model
 from ..recipe.schema import Recipe, load_recipe
 from ..render import save_image
+from .folds import hold_out_folds
+from .held_out import mean_mae
 from .observer import SILENT, Observer
 from .run import RunFolder
 from .session import Outcome, TrainingSession
@@ -33,9 +35,11 @@ class FinetuneResult:
         run: the run folder.
         adapter: the adapter folder in it, of the best epoch.
         overlay: a picture: the validation image with the median number of heads, as this adapter counts it.
-        val: its validation figures, in heads.
+        val: its validation figures, in heads; where all images train, those of the images of all folds, each counted by
+            a training that did not see it.
         mean_mae: MAE of always predicting the mean count of the training images, for comparison.
-        epoch: the best epoch, 1-based.
+        folds: number of folds that the figures come from; 0 where they come from a val split.
+        epoch: the best epoch, 1-based; the last where all images train.
         epochs, seconds: length of the training.
         trainable, total: numbers of parameters while training.
     """
@@ -45,6 +49,7 @@ class FinetuneResult:
     overlay: Path
     val: Metrics
     mean_mae: float
+    folds: int
     epoch: int
     epochs: int
     seconds: float
@@ -55,6 +60,11 @@ class FinetuneResult:
     def val_mae(self) -> float:
         """Validation MAE of the best epoch, in heads."""
         return self.val.mae
+
+    @property
+    def beats_the_mean(self) -> bool:
+        """Whether it counts unseen images better than who always says the mean of the training images."""
+        return self.val.mae < self.mean_mae
 
     @property
     def adapter_bytes(self) -> int:
@@ -92,9 +102,11 @@ class SegmenterResult:
 
 @contextmanager
 def claimed_run(
-    name_or_file: str, overrides: Sequence[str], out: Path | None, *, resume: bool
+    named: str | Recipe, overrides: Sequence[str], out: Path | None, *, resume: bool
 ) -> Iterator[tuple[Recipe, RunFolder]]:
     """Read the recipe and keep the run's folder for this process until the block ends: see `RunFolder.claimed`.
+
+    `named` is a recipe's name or file, or a recipe that is at hand, which overrides leave as it is.
 
     With `resume` the run's own recipe.toml is the recipe. In a distributed run the main process decides for all. A
     request that is refused before the first step leaves no run behind.
@@ -108,7 +120,7 @@ def claimed_run(
     chosen: list[Any] = [None, None]
     with ExitStack() as stack:
         if state.is_main_process:
-            recipe = load_recipe(name_or_file, overrides)
+            recipe = named if isinstance(named, Recipe) else load_recipe(named, overrides)
             run = stack.enter_context(RunFolder.claimed(recipe.name, out, resume=resume))
             if resume:
                 recipe = load_recipe(run.recipe, overrides)
@@ -148,11 +160,18 @@ def finetune(
     fetch_base(recipe.model, observer)
     session = TrainingSession.open(recipe, opened, run, resume=resume, observer=observer)
     outcome = session.fit()
+    device = session.accelerator.device
+    if opened.val is None:
+        rows = hold_out_folds(recipe, opened, run, observer)
+        outcome = replace(outcome, best=metrics([row.counted for row in rows], [row.heads for row in rows]))
+        session.keep_adapter(outcome.best, folds=recipe.train.folds)
+        if session.is_main_process:
+            return finished(outcome, opened, run, device, mean=mean_mae(rows), folds=recipe.train.folds)
     if not session.is_main_process:
         return None
     if outcome.val_iou is not None:
         return SegmenterResult(run.path, outcome.val_iou, outcome.trainable, outcome.total)
-    return finished(outcome, opened, run, session.accelerator.device)
+    return finished(outcome, opened, run, device)
 
 
 def fetch_base(model: Model, observer: Observer) -> None:
@@ -162,8 +181,18 @@ def fetch_base(model: Model, observer: Observer) -> None:
         fetch(model.base, progress=lambda done, total: observer.progress(label, done, total, in_bytes=True))
 
 
-def finished(outcome: Outcome, data: TrainingData, run: RunFolder, device: torch.device) -> FinetuneResult:
+def finished(
+    outcome: Outcome,
+    data: TrainingData,
+    run: RunFolder,
+    device: torch.device,
+    *,
+    mean: float | None = None,
+    folds: int = 0,
+) -> FinetuneResult:
     """Compare a counter's outcome with predicting the mean, and draw what it sees on a device.
+
+    `mean` is the MAE of predicting the mean where folds tell the error; else it is that of the val split.
 
     Raises:
         RunError: the run was never validated, so that it has no adapter.
@@ -171,13 +200,14 @@ def finished(outcome: Outcome, data: TrainingData, run: RunFolder, device: torch
     if outcome.best is None or outcome.best_epoch is None:
         raise RunError(f"'{run.path}' was never validated, so it has no adapter. Train it for at least one epoch.")
     baseline = data.baseline()
-    draw_overlay(run, data.val.source, baseline.median, device)
+    draw_overlay(run, data.shown, baseline.median, device)
     return FinetuneResult(
         run=run.path,
         adapter=run.adapter,
         overlay=run.overlay,
         val=outcome.best,
-        mean_mae=baseline.mean_mae,
+        mean_mae=baseline.mean_mae if mean is None else mean,
+        folds=folds,
         epoch=outcome.best_epoch,
         epochs=outcome.epochs,
         seconds=outcome.seconds,

@@ -4,6 +4,9 @@ state/          what training goes on from
 adapter/        the best epoch's adapter
 metrics.jsonl   a line an epoch (of a pre-training: every so many steps)
 recipe.toml     the resolved recipe
+plan.toml       the recipe as it was planned, with the reason of each value, where it was
+held_out.jsonl  what images counted that no weight was trained on: see held_out.py
+folds/          the trainings that hold out a fold each, until they are done
 previews/       pictures of validation images
 overlay.jpg     one validation image as the adapter counts it
 fingerprint     what an ablation's run was trained on
@@ -26,7 +29,8 @@ from ..files import LOCK, check_output, locked, recover, recover_within, remove,
 
 _RUNS = Path("runs")
 _STATE, _METRICS, _RECIPE, _PREVIEWS = "state", "metrics.jsonl", "recipe.toml", "previews"
-_OVERLAY, _FINGERPRINT = "overlay.jpg", "fingerprint"
+_OVERLAY, _FINGERPRINT, _PLAN = "overlay.jpg", "fingerprint", "plan.toml"
+_HELD_OUT, _FOLDS = "held_out.jsonl", "folds"
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,25 @@ class RunFolder:
         return self.path / _RECIPE
 
     @property
+    def plan(self) -> Path:
+        """The recipe as it was planned, with the reason of each value, TOML; a run with a recipe has none."""
+        return self.path / _PLAN
+
+    @property
+    def held_out(self) -> Path:
+        """JSON lines, one an image: its true count and what weights counted that never saw it (`held_out.HeldOut`)."""
+        return self.path / _HELD_OUT
+
+    @property
+    def folds(self) -> Path:
+        """Folder of the trainings that hold out a fold."""
+        return self.path / _FOLDS
+
+    def fold(self, number: int) -> "RunFolder":
+        """Return the run that holds out fold `number`, 1-based."""
+        return RunFolder(self.folds / str(number))
+
+    @property
     def overlay(self) -> Path:
         """A picture of one validation image with its density and count."""
         return self.path / _OVERLAY
@@ -148,6 +171,8 @@ class RunFolder:
         for part in (self.state, self.adapter):
             if part.is_symlink():
                 recover(Path(os.path.realpath(part)))
+        for fold in sorted(self.folds.iterdir()) if self.folds.is_dir() else ():
+            recover_within(fold)
 
     @property
     def is_empty(self) -> bool:
@@ -158,8 +183,8 @@ class RunFolder:
     def is_unsaved(self) -> bool:
         """Whether a training was begun here and ended before it saved anything; nothing else is in the folder then."""
         names = {entry.name for entry in self.path.iterdir()} if self.path.is_dir() else set()
-        begun = {_METRICS, _FINGERPRINT}
-        return not begun.isdisjoint(names) and names <= {*begun, _RECIPE, LOCK, self.name}
+        begun = {_METRICS, _FINGERPRINT, _PLAN}
+        return not begun.isdisjoint(names) and names <= {*begun, _RECIPE, _PLAN, LOCK, self.name}
 
     def discard_unsaved(self) -> None:
         """Delete what `is_unsaved` tells of; other folders are left alone."""

@@ -15,13 +15,14 @@ from torch.utils.data import DataLoader
 from ..adapter.folder import AdapterFolder
 from ..data.dataset import Batch, EpochBatches
 from ..errors import Interrupted
-from ..evaluation.metrics import Metrics
+from ..evaluation.metrics import Metrics, metrics
 from ..files import write_text
 from ..models.build import BuiltCounter
 from ..models.counter import CrowdCounter
 from ..recipe.schema import Recipe
 from ..render import save_image
 from ..tuning.report import report
+from .held_out import HeldOut, write_held_out
 from .log import MetricsLog, peak_memory_mb
 from .loop import Parts, Steps, train_epoch
 from .observer import SILENT, Observer
@@ -31,7 +32,7 @@ from .setup import assemble, batch_loader, start_accelerator
 from .splits import TrainingData
 from .state import TrainingProgress, load_state, save_state
 from .stopping import StopRequest, stop_on_signals
-from .validation import preview_image, validate, validate_masks
+from .validation import count_all, preview_image, validate_masks
 from .workers import patiently, told_of_workers
 
 _PREVIEWS = 2
@@ -42,9 +43,9 @@ class Outcome:
     """What a training came to.
 
     Attributes:
-        best: validation figures of the best epoch, whose adapter was kept; None for a segmenter alone, and for a run
-            that was never validated.
-        best_epoch: that epoch, 1-based.
+        best: validation figures of the best epoch, whose adapter was kept; None for a segmenter alone, for a run that
+            was never validated, and where all images train.
+        best_epoch: the epoch whose adapter was kept, 1-based.
         val_iou: of a segmenter alone: mean IoU with the validation images' pseudo masks after the last epoch.
         epochs, seconds: length of the training, over all sessions.
         trainable, total: numbers of parameters while training.
@@ -259,29 +260,54 @@ class TrainingSession:
     def _validate(self) -> dict[str, float | None]:
         """Count the validation images with the averaged weights; keep the adapter when it is the best so far.
 
-        A segmenter alone counts nothing: its masks are compared, and what is kept of it is its state.
+        A segmenter alone counts nothing: its masks are compared, and what is kept of it is its state. Where all images
+        train, nothing tells which epoch is better: the last one is kept.
         """
-        recipe, seen = self.recipe, (self.counter, self.data.val.source, self.recipe.geometry, self.accelerator)
+        recipe, val, progress = self.recipe, self.data.val, self.progress
+        if val is None:
+            progress.best_epoch = progress.epoch
+            self.keep_adapter(None)
+            return {}
+        seen = (self.counter, val.source, recipe.geometry, self.accelerator)
+        if recipe.loss.density == 0:
+            with self._averaged():
+                progress.val_iou = validate_masks(*seen, targets=recipe.targets)
+            return {"val_iou": progress.val_iou}
         with self._averaged():
-            if recipe.loss.density == 0:
-                self.progress.val_iou = validate_masks(*seen, targets=recipe.targets)
-                return {"val_iou": self.progress.val_iou}
-            result = validate(*seen, batch_size=recipe.infer.batch_size, precision=recipe.train.precision)
-            if self.progress.best is None or result.mae < self.progress.best.mae:
-                self.progress.best, self.progress.best_epoch = result, self.progress.epoch
-                if self.is_main_process:
-                    figures = {"val": asdict(result), "epoch": self.progress.epoch, "seconds": self.progress.seconds}
-                    AdapterFolder.of(self.run.adapter, self.built, self.recipe, metrics=figures).write()
+            counts = count_all(*seen, batch_size=recipe.infer.batch_size, precision=recipe.train.precision)
+        predicted, actual = zip(*counts, strict=True)
+        result = metrics(predicted, actual)
+        if progress.best is None or result.mae < progress.best.mae:
+            progress.best, progress.best_epoch = result, progress.epoch
+            self.keep_adapter(result)
+            if self.is_main_process:
+                names = map(val.source.name, range(len(counts)))
+                rows = [HeldOut(name, 0, heads, count) for name, (count, heads) in zip(names, counts, strict=True)]
+                write_held_out(self.run.held_out, rows)
         return {"val_mae": result.mae, "val_rmse": result.rmse, "val_nae": result.nae}
+
+    def keep_adapter(self, figures: Metrics | None, *, folds: int = 0) -> None:
+        """Write the adapter of the averaged weights as they are, in the main process, in place of an older one.
+
+        `figures` are those of images that it did not see, None before there are any; `folds` says that they come from
+        so many trainings that held them out, 0 that they are a val split's. Raises RunError on a full disk.
+        """
+        if self.is_main_process:
+            known: dict[str, Any] = {} if figures is None else {"val": asdict(figures)}
+            if folds:
+                known["folds"] = folds
+            record = {**known, "epoch": self.progress.epoch, "seconds": self.progress.seconds}
+            with self._averaged():
+                AdapterFolder.of(self.run.adapter, self.built, self.recipe, metrics=record).write()
 
     def _preview(self) -> None:
         if not self.is_main_process:
             return
         with self._averaged():
-            for index in range(min(_PREVIEWS, len(self.data.val.source))):
+            for index in range(min(_PREVIEWS, len(self.data.shown))):
                 picture = preview_image(
                     self.counter,
-                    self.data.val.source,
+                    self.data.shown,
                     index,
                     targets=self.recipe.targets,
                     offline=self.recipe.loss.offline,

@@ -1,6 +1,7 @@
 """What a training trains on and is validated on."""
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -8,17 +9,25 @@ from typing import Self
 import numpy as np
 
 from ..data.check import compare_pictures
+from ..data.formats.annotation import SplitName
 from ..data.formats.read import Problems, list_splits
-from ..data.sources import DiskSource, OpenedData, open_split
+from ..data.sample import Sample
+from ..data.sources import DiskSource, OpenedData, Source, open_split
+from ..errors import UsageError
 from ..recipe.schema import DataRecipe, Recipe
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Both splits, opened; of the test split, which training does not read, whether its pictures are theirs."""
+    """What trains, and what it is validated on.
+
+    Attributes:
+        train, val: opened; `val` is None where every image trains and folds tell the error (train.folds).
+        test: of the test split, which training does not read, whether its pictures are those of the others.
+    """
 
     train: OpenedData
-    val: OpenedData
+    val: OpenedData | None
     test: Problems | None = None
 
     @classmethod
@@ -31,57 +40,108 @@ class TrainingData:
             progress: called after each picture that is compared by its bytes, with the number done and that of all.
 
         Raises:
-            UsageError: no such data, no annotated image, or masks that cannot be had.
+            UsageError: no such data, no annotated image, fewer images than folds, or masks that cannot be had.
         """
-        opened = cls(open_split(recipe, "train", root), open_split(recipe, "val", root))
+        opened = cls._opened(recipe, root)
         return opened if root is None else replace(opened, test=opened._compared(recipe.data, root, progress))
+
+    @classmethod
+    def _opened(cls, recipe: Recipe, root: Path | None) -> Self:
+        if recipe.train.folds and (whole := open_split(recipe, "train", root, whole=True)).carved:
+            if len(whole.source) < recipe.train.folds:
+                raise UsageError(
+                    f"train.folds: expected at most the {len(whole.source)} images that train, "
+                    f"got {recipe.train.folds}."
+                )
+            return cls(whole, None)
+        return cls(open_split(recipe, "train", root), open_split(recipe, "val", root))
+
+    @property
+    def shown(self) -> Source:
+        """The images that pictures are made of: those of val, or of train where all train."""
+        return self.train.source if self.val is None else self.val.source
 
     def lines(self) -> list[str]:
         """Say how many images there are, what was left out and why, and what lies in two splits."""
         said = []
         for split, opened in (("train", self.train), ("val", self.val)):
-            said.append(f"{split}: {len(opened.source)} images")
-            said += [f"  {line}" for line in (opened.problems.lines() if opened.problems is not None else ())]
+            if opened is not None:
+                said.append(f"{split}: {len(opened.source)} images")
+                said += [f"  {line}" for line in (opened.problems.lines() if opened.problems is not None else ())]
         if self.test:
             said += ["test: not trained on", *(f"  {line}" for line in self.test.lines())]
-        if any(problems is not None and problems.shared for problems in (self.val.problems, self.test)):
+        of_val = None if self.val is None else self.val.problems
+        if any(found is not None and found.shared for found in (of_val, self.test)):
             said.append("Serious: figures on pictures that are in two splits mean little; take them out of one.")
         return said
 
     def baseline(self) -> "Baseline":
         """Look at the number of heads in every image; procedural scenes are painted for it."""
-        counts = np.asarray(self.val.source.counts())
+        counts = np.asarray(self.shown.counts())
         mean = float(np.mean(self.train.source.counts()))
         return Baseline(float(np.mean(np.abs(counts - mean))), int(np.argsort(counts)[len(counts) // 2]))
 
+    def held_out(self, fold: int, folds: int) -> "TrainingData":
+        """Return the images of all folds but one as train, and those of fold `fold`, 1-based, as val.
+
+        Which fold an image is in depends on the names of the images alone.
+        """
+        source = self.train.source
+        assert isinstance(source, DiskSource), "the recipe refuses folds of procedural scenes"
+        number = fold_numbers(source.samples, folds)
+        train = [sample for sample, own in zip(source.samples, number, strict=True) if own != fold]
+        val = [sample for sample, own in zip(source.samples, number, strict=True) if own == fold]
+        return TrainingData(OpenedData(source.of(train), None), OpenedData(source.of(val), None))
+
     def _compared(self, data: DataRecipe, root: Path, progress: Callable[[int, int], None] | None) -> Problems:
         """Note in the problems what lies in two splits, or twice in one; return those of the test split."""
-        assert isinstance(self.train.source, DiskSource)
-        assert isinstance(self.val.source, DiskSource)
-        assert self.train.problems is not None
-        assert self.val.problems is not None
         _, listed, _ = list_splits(
-            root, format=data.format, val_fraction=data.val_fraction, fold=data.fold, label=data.label or None
+            root,
+            format=data.format,
+            val_fraction=data.val_fraction,
+            fold=data.fold,
+            label=data.label or None,
+            columns=data.columns,
         )
         test = Problems()
-        pictures = [entry.image for entry in listed.get("test", ()) if not entry.unused]
-        train, val = ([sample.image for sample in source.samples] for source in (self.train.source, self.val.source))
-        compare_pictures(
-            root,
-            {"train": (train, self.train.problems), "val": (val, self.val.problems), "test": (pictures, test)},
-            progress,
-        )
+        pictures = _pictures("train", self.train) | _pictures("val", self.val)
+        pictures["test"] = [entry.image for entry in listed.get("test", ()) if not entry.unused], test
+        compare_pictures(root, pictures, progress)
         return test
+
+
+def _pictures(split: SplitName, opened: OpenedData | None) -> dict[SplitName, tuple[Iterable[Path], Problems]]:
+    """Return the pictures of an opened split, and where to note what is wrong with them; nothing for no split."""
+    if opened is None or opened.problems is None or not isinstance(opened.source, DiskSource):
+        return {}
+    return {split: ([sample.image for sample in opened.source.samples], opened.problems)}
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """What validation images say before anything is trained.
+    """What the images say before anything is trained.
 
     Attributes:
-        mean_mae: validation MAE of always predicting the mean count of the training images, in heads.
-        median: number of the validation image with the median number of heads.
+        mean_mae: MAE of always predicting the mean count of the training images, in heads, over val; over train where
+            there is no val split.
+        median: number of the shown image with the median number of heads.
     """
 
     mean_mae: float
     median: int
+
+
+def fold_numbers(samples: Sequence[Sample], folds: int) -> list[int]:
+    """Return the fold, 1 to `folds`, that each sample is held out in: a lot by its name, folds of equal size."""
+    lots = [
+        hashlib.sha256(f"fold/{sample.image.name}".encode("utf-8", "surrogateescape")).digest() for sample in samples
+    ]
+    ranked = sorted(range(len(samples)), key=lambda index: (lots[index], _path(samples[index])))
+    numbers = [0] * len(samples)
+    for rank, index in enumerate(ranked):
+        numbers[index] = rank % folds + 1
+    return numbers
+
+
+def _path(sample: Sample) -> str:
+    return str(sample.image)

@@ -12,7 +12,7 @@ from ..counting.predict import predict_density, predict_with_mask
 from ..counting.torch_backend import Precision, TorchBackend
 from ..data.dataset import frame_targets
 from ..data.sources import Source
-from ..evaluation.metrics import Metrics, mask_iou, metrics
+from ..evaluation.metrics import mask_iou
 from ..geometry import Geometry
 from ..losses import offline_prompt
 from ..models.counter import CrowdCounter
@@ -48,21 +48,6 @@ def count_all(
         prediction = predict_density(backend, image, geometry, batch_size=batch_size)
         own.append((index, prediction.count, len(points)))
     return [(predicted, actual) for _, predicted, actual in _gathered(own, accelerator)]
-
-
-def validate(
-    counter: CrowdCounter,
-    source: Source,
-    geometry: Geometry,
-    accelerator: Accelerator,
-    *,
-    batch_size: int,
-    precision: Precision,
-) -> Metrics:
-    """Return MAE, RMSE and NAE, in heads, over a source. Arguments as `count_all`."""
-    counts = count_all(counter, source, geometry, accelerator, batch_size=batch_size, precision=precision)
-    predicted, actual = zip(*counts, strict=True)
-    return metrics(predicted, actual)
 
 
 def validate_masks(

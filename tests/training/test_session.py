@@ -21,7 +21,6 @@ from sam_mprompt.counting.predict import predict_density
 from sam_mprompt.counting.torch_backend import TorchBackend
 from sam_mprompt.data.image import read_image
 from sam_mprompt.errors import Interrupted, RunError, UsageError
-from sam_mprompt.evaluation.metrics import Metrics
 from sam_mprompt.masks.make import SegmenterMasks, make_masks
 from sam_mprompt.models.build import build_counter
 from sam_mprompt.recipe.schema import load_recipe
@@ -51,7 +50,7 @@ def state_of(run):
 
 def test_a_run_folder_holds_state_metrics_recipe_previews_and_the_adapter(trained_run, tiny_recipe):
     names = {path.name for path in trained_run.iterdir()}
-    assert names == {"state", "metrics.jsonl", "recipe.toml", "previews", "adapter", "overlay.jpg"}
+    assert names == {"state", "metrics.jsonl", "recipe.toml", "previews", "adapter", "overlay.jpg", "held_out.jsonl"}
     records = metrics_of(trained_run)
     assert [record["epoch"] for record in records] == [1, 2, 3]
     for key in ("loss", "density", "segmentation", "context", "overlap", "lr", "images_per_s", "memory_mb", "val_mae"):
@@ -291,9 +290,9 @@ def test_the_adapter_is_that_of_the_best_epoch_on_validation(tmp_path, tiny_reci
     figures = iter([5.0, 3.0, 4.0])
 
     def counted(*_, **__):
-        return Metrics(2, mae := next(figures), mae, None)
+        return [(10.0 + next(figures), 10)]
 
-    monkeypatch.setattr("sam_mprompt.training.session.validate", counted)
+    monkeypatch.setattr("sam_mprompt.training.session.count_all", counted)
     recipe = load_recipe(tiny_recipe, ["train.epochs=3", "train.validate_every=1"])
     result = finetune(recipe, data=crowd_folder, run=RunFolder(tmp_path / "run"))
     assert (result.epoch, result.val_mae, result.epochs) == (2, 3.0, 3)

@@ -1,0 +1,56 @@
+"""What there is to train with: processor, memory, GPU, and the bases that are on this machine."""
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ..bases.locate import listing
+
+_LIMITS = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""Where Linux says how much of the memory a container may have, by the two versions of control groups."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine as the rules see it.
+
+    Attributes:
+        cores: processor cores that a training uses.
+        memory_gb: main memory, or the share of it that this process may have.
+        gpu: name of the GPU, or "".
+        gpu_gb: its memory.
+        bases: names of the registered bases that are here.
+    """
+
+    cores: int
+    memory_gb: float
+    gpu: str = ""
+    gpu_gb: float = 0.0
+    bases: tuple[str, ...] = ()
+
+    @property
+    def training_gb(self) -> float:
+        """Memory of what trains: the GPU's where there is one."""
+        return self.gpu_gb if self.gpu else self.memory_gb
+
+
+def this_machine() -> Machine:
+    """Look at the machine that this runs on."""
+    gpu, memory = "", 0.0
+    if torch.cuda.is_available():
+        found = torch.cuda.get_device_properties(0)
+        gpu, memory = str(found.name), found.total_memory / 1e9
+    ready = tuple(status.checkpoint.name for status in listing() if status.state == "ready")
+    return Machine(torch.get_num_threads(), _memory_gb(), gpu, memory, ready)
+
+
+def _memory_gb() -> float:
+    """Return the main memory in 1e9 bytes, of which a container may have only a part."""
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for file in _LIMITS:
+        with suppress(OSError, ValueError):  # no such file, or "max"
+            whole = min(whole, int(file.read_text(encoding="ascii")))
+    return whole / 1e9
