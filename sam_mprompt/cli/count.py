@@ -10,7 +10,7 @@ import typer
 
 from ..errors import Interrupted, RunError, SamMpromptError, UsageError
 from .advice import advised
-from .image_paths import expand, named, picture_names
+from .image_paths import Found, expand, named, picture_names
 from .ui import (
     Adapter,
     Base,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ..counting.counter import Counter
     from ..counting.result import CountResult
     from ..data.bounds import Reading
+    from .count_points import HeadPoints
 
 EXAMPLE = "Example: `sam-mprompt count runs/shb street.jpg photos/ 'cam-*/*.png' --overlay out/`"
 
@@ -80,7 +81,7 @@ def count(
     found = expand(paths)
     images = found.images
 
-    from .count_csv import counts_in, csv_rows
+    from .count_csv import counts_in
     from .count_points import HeadPoints
 
     known = counts_in(csv_file) if csv_file is not None and resume_csv else frozenset()
@@ -94,33 +95,23 @@ def count(
         adapter, device=device, base=base, precision=precision, compile=compiled, max_pixels=max_pixels, stretch=stretch
     )
     job = _Job(todo, picture_names(images, overlay) if overlay is not None else {})
-    if found.line:
-        job.say(found.line)
-    if len(todo) < len(images):
-        job.say(f"{len(images) - len(todo)} of {len(images)} images are in '{csv_file}' already.")
+    kept = f"{len(images) - len(todo)} of {len(images)} images are in '{csv_file}' already."
+    for line in filter(None, (found.line, kept if len(todo) < len(images) else "")):
+        job.say(line)
     with ExitStack() as stack:
-        if heads is not None:  # before the counts: what has a count has its points, whatever ends the process
-            job.told.append(stack.enter_context(heads.writing()))
-        if csv_file is not None:
-            job.told.append(stack.enter_context(csv_rows(csv_file, keep=resume_csv)))
-        if not as_json and str(csv_file) not in _STDOUT:
-            job.told.append(_printed(todo))
-        try:
-            job.run(counter, batch_size)
-        finally:
-            if as_json and (job.rows or len(images) > 1):
-                others = [str(path) for path in found.passed_over]
-                print_json({"adapter": adapter, "images": job.rows, "failed": job.failed, "passed_over": others})
+        told = _outputs(stack, heads, csv_file, keep=resume_csv, table=None if as_json else todo)
+        if as_json:
+            stack.callback(job.print_json, adapter, found)
+        job.run(counter, batch_size, told)
     job.conclude()
 
 
 @dataclass
 class _Job:
-    """What is counted, who is told of every result, and what became of it."""
+    """What is counted, and what became of it."""
 
     images: Sequence[Path]
     pictures: dict[Path, Path]
-    told: list[Callable[["CountResult"], None]] = field(default_factory=list)
     rows: list[dict[str, object]] = field(default_factory=list)  # not the results: their densities fill the memory
     failed: list[str] = field(default_factory=list)
     undrawn: int = 0
@@ -133,8 +124,8 @@ class _Job:
         """Tell the user a line."""
         say(self.console, line)
 
-    def run(self, counter: "Counter", batch_size: int) -> None:
-        """Count the images; raises the error of one that is alone, and Interrupted."""
+    def run(self, counter: "Counter", batch_size: int, told: Sequence[Callable[["CountResult"], None]]) -> None:
+        """Count the images and tell of each; raises the error of one that is alone, and Interrupted."""
         from .counted import counted
 
         def left_out(_image: Path, error: SamMpromptError) -> None:
@@ -147,13 +138,19 @@ class _Job:
             with progress("counting", len(self.images), console=self.console) as report:
                 for result in counted(counter, self.images, batch_size=batch_size, on_error=left_out):
                     self.rows.append(_row(result))
-                    for tell in self.told:
+                    for tell in told:
                         tell(result)
                     self._draw(result)
                     self._note_pages(result, counter.reading)
                     report(len(self.rows) + len(self.failed), len(self.images))
         except KeyboardInterrupt as error:
             raise Interrupted(f"stopped; {len(self.rows)} of {len(self.images)} images were counted.") from error
+
+    def print_json(self, adapter: str, found: Found) -> None:
+        """Print all in the end, also where it was stopped; nothing where the only image failed."""
+        if self.rows or len(found.images) > 1:
+            others = [str(path) for path in found.passed_over]
+            print_json({"adapter": adapter, "images": self.rows, "failed": self.failed, "passed_over": others})
 
     def conclude(self) -> None:
         """Tell of further pages; raise RunError where an image or a picture failed, each of which was told before."""
@@ -191,6 +188,22 @@ class _Job:
             self.undrawn += 1
             why = advised(error) if isinstance(error, SamMpromptError) else "the memory was not enough."
             self.say(f"'{result.image}' was counted, but not drawn as '{path}': {why}")
+
+
+def _outputs(
+    stack: ExitStack, heads: "HeadPoints | None", csv_file: Path | None, *, keep: bool, table: Sequence[Path] | None
+) -> list[Callable[["CountResult"], None]]:
+    """Open what is written as images are counted, and return what tells each of a result. `table` lists its rows."""
+    from .count_csv import csv_rows
+
+    told = []
+    if heads is not None:  # before the counts: what has a count has its points, whatever ends the process
+        told.append(stack.enter_context(heads.writing()))
+    if csv_file is not None:
+        told.append(stack.enter_context(csv_rows(csv_file, keep=keep)))
+    if table is not None and str(csv_file) not in _STDOUT:
+        told.append(_printed(table))
+    return told
 
 
 def _check_outputs(csv_file: Path | None, overlay: Path | None, *, resume: bool, as_json: bool) -> None:

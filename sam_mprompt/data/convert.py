@@ -1,7 +1,7 @@
 """A dataset of any format that is read -> one of the files that a tool for annotating reads, with its images."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -107,17 +107,10 @@ def convert(
     out = Path(out) if out is not None else root.resolve().with_name(f"{root.resolve().name}-{to}")
     _check_out(root, out, overwrite=overwrite)
     format, read = _read(root, format, label, columns, split)
-    annotated = {name: [s for s in samples if s.points is not None] for name, (samples, _) in read.items()}
-    annotated = {name: samples for name, samples in annotated.items() if samples}
-    if not annotated:
-        found = "; ".join(line for _, problems in read.values() for line in problems.lines())
-        raise UsageError(f"No annotated image in '{root}' to write: {found or 'it is empty'}.", about="data", root=root)
+    annotated = _annotated(root, read)
     divided = split is None and list(annotated) != ["train"]
-    placed = [
-        (sample, picture_of(sample, family, name if divided else None))
-        for name, samples in annotated.items()
-        for sample in samples
-    ]
+    where = [(sample, name if divided else None) for name, samples in annotated.items() for sample in samples]
+    placed = [(sample, picture_of(sample, family, name)) for sample, name in where]
     pictures = [picture for _, picture in placed]
     check_names(pictures, family)
     content = family.write(pictures) if family.write is not None else {}
@@ -134,6 +127,17 @@ def convert(
         linked=link,
         problems={name: problems for name, (_, problems) in read.items()},
     )
+
+
+def _annotated(
+    root: Path, read: Mapping[SplitName, tuple[Sequence[Sample], Problems]]
+) -> dict[SplitName, list[Sample]]:
+    """Return the annotated images of each split that has some. Raises UsageError where there are none."""
+    annotated = {name: [s for s in samples if s.points is not None] for name, (samples, _) in read.items()}
+    if not any(annotated.values()):
+        found = "; ".join(line for _, problems in read.values() for line in problems.lines())
+        raise UsageError(f"No annotated image in '{root}' to write: {found or 'it is empty'}.", about="data", root=root)
+    return {name: samples for name, samples in annotated.items() if samples}
 
 
 def picture_of(sample: Sample, family: Family, split: SplitName | None = None) -> Picture:

@@ -305,9 +305,7 @@ def open_split(recipe: Recipe, split: Literal["train", "val"], root: Path | None
             geometry=recipe.geometry,
             seed=recipe.train.seed,
         )
-        samples = [
-            hasty(sample, sample.points, index) for index, sample in enumerate(samples) if sample.points is not None
-        ]
+        samples = [hasty(one, one.points, index) for index, one in enumerate(samples) if one.points is not None]
     mask_of = None
     if recipe.targets.pseudo_mask == "files":
         folder = Path(recipe.targets.masks)

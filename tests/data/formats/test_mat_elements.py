@@ -44,7 +44,7 @@ def test_a_type_of_numbers_that_is_none_is_refused_before_it_is_looked_up(tmp_pa
     assert data[place : place + 4] == b"\x09\0\0\0"
     data[place : place + 4] = kind.to_bytes(4, "little")
     (tmp_path / "a.mat").write_bytes(data)
-    with pytest.raises(UsageError, match=r"a\.mat': truncated or not a MATLAB file of version 7 \(an? .*element"):
+    with pytest.raises(UsageError, match=r"a\.mat': truncated or not a MATLAB file \(an? .*element"):
         read_mat(tmp_path / "a.mat", "annPoints")
 
 
