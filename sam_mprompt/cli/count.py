@@ -57,8 +57,7 @@ def count(
         Path | None, typer.Option(metavar="FILE", help="Also write where the heads are, to correct and train on.")
     ] = None,
     points_format: Annotated[
-        str | None,
-        typer.Option(metavar="F", help="csv, json, geojson, labelme, coco, label-studio, cvat, ...; else by suffix."),
+        str | None, typer.Option(metavar="F", help="csv, geojson, labelme, label-studio, cvat, ...; else by suffix.")
     ] = None,
     batch_size: BatchSize = 1,
     precision: Annotated[
@@ -78,8 +77,7 @@ def count(
     stopped goes on with --resume-csv.
     """
     _check_outputs(csv_file, overlay, resume=resume_csv, as_json=as_json)
-    found = expand(paths)
-    images = found.images
+    images = (found := expand(paths)).images
 
     from .count_csv import counts_in
     from .count_points import HeadPoints
@@ -95,9 +93,7 @@ def count(
         adapter, device=device, base=base, precision=precision, compile=compiled, max_pixels=max_pixels, stretch=stretch
     )
     job = _Job(todo, picture_names(images, overlay) if overlay is not None else {})
-    kept = f"{len(images) - len(todo)} of {len(images)} images are in '{csv_file}' already."
-    for line in filter(None, (found.line, kept if len(todo) < len(images) else "")):
-        job.say(line)
+    job.announce(found, csv_file)
     with ExitStack() as stack:
         told = _outputs(stack, heads, csv_file, keep=resume_csv, table=None if as_json else todo)
         if as_json:
@@ -123,6 +119,13 @@ class _Job:
     def say(self, line: str) -> None:
         """Tell the user a line."""
         say(self.console, line)
+
+    def announce(self, found: Found, csv_file: Path | None) -> None:
+        """Say what is not counted: what was passed over, and what a CSV file holds already."""
+        if found.line:
+            self.say(found.line)
+        if len(self.images) < (every := len(found.images)):
+            self.say(f"{every - len(self.images)} of {every} images are in '{csv_file}' already.")
 
     def run(self, counter: "Counter", batch_size: int, told: Sequence[Callable[["CountResult"], None]]) -> None:
         """Count the images and tell of each; raises the error of one that is alone, and Interrupted."""
