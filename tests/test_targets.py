@@ -305,3 +305,12 @@ def test_densities_are_as_the_paper_has_them_unless_told_otherwise():
     np.testing.assert_array_equal(context_mask(heads, SIZE), context_mask(heads, SIZE, k=3, stride=1))
     assert (context_mask(heads, SIZE, k=2) != context_mask(heads, SIZE)).any()
     assert context_mask(heads, SIZE, stride=4).shape == (16, 21)
+
+
+def test_a_box_between_two_centres_marks_the_cell_of_its_middle_and_one_beyond_the_last_centre_the_last_cell():
+    mask = box_mask(np.array([[41, 5, 43, 6]], np.float32), (64, 64), stride=16)  # centres at 40 and 56
+    assert mask[0, 2]
+    assert mask.sum() == 1
+    mask = box_mask(np.array([[5, 60, 9, 200]], np.float32), SIZE, stride=16)  # four rows, the last of 13 pixels
+    assert mask[3, 0]
+    assert mask.sum() == 1

@@ -1,15 +1,23 @@
+import hashlib
 import json
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from small_counter import Patches, small_counter
+from small_training import TABLE
 from tampering import as_version_1, change_counter_file, change_tensors, sign
 
 from sam_mprompt.adapter.counter_file import COUNTER, FORMAT_VERSION
 from sam_mprompt.adapter.folder import CONFIG, METRICS, RECIPE, TENSORS, AdapterFolder
 from sam_mprompt.adapter.loading import load_adapter
 from sam_mprompt.errors import RunError, UsageError
+from sam_mprompt.models.build import Base, BuiltCounter
+from sam_mprompt.recipe.schema import parse_recipe
+from sam_mprompt.version import __version__
 
 
 def test_the_folder_holds_prompt_modules_and_regressor_and_neither_base_nor_segmenter(adapter):
@@ -157,3 +165,121 @@ def test_metrics_of_another_shape_stop_no_export(adapter, tmp_path, metrics):
     sign(adapter)
     AdapterFolder.read(adapter).export(tmp_path / "copy", dtype="float32")
     assert (tmp_path / "copy" / "README.md").is_file()
+
+
+@pytest.fixture
+def native(tmp_path):
+    """The folder of a whole small model, as a training with tuning.method = "full" gathers it; not written yet."""
+    counter = small_counter(segmenter=True)
+    built = BuiltCounter(counter, Base("small", "5" * 64))
+    recipe = parse_recipe({**TABLE, "name": "square"}, source="test")
+    return AdapterFolder.of(tmp_path / "native", built, recipe, metrics={"val": {"mae": 1.5}}), counter
+
+
+def test_a_whole_model_is_gathered_with_its_encoder_and_without_its_segmenter(native):
+    folder, counter = native
+    kept = {name for name in counter.state_dict() if not name.startswith("segmenter.")}
+    assert folder.tensors.keys() == {f"counter.{name}" for name in kept}
+    assert all(torch.equal(folder.tensors[f"counter.{name}"], counter.state_dict()[name]) for name in kept)
+    info = folder.info
+    assert (info.format_version, info.written_by, info.native, info.dtype) == (
+        FORMAT_VERSION,
+        __version__,
+        True,
+        "float32",
+    )
+    assert (info.base, info.base_fingerprint) == ("small", "5" * 64)
+    assert (info.stride, info.size_divisor, info.mean, info.std) == (4, 4, Patches.mean, Patches.std)
+    assert (info.geometry.min_side, info.geometry.tile, info.geometry.overlap) == (8, 32, 0)
+    assert info.sha256 == {}
+    assert folder.config is None
+    assert folder.geometry == info.geometry
+
+
+def test_what_was_written_is_read_back_with_a_checksum_of_each_file(native):
+    folder, _ = native
+    folder.write()
+    read = AdapterFolder.read(folder.path)
+    names = {TENSORS, RECIPE, METRICS}
+    assert {path.name for path in folder.path.iterdir()} == names | {COUNTER, "README.md"}
+    assert read.info.sha256 == {name: hashlib.sha256((folder.path / name).read_bytes()).hexdigest() for name in names}
+    assert read.info.model_copy(update={"sha256": {}}) == folder.info
+    assert (read.path, read.recipe, read.config, read.metrics) == (
+        folder.path,
+        folder.recipe,
+        None,
+        {"val": {"mae": 1.5}},
+    )
+    assert read.tensors.keys() == folder.tensors.keys()
+    assert all(torch.equal(read.tensors[name], tensor) for name, tensor in folder.tensors.items())
+    text = (folder.path / METRICS).read_text()
+    assert text == json.dumps({"val": {"mae": 1.5}}, indent=2) + "\n"
+    keys = list(json.loads((folder.path / COUNTER).read_text()))
+    assert keys == sorted(keys)
+
+
+def test_the_facts_of_a_folder_are_its_own(native):
+    folder, counter = native
+    folder.write()
+    facts = AdapterFolder.read(folder.path).facts()
+    size = sum(path.stat().st_size for path in folder.path.iterdir())
+    elsewhere = sum(t.numel() for name, t in counter.state_dict().items() if not name.startswith("segmenter."))
+    assert (facts["path"], facts["bytes"], facts["recipe"], facts["tuning"]) == (
+        str(folder.path),
+        size,
+        "square",
+        "full",
+    )
+    assert (facts["parameters_in_encoder_adapter"], facts["parameters_elsewhere"]) == (0, elsewhere)
+    assert (facts["stride"], facts["native"], facts["metrics"]) == (4, True, {"val": {"mae": 1.5}})
+    assert "sha256" not in facts
+    assert json.loads(json.dumps(facts)) == facts
+
+
+def with_prompts(folder, values):
+    """The same folder with a tensor as peft's are named."""
+    return replace(folder, tensors={**folder.tensors, "base_model.x": torch.tensor(values)})
+
+
+def test_only_prompt_modules_are_narrowed_and_facts_tell_them_apart(native):
+    folder, _ = native
+    folder = with_prompts(folder, [1.0, 2.0, 3.0])
+    folder.write()
+    half = folder.export(folder.path.parent / "half", dtype="float16")
+    assert half.info.dtype == "float16"
+    assert half.tensors["base_model.x"].dtype == torch.float16
+    assert {t.dtype for name, t in half.tensors.items() if name != "base_model.x"} <= {torch.float32, torch.int64}
+    assert half.facts()["parameters_in_encoder_adapter"] == 3
+    plain = native[0].export(folder.path.parent / "plain", dtype="float16")
+    assert plain.info.dtype == "float32"
+
+
+def test_values_beyond_the_range_are_refused_by_name_and_whole_numbers_are_kept(native):
+    folder, _ = native
+    with pytest.raises(
+        UsageError, match=r"^base_model\.x has values beyond the range of float16\. Export it as float32\.$"
+    ):
+        with_prompts(folder, [1e6]).export(folder.path.parent / "half", dtype="float16")
+    kept = with_prompts(folder, [7]).export(folder.path.parent / "whole", dtype="float16")
+    assert kept.tensors["base_model.x"].tolist() == [7]
+    assert kept.tensors["base_model.x"].dtype == torch.int64
+
+
+@pytest.mark.parametrize("there", ["nothing", "empty folder", "file", "full folder"])
+def test_an_export_goes_to_a_new_or_an_empty_folder(native, tmp_path, there):
+    folder, to = native[0], tmp_path / "to"
+    if there == "file":
+        to.write_text("mine")
+    elif there != "nothing":
+        to.mkdir()
+    if there == "full folder":
+        (to / "mine").write_text("")
+    if there in ("file", "full folder"):
+        said = rf"^'{re.escape(str(to))}' is not empty: expected a new folder to export to\.$"
+        with pytest.raises(UsageError, match=said) as told:
+            folder.export(to, dtype="float32")
+        assert told.value.about == "export folder"
+    else:
+        exported = folder.export(to, dtype="float32")
+        assert exported.path == to
+        assert exported.info.written_by == __version__

@@ -269,7 +269,8 @@ def test_a_jpeg_above_the_limit_that_is_shrunk_anyway_is_counted_and_drawn_as_a_
     assert run_cli(*asked, "--max-pixels", 1024 * 20 - 1).code == 2
 
 
-def test_what_is_passed_over_in_a_folder_and_behind_a_first_page_is_named(run_cli, trained_run, photos):
+def test_what_is_passed_over_in_a_folder_and_behind_a_first_page_is_named(run_cli, trained_run, photos, monkeypatch):
+    monkeypatch.setattr("sam_mprompt.data.image.reads_heic", lambda: False)
     for name in ("IMG_1.HEIC", "b.gif"):
         (photos / name).touch()
     page = Image.open(photos / "0.png")

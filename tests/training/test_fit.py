@@ -237,7 +237,7 @@ def test_a_request_is_followed_while_no_batch_comes_and_the_state_saved_between_
 
     monkeypatch.setattr(type(session.loader), "__next__", waiting)
     said = "stopped; the state is saved" if saved else "stopped while waiting for data"
-    with pytest.raises(Interrupted, match=said) as told:
+    with pytest.raises(Interrupted, match=rf"^{said}\.$") as told:
         session.fit()
     assert told.value.about == ("stopped" if saved else "stopped between saves")
     assert told.value.facts == {"run": tmp_path / "run"}
@@ -359,3 +359,23 @@ def test_a_session_is_opened_with_what_the_recipe_makes_and_with_its_state_when_
     else:
         assert "load_state" not in asked
     assert (TrainingSession.open(recipe, data, run).observer is SILENT, "load_state" in asked) == (True, resume)
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_previews_are_made_of_the_averaged_weights_as_the_recipe_says(tmp_path, monkeypatch, offline):
+    session, asked = small_session(tmp_path / "run", {"preview_every": 2, "ema": 0.9}, loss={"offline": offline}), []
+
+    def preview(counter, source, index, **options):
+        asked.append((counter, source, index, options, counter.regressor.output.weight.detach().clone()))
+        return np.zeros((8, 8, 3), np.uint8)
+
+    monkeypatch.setattr("sam_mprompt.training.session.preview_image", preview)
+    session.fit()
+    recipe = session.recipe
+    assert [index for _, _, index, _, _ in asked] == [0, 1]
+    for counter, source, _, options, weight in asked:
+        assert (counter, source) == (session.counter, session.data.shown)
+        assert (options["targets"], options["offline"]) == (recipe.targets, offline)
+        assert options["geometry"].tile == 32
+        assert options["device"] == torch.device("cpu")
+        assert torch.equal(weight, session.parts.average.values["regressor.output.weight"])

@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 import torch
@@ -312,7 +313,8 @@ def test_progress_of_version_0_1_finds_its_best_figures_beside_the_adapter(run, 
     run.adapter.mkdir()
     figures = {"images": 3, "mae": 1.5, "rmse": 2.5, "nae": 0.5}
     (run.adapter / "metrics.json").write_text(json.dumps({"val": figures}))
-    assert load(run, model, optimizer).best == (Metrics(**figures) if best else None)
+    expected = TrainingProgress(step=7, seconds=0.1 + 0.2, best=Metrics(**figures) if best else None)
+    assert load(run, model, optimizer) == expected
 
 
 @pytest.mark.parametrize("part", ["weight", "optimizer", "average"])
@@ -422,3 +424,26 @@ def test_what_an_optimizer_kept_before_it_was_loaded_is_gone(run, model, optimiz
     assert optimizer.state
     load(run, model, optimizer)
     assert not optimizer.state
+
+
+@pytest.mark.parametrize(("content", "why"), [("", "Expecting value"), ("[]", "holds no object"), ("{}", "KeyError")])
+def test_a_damaged_state_is_named_by_its_folder_with_the_reason(run, model, optimizer, content, why):
+    save(run, model, optimizer)
+    (run.state / "progress.json").write_text(content)
+    said = rf"^'{re.escape(str(run.state))}' holds no readable training state \(.*{why}.*\)\.$"
+    with pytest.raises(UsageError, match=said):
+        load(run, model, optimizer)
+
+
+def test_a_state_that_does_not_fit_is_named_by_its_folder(run):
+    model, wide = Tuned(), Tuned()
+    wide.trained = nn.Linear(3, 4)
+    average = MovingAverage(model, 0.9)
+    save_state(run, TrainingProgress(), model, sgd(model), average=average, scaler=None)
+    said = rf"^The state in '{re.escape(str(run.state))}' does not fit the recipe: "
+    with pytest.raises(UsageError, match=said):
+        load_state(run, wide, sgd(wide), average=None, scaler=None)
+    with pytest.raises(UsageError, match=said):
+        load_state(run, model, sgd(model), average=MovingAverage(wide, 0.9), scaler=None)
+    with pytest.raises(UsageError, match=said):
+        load_weights(run, wide)

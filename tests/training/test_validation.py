@@ -194,3 +194,11 @@ def test_validation_counts_in_the_precision_of_the_training(precision, monkeypat
     monkeypatch.setattr("sam_mprompt.training.validation.TorchBackend", backend)
     validate(small_counter(), Images(), GEOMETRY, alone(), batch_size=1, precision=precision)
     assert asked == [precision]
+
+
+def test_a_preview_marks_no_cell_whose_logit_is_exactly_zero(monkeypatch):
+    counter, shown = segmenting(), []
+    nn.init.zeros_(counter.segmenter.output.weight)
+    monkeypatch.setattr("sam_mprompt.training.validation.preview", lambda *panels: shown.extend(panels))
+    preview_image(counter, Images(), 3, targets=BOXES, offline=False, geometry=GEOMETRY, device=CPU)
+    assert not shown[4].any()
