@@ -13,7 +13,7 @@ from sam_mprompt.data.augment import AnnotatedImage
 from sam_mprompt.geometry import Geometry
 from sam_mprompt.recipe.schema import TargetRecipe
 from sam_mprompt.targets import box_mask, density_map
-from sam_mprompt.training.validation import count_all, preview_image, validate, validate_masks
+from sam_mprompt.training.validation import count_all, preview_image, validate_masks
 
 CPU = torch.device("cpu")
 GEOMETRY = Geometry(max_side=1000, min_side=8, tile=32, overlap=8)
@@ -71,19 +71,17 @@ def test_validation_evaluates_and_leaves_training_as_it_was():
     counter, modes = small_counter().train(), []
     counter.register_forward_pre_hook(lambda module, _inputs: modes.append(module.training))
     before = {name: value.clone() for name, value in counter.state_dict().items()}
-    validate(counter, Images(), GEOMETRY, alone(), batch_size=1, precision="no")
+    count_all(counter, Images(), GEOMETRY, alone(), batch_size=1, precision="no")
     assert not any(modes)
     assert all(module.training for module in counter.modules())
     assert all(torch.equal(value, before[name]) for name, value in counter.state_dict().items())
 
 
-def test_validation_gives_the_errors_of_what_was_counted():
+def test_validation_gives_what_was_counted_beside_the_heads_that_are_there():
     counter = small_counter()
-    errors = [abs(counted(counter, i) - 2 * i) for i in range(5)]
-    found = validate(counter, Images(), GEOMETRY, alone(), batch_size=2, precision="no")
-    assert found.images == 5
-    assert found.mae == pytest.approx(np.mean(errors))
-    assert found.nae == pytest.approx(np.mean([error / (2 * i) for i, error in enumerate(errors) if i]))
+    found = count_all(counter, Images(), GEOMETRY, alone(), batch_size=2, precision="no")
+    assert [actual for _, actual in found] == [2 * i for i in range(5)]
+    assert [predicted for predicted, _ in found] == pytest.approx([counted(counter, i) for i in range(5)])
 
 
 def share(rank, world, work):
@@ -192,7 +190,7 @@ def test_validation_counts_in_the_precision_of_the_training(precision, monkeypat
         return TorchBackend(*arguments)
 
     monkeypatch.setattr("sam_mprompt.training.validation.TorchBackend", backend)
-    validate(small_counter(), Images(), GEOMETRY, alone(), batch_size=1, precision=precision)
+    count_all(small_counter(), Images(), GEOMETRY, alone(), batch_size=1, precision=precision)
     assert asked == [precision]
 
 
