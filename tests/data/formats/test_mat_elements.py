@@ -49,7 +49,7 @@ def test_a_type_of_numbers_that_is_none_is_refused_before_it_is_looked_up(tmp_pa
 
 
 def test_an_element_that_is_cut_short_or_nested_too_deeply_is_refused():
-    with pytest.raises(ValueError, match="an element of .* bytes, of which .* are there"):
+    with pytest.raises(ValueError, match=r"an element of .* bytes, of which .* are there"):
         check_elements(saved()[:-9], MOST)
     deep = POINTS
     for _ in range(40):
