@@ -16,7 +16,7 @@ class Patches(nn.Module):
 
     out_channels, stride, size_divisor = 6, 4, 4
     mean, std = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
-    level_channels = (3, 6)
+    level_channels, level_strides = (3, 6), (4, 4)
 
     def __init__(self):
         super().__init__()

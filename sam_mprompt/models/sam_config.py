@@ -67,12 +67,14 @@ class SamConfig:
         Raises:
             UsageError: a tensor that the configuration depends on is missing or has an impossible shape.
         """
-        sides = {
-            int(match[1]): (len(tensor) + 1) // 2
-            for name, tensor in tensors.items()
-            if (match := re.fullmatch(r"blocks\.(\d+)\.attn\.rel_pos_h", name))
-        }
         try:
+            sides = {
+                int(match[1]): (tensor.shape[0] + 1) // 2
+                for name, tensor in tensors.items()
+                if (match := re.fullmatch(r"blocks\.(\d+)\.attn\.rel_pos_h", name))
+            }
+            if sides and len(sides) <= max(sides):  # one name may claim any number of blocks
+                raise ValueError(f"{len(sides)} tables of relative positions, the last one of block {max(sides)}")
             dim, _, patch, _ = tensors["patch_embed.proj.weight"].shape
             _, grid, _, _ = tensors["pos_embed"].shape
             head_dim = tensors["blocks.0.attn.rel_pos_h"].shape[1]

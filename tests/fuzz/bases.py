@@ -166,7 +166,7 @@ def _other_tensors(dice: Dice, shared: Path, name: str) -> tuple[str, bytes]:
         elif kind == 3:
             tensors[key] = tensor.to(dice.pick((torch.float64, torch.int64, torch.bool, torch.float16, torch.uint8)))
         elif kind == 4:
-            tensors[key] = torch.full_like(tensor, dice.choice((float("nan"), float("inf"), 1e38)))
+            tensors[key] = torch.full(tensor.shape, dice.choice((float("nan"), float("inf"), 1e38)))
         elif kind == 5:
             tensors = {f"{dice.pick(('image_encoder.', 'module.', 'x.'))}{inner}": t for inner, t in tensors.items()}
         elif name == "base.safetensors":

@@ -167,7 +167,8 @@ def _options(command: list[str]) -> list[str]:
     found: Any = typer.main.get_command(app)
     for name in command:
         found = found.commands[name]
-    return [option for parameter in found.params for option in parameter.opts if option.startswith("-")]
+    options = [option for parameter in found.params for option in parameter.opts if option.startswith("-")]
+    return [option for option in options if option != "--compile"]  # a compiler takes its time
 
 
 def _run(words: list[str]) -> None:

@@ -507,3 +507,18 @@ def test_every_normalisation_divides_by_the_same_as_the_official_one() -> None:
     official = official_encoder(SMALLER)
     assert len(epsilons(official)) == 6
     assert epsilons(ours(official)) == epsilons(official)
+
+
+@pytest.mark.parametrize("name", ["blocks.99999999.attn.rel_pos_h", f"blocks.{'9' * 5000}.attn.rel_pos_h"])
+def test_a_name_that_claims_blocks_which_are_not_there_is_refused_before_they_are_built(name):
+    tensors = SamEncoder.random(SMALLER, seed=0).state_dict()
+    tensors[name] = tensors["blocks.0.attn.rel_pos_h"]
+    with pytest.raises(UsageError, match="is not SAM's image encoder: its tensors have other shapes"):
+        SamConfig.from_tensors(tensors)
+
+
+def test_a_table_without_dimensions_is_refused():
+    tensors = SamEncoder.random(SMALLER, seed=0).state_dict()
+    tensors["blocks.1.attn.rel_pos_h"] = torch.zeros(())
+    with pytest.raises(UsageError, match="its tensors have other shapes"):
+        SamConfig.from_tensors(tensors)

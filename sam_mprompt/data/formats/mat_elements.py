@@ -22,15 +22,16 @@ def check_elements(content: bytes, most_bytes: int) -> None:
     """
     if 0 in content[:4]:
         return
+    left = most_bytes
     order: _Order = "little" if content[126:128] == b"IM" else "big"
     for kind, data in _elements(memoryview(content)[_HEADER:], order):
         if kind != _COMPRESSED:
             _check(kind, data, order, 0)
             continue
-        unpacked = zlib.decompressobj().decompress(data, most_bytes + 1)
-        most_bytes -= len(unpacked)
-        if most_bytes < 0:
-            raise ValueError("too many bytes when unpacked")
+        unpacked = zlib.decompressobj().decompress(data, left + 1)
+        left -= len(unpacked)
+        if left < 0:
+            raise ValueError(f"more than {most_bytes} bytes when unpacked")
         for inner_kind, inner in _elements(memoryview(unpacked), order):
             _check(inner_kind, inner, order, 0)
 

@@ -61,5 +61,5 @@ def test_an_element_that_is_cut_short_or_nested_too_deeply_is_refused():
 def test_compressed_parts_are_unpacked_within_a_limit():
     data = saved(np.zeros((1000, 2)), do_compression=True)
     check_elements(data, 17_000)
-    with pytest.raises(ValueError, match="too many bytes when unpacked"):
+    with pytest.raises(ValueError, match="more than 9000 bytes when unpacked"):
         check_elements(data, 9_000)
