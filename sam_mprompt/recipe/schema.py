@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tomli_w
 from pydantic import Field
 
-from ..geometry import Geometry
 from .data import DataFormat, DataRecipe, SyntheticRecipe, TargetRecipe
 from .faults import Schema, parse
 from .find import find_recipe, read_toml
@@ -17,6 +16,9 @@ from .overrides import apply_overrides
 from .section import Contradiction, Name, Section
 from .training import InferRecipe, LossRecipe, TrainRecipe
 from .tuning import Frozen, Full, Peft, Prompts, Side, Tuning
+
+if TYPE_CHECKING:
+    from ..geometry import Geometry
 
 __all__ = [
     "DataFormat",
@@ -62,8 +64,10 @@ class Recipe(Section):
     infer: InferRecipe = Field(InferRecipe(), description="how whole images are counted")
 
     @property
-    def geometry(self) -> Geometry:
+    def geometry(self) -> "Geometry":
         """The sizes at which images are trained on and counted."""
+        from ..geometry import Geometry  # with numpy, which a recipe is read without
+
         data, infer = self.data, self.infer
         return Geometry(data.max_side, data.min_side, data.scale, infer.tile, infer.overlap)
 

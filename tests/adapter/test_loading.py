@@ -149,7 +149,7 @@ def test_an_adapter_that_does_not_fit_leaves_the_encoder_as_it_was(adapter, trai
 
 def test_training_does_not_start_from_an_adapter_of_another_base(adapter):
     folder = AdapterFolder.read(adapter)
-    built = build_counter(folder.recipe, segmenter=False)
+    built = build_counter(folder.recipe.model, folder.recipe.tuning, segmenter=False)
     before = {name: tensor.clone() for name, tensor in built.counter.state_dict().items()}
     other = replace(built, base=replace(built.base, fingerprint="0" * 64))
     with pytest.raises(UsageError, match=r"trained on base .* is another one \(0{19}\.\.\.\)"):

@@ -9,6 +9,7 @@ from sam_mprompt.cli.app import app
 
 COMMANDS = [
     ["finetune"],
+    ["plan"],
     ["evaluate"],
     ["count"],
     ["export"],
@@ -21,6 +22,7 @@ COMMANDS = [
     *(["recipes", name] for name in ("list", "show", "copy")),
     *(["checkpoints", name] for name in ("list", "pull", "verify")),
     ["data", "check"],
+    ["data", "convert"],
     ["data", "synthesize"],
 ]
 
@@ -29,7 +31,7 @@ COMMANDS = [
 def test_every_commands_help_has_an_example(run_cli, command):
     shown = run_cli(*command, "--help")
     assert shown.code == 0
-    assert f"sam-mprompt {' '.join(command)}" in re.sub(r"\s+", " ", shown.out).split("Example:")[1]
+    assert f"sam-mprompt {' '.join(command)}" in re.sub(r"\s+", " ", shown.out).split("Example")[1]
 
 
 def test_no_command_is_missing_from_the_test_above():
@@ -80,7 +82,8 @@ WRONG = {
     "a missing checkpoint": (["checkpoints", "verify", "sam_vit_x"], "Did you mean"),
     "nothing to resume": (["finetune", "--recipe", "demo", "--resume"], "Nothing to resume"),
     "an unknown command": (["finetun"], "No such command"),
-    "a missing option": (["finetune"], "Missing option"),
+    "a missing option": (["evaluate", "adapters/demo"], "Missing option"),
+    "a training without recipe and data": (["finetune"], "Expected --recipe NAME, or --data DIR"),
 }
 
 

@@ -61,7 +61,7 @@ def test_file_names_with_brackets_are_printed_as_they_are(crowd):
     root = crowd.rename(crowd.with_name("[red]crowd"))
     picture(root / "[blue]x.png")
     text = printed(root)
-    assert f"{root} (format points)\n" in text
+    assert f"{root} (format points, as txt)\n" in text
     assert "images without annotation, left out: 1 ([blue]x.png)" in text
 
 

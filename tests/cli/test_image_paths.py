@@ -8,8 +8,9 @@ from sam_mprompt.errors import UsageError
 
 
 @pytest.fixture
-def phone(tmp_path):
+def phone(tmp_path, monkeypatch):
     """A folder of mixed kinds: three that are read, five that are not, and two that are no pictures."""
+    monkeypatch.setattr("sam_mprompt.data.image.reads_heic", lambda: False)
     folder = tmp_path / "phone"
     folder.mkdir()
     for name in ("a.jpg", "d.jfif", "e.webp", "IMG_1.HEIC", "b.gif", "c.avif", "v.MOV", "notes.txt", ".hidden.gif"):
@@ -34,7 +35,10 @@ def test_a_pipe_that_a_glob_names_is_passed_over_and_nothing_is_said_where_nothi
 def test_a_folder_of_other_kinds_alone_is_refused_with_their_names(phone):
     for path in phone.glob("[ade].[jw]*"):
         path.unlink()
-    with pytest.raises(UsageError, match=r"No image at .*There are only: 5 files \(IMG_1\.HEIC, b\.gif, c\.avif"):
+    with pytest.raises(UsageError, match=r"are HEIC, which needs the package 'pillow-heif'"):
+        expand([str(phone)])
+    (phone / "IMG_1.HEIC").unlink()
+    with pytest.raises(UsageError, match=r"No image at .*There are only: 4 files \(b\.gif, c\.avif, pipe\.png"):
         expand([str(phone)])
 
 

@@ -160,14 +160,14 @@ def test_masks_of_stretched_images_are_kept_apart_and_what_is_left_out_is_told(r
     for name, size in {"a": (40, 30), "b": (40, 30), "c": (80, 60), "d": (40, 30)}.items():
         Image.fromarray(np.full(size[::-1], 4095, np.uint16)).save(data / f"{name}.png")
         (data / f"{name}.txt").write_text("5 5\n")
-    (data / "IMG_1.HEIC").touch()
+    (data / "IMG_1.gif").touch()
     (data / "val.txt").write_text("d\n")
     asked = ["masks", "--source", "points", "--data", data, "--out", tmp_path / "m", "--max-pixels", 1200]
     done = run_cli(*asked, "--stretch")
     assert done.code == 0, done.err
     assert "3 masks made" in done.out
     assert "unreadable images, left out: 1 (c.png)" in done.err
-    assert "files that nothing reads: 1 (IMG_1.HEIC)" in done.err
+    assert "files that nothing reads: 1 (IMG_1.gif)" in done.err
     assert "bits" not in done.err
     assert json.loads((tmp_path / "m" / "masks.json").read_text())["stretch"] is True
     assert run_cli(*asked).code == 2
