@@ -1,6 +1,7 @@
 """The reference pages that are made of the code: every key of a recipe, every command with its options."""
 
 import json
+import re
 from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -168,7 +169,7 @@ def _command(command: Any, path: str) -> Iterable[str]:
     options = [given for given in command.params if given.param_type_name == "option" and given.name != "help"]
     needed = [f"{given.opts[0]} {given.metavar or 'VALUE'}" for given in options if given.required]
     usage = " ".join([path, *needed, "[OPTIONS]", *(given.metavar or given.name.upper() for given in arguments)])
-    example = (command.epilog or "").removeprefix("Example:").strip().strip("`")
+    example = "\n".join(re.findall(r"`([^`]+)`", command.epilog or ""))
     yield "```text\n" + usage + "\n```"
     if example:
         yield "```bash\n" + example + "\n```"

@@ -25,7 +25,8 @@ def test_detections_are_the_points_one_by_one(result, monkeypatch):
     assert found.xyxy.dtype == np.float32
     assert found.class_id.tolist() == [0, 0, 0]
     assert found.data["class_name"].tolist() == ["head"] * 3
-    assert len(result.to_supervision(threshold=1.1).xyxy) == 0
+    result.density[0, 0] = 0.6
+    assert len(result.to_supervision(threshold=0.7).xyxy) == len(result.points(0.7)) == 2
 
 
 def test_without_the_package_one_line_says_which(result, monkeypatch):

@@ -62,13 +62,14 @@ def _content(dice: Dice) -> tuple[str, bytes]:
 
 
 def _read(path: Path, stretch: bool) -> None:
+    from sam_mprompt.data.bounds import Reading
     from sam_mprompt.data.image import as_rgb, decode, images_in, read_header
     from sam_mprompt.data.masks import read_mask
     from sam_mprompt.errors import UsageError
 
     problems = []
     for step in (
-        lambda: _agree(decode(path, stretch=stretch).pixels.shape[:2], read_header(path).size),
+        lambda: _agree(decode(path, Reading(stretch=stretch)).pixels.shape[:2], read_header(path).size),
         lambda: [as_rgb(image) for image in _opened(path)],
         lambda: read_mask(path, (24, 32)),
         lambda: images_in(path.parent),

@@ -37,7 +37,7 @@ def prepare(folder: Path) -> None:
     run.recipe.write_text(recipe.to_toml())
     run.metrics.write_text('{"epoch": 1, "loss": 0.5}\n{"epoch": 2, "loss": 0.4}\n')
     run.mark("0123456789abcdef")
-    model = build_counter(recipe, segmenter=recipe.loss.segmentation > 0).counter
+    model = build_counter(recipe.model, recipe.tuning, segmenter=recipe.loss.segmentation > 0).counter
     optimizer = _optimizer(model)
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
@@ -114,7 +114,7 @@ def _resume(path: Path) -> None:
 
     with RunFolder.claimed("x", path, resume=True) as run:
         recipe = load_recipe(run.recipe)
-        model = build_counter(recipe, segmenter=recipe.loss.segmentation > 0).counter
+        model = build_counter(recipe.model, recipe.tuning, segmenter=recipe.loss.segmentation > 0).counter
         try:
             progress = load_state(run, model, _optimizer(model), average=None, scaler=None)
         except UsageError:

@@ -58,7 +58,7 @@ def write_adapter(folder: Path, *, name: str = "adapter") -> Path:
     from sam_mprompt.recipe.schema import load_recipe
 
     recipe = load_recipe(folder / "tiny.toml")
-    built = build_counter(recipe, segmenter=False)
+    built = build_counter(recipe.model, recipe.tuning, segmenter=False)
     metrics = {"val": {"images": 2, "mae": 1.0, "rmse": 2.0, "nae": 0.5}, "epoch": 1}
     AdapterFolder.of(folder / name, built, recipe, metrics=metrics).write()
     return folder / name

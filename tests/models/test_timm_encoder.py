@@ -55,7 +55,7 @@ def test_a_side_network_climbs_a_pyramid_to_the_features_resolution(levels, join
 
 
 def test_a_side_network_reads_every_level_of_a_pyramid(encoder):
-    counter = CrowdCounter(encoder, SamModel(density_stride=8), segmenter=False, side=6).eval()
+    counter = CrowdCounter(encoder, SamModel(density_stride=4), segmenter=False, side=6).eval()
     levels = [level.detach().requires_grad_() for level in counter.encode(torch.randn(1, 3, 64, 96))]
     counter.fusion(levels).square().sum().backward()
     for level in levels:

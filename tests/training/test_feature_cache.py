@@ -336,12 +336,21 @@ def test_levels_of_several_resolutions_come_out_of_the_cache_as_the_encoder_gave
     overrides = [*SIDE, *PYRAMID, "model.density_stride=8", "data.crop=64", f"data.cache_root={tmp_path / 'features'}"]
     recipe = load_recipe("shb-scratch", [*overrides, "data.format=points", "data.scale=1", "data.random_scale=[1,1]"])
     source = open_split(recipe, "train", squares).source
-    built = build_counter(recipe, segmenter=False)
+    built = build_counter(recipe.model, recipe.tuning, segmenter=False)
     counter = built.counter.eval()
     fingerprint = built.base.fingerprint
-    cache = build_cache(counter, source, recipe, fingerprint, device=torch.device("cpu"), say=lambda line: None)
+    cache = build_cache(
+        counter,
+        source,
+        fingerprint,
+        data=recipe.data,
+        model=recipe.model,
+        stop_before=recipe.tuning.first_block,
+        device=torch.device("cpu"),
+        say=lambda line: None,
+    )
     assert cache.stride == 32
-    crops = CachedCrops(source, recipe, cache, stride=counter.stride)
+    crops = cached_crops(source, cache, recipe, counter)
     batch = collate([crops[0, 0]])
     levels = cache.split(batch.features)
     assert [tuple(level.shape[2:]) for level in levels] == [(16, 16), (8, 8), (2, 2)]
