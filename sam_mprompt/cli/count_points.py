@@ -4,6 +4,7 @@ import csv
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import methodcaller
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,7 +91,12 @@ class HeadPoints:
         with appending(self.path, keep=begun) as add:
             if not begun:
                 add(csv_line(CSV_HEADER))
-            yield lambda result: add(csv_rows(self.names[result.image], result.points().tolist()))  # type: ignore[index]
+
+            def written(result: "CountResult") -> None:
+                if result.image is not None:
+                    add(csv_rows(self.names[result.image], result.points().tolist()))
+
+            yield written
 
     def _only_done(self) -> bool:
         """Leave only the points of images that an earlier count finished; return whether there are any."""
@@ -114,7 +120,7 @@ class HeadPoints:
         for place, text in content.items():
             data = text if isinstance(text, bytes) else text.encode("utf-8", "backslashreplace")
             target = self.path / place if self.each else self.path
-            write_with(target, lambda made, data=data: made.write_bytes(data))  # type: ignore[misc]
+            write_with(target, methodcaller("write_bytes", data))
 
 
 def _family(path: Path, given: str | None) -> "Family":

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -228,7 +229,7 @@ def _fill(
             progress(done, len(images))
     for place, text in content.items():
         data = text if isinstance(text, bytes) else text.encode("utf-8", "backslashreplace")
-        put(folder / place, lambda made, data=data: made.write_bytes(data))  # type: ignore[misc]
+        put(folder / place, methodcaller("write_bytes", data))
 
 
 def _put(path: Path, make: Callable[[Path], object]) -> None:

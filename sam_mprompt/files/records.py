@@ -1,6 +1,7 @@
 """JSON that this package wrote, read back: it may have been damaged, or put there by somebody else."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,6 @@ def read_record(path: Path, advice: str = "") -> dict[str, Any]:
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     table = dict(pairs)
     if len(table) < len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        twice = next(key for key, times in Counter(key for key, _ in pairs).items() if times > 1)
         raise ValueError(f"the key {twice!a:.60} stands twice")
     return table

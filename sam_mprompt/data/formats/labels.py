@@ -1,7 +1,8 @@
 """Which marks are heads: one rule for the labels of every format."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -96,11 +97,11 @@ def decide(used: Iterable[Label], where: str, *, listed_only: Iterable[str] = ()
                 f"{did_you_mean(label, [_shown(name) for name in labels])}",
                 about="labels",
             )
-        return Counts(lambda name: _plain(name) in wanted, given=True)
+        return Counts(partial(_is_one_of, wanted), given=True)
     for called in (_HEADS, _PERSONS):
         wanted = {_plain(name) for name in labels} & set(called)
         if wanted:
-            return Counts(lambda name, wanted=wanted: _plain(name) in wanted, given=False)  # type: ignore[misc]
+            return Counts(partial(_is_one_of, wanted), given=False)
     heads = sorted({_plain(name) for name in listed_only} & {*_HEADS, *_PERSONS})
     if len(labels) > 1 or (heads and labels - {None}):
         defined = f", beside '{heads[0]}' that nothing is called" if heads else ""
@@ -136,6 +137,10 @@ def label_text(label: Any) -> Label:
 def is_head_label(label: Label) -> bool:
     """Whether a label by its name means a head or a person."""
     return _plain(label) in {*_HEADS, *_PERSONS}
+
+
+def _is_one_of(wanted: Container[str], label: Label) -> bool:
+    return _plain(label) in wanted
 
 
 def _plain(label: Label) -> str:
