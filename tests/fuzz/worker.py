@@ -147,6 +147,8 @@ def _limited() -> Any:
 
 def _peak() -> int:
     """Return the most memory that the process ever held, in bytes."""
+    if own := _status("VmHWM"):  # what getrusage tells is at least the peak of the process that started this one
+        return own
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
