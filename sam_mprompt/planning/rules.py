@@ -155,12 +155,12 @@ def length(profile: Profile, batch_size: int, folds: int, minutes: float, timing
     """Fill the minutes: epochs by the seconds of a step, and what depends on them."""
     validated = 0 if folds else max(1, profile.images // 10)
     steps = math.ceil((profile.images - (0 if profile.own_val else validated)) / batch_size)
-    # A fold's training sees all but a K-th of the images, for half of the epochs; K of them.
-    trainings = 1 + (folds - 1) * FOLD_SHARE if folds else 1.0
+    # K trainings of half the steps; as they see all but a K-th of the images, they need more than half of the epochs.
+    trainings = 1 + folds * FOLD_SHARE
     counted = timing.image * (profile.images if folds else VALIDATIONS * validated)
     seconds = TIME_SHARE * 60 * minutes - timing.preparation - counted
     epochs = max(1, min(MOST_EPOCHS, int(seconds / (steps * timing.step * trainings))))
-    half = max(1, round(epochs * FOLD_SHARE)) if folds else 0
+    half = max(1, round(epochs * FOLD_SHARE * folds / (folds - 1))) if folds else 0
     why = f"{minutes:g} minutes at {timing.step:.2g} s a step and {steps} steps an epoch"
     if folds:
         why += f", of which {folds} folds take {1 - 1 / trainings:.0%}"
@@ -174,7 +174,7 @@ def length(profile: Profile, batch_size: int, folds: int, minutes: float, timing
         Row("loss.kappa", epochs // 4, "a quarter of the epochs, as in the CPU recipes"),
     ]
     if folds:
-        rows.insert(1, Row("train.fold_epochs", half, "half as long: the error it tells is on the safe side"))
+        rows.insert(1, Row("train.fold_epochs", half, "half of the steps: the error it tells is on the safe side"))
     return rows
 
 

@@ -136,6 +136,13 @@ def test_epochs_and_folds_fill_the_minutes_and_no_more(profile_with):
     assert 0.8 * 1200 < spent(seen, rows, timing, 4, 3) < 1200
 
 
+@pytest.mark.parametrize("folds", [2, 3])
+def test_a_fold_takes_half_of_the_steps_of_the_whole_training(profile_with, folds):
+    found = values(rules.length(profile_with(images=60), 4, folds, 60, Timing(0.2, 0.0)))
+    kept = 60 - 60 // folds
+    assert kept / 4 * found["train.fold_epochs"] == pytest.approx(60 / 4 * found["train.epochs"] / 2, rel=0.05)
+
+
 def test_twice_the_minutes_give_twice_the_epochs_and_a_slow_machine_half(profile_with):
     epochs = [
         values(rules.length(profile_with(), 4, 3, minutes, Timing(step, 0.0)))["train.epochs"]
