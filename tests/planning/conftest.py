@@ -44,7 +44,7 @@ def profile_with() -> Callable[..., Profile]:
             "smallest_side": 768, "largest_side": 1024, "heads": (10, 100, 400), "mean_heads": 120.0,
             "spacing": 16.0, "head_side": None, "heads_per_megapixel": 150.0,
         }  # fmt: skip
-        return Profile(**{**values, **changes})  # type: ignore[arg-type]
+        return Profile(**{**values, **changes})
 
     return make
 
