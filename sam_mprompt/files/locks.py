@@ -2,6 +2,7 @@
 
 import errno
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ LOCK = ".lock"
 
 _LENGTH_LIMIT = 300
 _TRIES = 100
+_PAUSE_SECONDS = 0.05
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 """What file systems without locks answer."""
 
@@ -86,10 +88,11 @@ def _take(path: Path, folder: Path, doing: str) -> int:
     for _ in range(_TRIES):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            if not _lock(descriptor, path):
+            got = _lock(descriptor, path)
+            if not got and not _is_of_the_dead(path):
                 raise _taken(folder, doing, holder(folder) or "another process")
             with suppress(FileNotFoundError):
-                if os.path.samestat(path.stat(), os.fstat(descriptor)):
+                if got and os.path.samestat(path.stat(), os.fstat(descriptor)):
                     os.ftruncate(descriptor, 0)
                     os.write(descriptor, f"{os.getpid()} {host()}\n".encode())
                     return descriptor
@@ -97,7 +100,9 @@ def _take(path: Path, folder: Path, doing: str) -> int:
             os.close(descriptor)
             raise
         os.close(descriptor)  # its last holder removed it between our opening and our locking: the next may be ours
-    raise _taken(folder, doing, "other processes, one after the other")
+        if not got:
+            time.sleep(_PAUSE_SECONDS)  # a child of the killed holder has not yet come to let go
+    raise _taken(folder, doing, holder(folder) or "other processes, one after the other")
 
 
 def _lock(descriptor: int, path: Path) -> bool:
@@ -116,6 +121,14 @@ def _lock(descriptor: int, path: Path) -> bool:
         return True  # empty, or nobody's
     if int(words[0]) == os.getpid():  # ours, or that of an earlier process of our number, as in a container
         return os.path.realpath(path) not in _held.values()
+    return _is_of_the_dead(path)
+
+
+def _is_of_the_dead(path: Path) -> bool:
+    """Whether the lock's file names a process of this host that has ended."""
+    words = _words(path)
+    if words is None or len(words) != 2 or not words[0].isdecimal():
+        return False
     return words[1] == host() and not is_alive(int(words[0]))
 
 

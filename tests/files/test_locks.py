@@ -15,8 +15,9 @@ from sam_mprompt.files.processes import host
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX locks and kills")
 
 HOLD = """
-import os, sys
+import os, sys, time
 from pathlib import Path
+os.register_at_fork(after_in_child=lambda: time.sleep({late}))
 from sam_mprompt.files.locks import locked
 with locked(Path(sys.argv[1]), "trained"):
     {inside}
@@ -24,11 +25,14 @@ with locked(Path(sys.argv[1]), "trained"):
     sys.stdin.readline()
 """
 
+QUIET = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+"""No pipe of pytest's own: a worker that outlives its parent would keep pytest waiting for its end."""
+
 
 @contextmanager
-def another(folder, inside="pass"):
-    command = [sys.executable, "-c", HOLD.format(inside=inside), str(folder)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+def another(folder, inside="pass", late=0):
+    command = [sys.executable, "-c", HOLD.format(inside=inside, late=late), str(folder)]
+    with subprocess.Popen(command, **QUIET) as process:
         assert process.stdout.readline().strip()
         try:
             yield process
@@ -55,10 +59,12 @@ def test_a_lock_is_free_when_its_holder_has_ended_and_leaves_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "inside", ["pass", "os.fork() or __import__('time').sleep(20)"], ids=["alone", "with a worker"]
+    ("inside", "late"),
+    [("pass", 0), ("os.fork() or time.sleep(20)", 0), ("os.fork() or time.sleep(20)", 0.5)],
+    ids=["alone", "with a worker", "with a worker that has only begun"],
 )
-def test_a_lock_of_a_killed_process_is_taken_over_though_its_workers_live(tmp_path, inside):
-    with another(tmp_path, inside) as process:
+def test_a_lock_of_a_killed_process_is_taken_over_though_its_workers_live(tmp_path, inside, late):
+    with another(tmp_path, inside, late) as process:
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert (tmp_path / LOCK).is_file()
