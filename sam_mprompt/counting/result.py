@@ -14,6 +14,7 @@ from ..data.image import as_rgb, read_image
 from ..errors import RunError, UsageError
 from ..render import overlay
 from .detections import detections
+from .intervals import LEVEL, UNCALIBRATED, Calibration, Interval
 from .locate import locate_heads
 
 _FEW = 1000
@@ -79,11 +80,27 @@ class CountResult(Prediction):
 
     Attributes:
         image: path of the image, or None when it was given as pixels.
+        calibration: what is known of the counter's errors.
     """
 
     image: Path | None = None
+    calibration: Calibration = field(default=UNCALIBRATED, repr=False)
     _pixels: ByteImage | None = field(default=None, repr=False)
     _reading: Reading = field(default=Reading(reduced=True), repr=False)
+
+    def interval(self, level: float = LEVEL) -> Interval | None:
+        """Return where the true number of heads lies, for the share `level` of images at least; None without one.
+
+        What it means and what not: `Calibration`. `why_no_interval` says why there is none.
+
+        Raises:
+            UsageError: the level is not between 0 and 1.
+        """
+        return self.calibration.interval(self.count, level)
+
+    def why_no_interval(self, level: float = LEVEL) -> str | None:
+        """Return why there is no interval of that level, None where there is one."""
+        return self.calibration.why_not(level)
 
     def overlay(self, image: ImageLike | None = None, *, points: bool = False) -> ByteImage:
         """Return uint8 RGB (H, W, 3): the image under its density, captioned with the count.
