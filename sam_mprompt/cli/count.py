@@ -12,6 +12,7 @@ from ..errors import Interrupted, RunError, SamMpromptError, UsageError
 from .advice import advised
 from .error_bars import LEVEL, ErrorBars, Level, check_level
 from .image_paths import Found, expand, named, picture_names
+from .outside import Outside
 from .ui import (
     Adapter,
     Base,
@@ -116,6 +117,7 @@ class _Job:
 
     def __post_init__(self) -> None:
         self.console = messages()
+        self.outside = Outside(self.say)
 
     def say(self, line: str) -> None:
         """Tell the user a line."""
@@ -148,6 +150,7 @@ class _Job:
             with progress("counting", len(self.images), console=self.console) as report:
                 for result in counted(counter, self.images, batch_size=batch_size, on_error=left_out):
                     self.rows.append(_row(result) | self.bars.record(result))
+                    self.outside.note(result)
                     for tell in told:
                         tell(result)
                     self._draw(result)
@@ -164,6 +167,7 @@ class _Job:
 
     def conclude(self) -> None:
         """Tell of further pages; raise RunError where an image or a picture failed, each of which was told before."""
+        self.outside.conclude()
         if self.several:
             self.say(f"Only the first page or frame was counted of {named(self.several)}.")
         faults = [
@@ -191,7 +195,7 @@ class _Job:
             return
         path = self.pictures[result.image]
         try:
-            save_image(path, result.overlay())
+            save_image(path, result.overlay(level=self.bars.level))
         except Exception as error:
             if not isinstance(error, UsageError | RunError) and not memory_fault(error):
                 raise
@@ -248,7 +252,8 @@ def _check_outputs(
 
 def _row(result: "CountResult") -> dict[str, object]:
     height, width = result.image_size
-    return {"image": str(result.image), "count": result.count, "width": width, "height": height}
+    size = {"width": width, "height": height}
+    return {"image": str(result.image), "count": result.count, **size, "warnings": list(result.warnings)}
 
 
 def _printed(images: Sequence[Path], bars: ErrorBars) -> "Callable[[CountResult], None]":

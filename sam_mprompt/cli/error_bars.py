@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from ..counting.intervals import Calibration, Interval
+    from ..counting.intervals import Calibration
     from ..counting.result import CountResult
 
 Level = Annotated[
@@ -50,7 +50,7 @@ class ErrorBars:
     def shown(self, result: "CountResult") -> str:
         """Return the count as a person reads it: `1,243 (90 %: 1,170 to 1,330)`, or `1243.2` without error bars."""
         found = result.interval(self.level)
-        return f"{result.count:.1f}" if found is None else f"{result.count:,.0f} ({_range(found)})"
+        return f"{result.count:.1f}" if found is None else f"{result.count:,.0f} ({found})"
 
     def widest(self) -> str:
         """Return a text as wide as most that `shown` returns."""
@@ -67,7 +67,3 @@ class ErrorBars:
         """Return what JSON says of a result."""
         found = result.interval(self.level)
         return {"interval": None if found is None else dict(vars(found)), "why_no_interval": self.missing}
-
-
-def _range(found: "Interval") -> str:
-    return f"{100 * found.level:g} %: {found.low:,.0f} to {found.high:,.0f}"
