@@ -8,6 +8,7 @@ ADVICE: dict[str, str] = {
     "web page": "For a registered one, 'sam-mprompt checkpoints pull NAME' does.",
     "adapter": "See 'sam-mprompt adapters list'.",
     "data": "See 'sam-mprompt data check {root}'.",
+    "embedded images": "Write them beside it with 'sam-mprompt data unpack {root}'.",
     "labels": "Give it with --label NAME; a recipe says so with data.label.",
     "no labels": "Leave out --label, or data.label of the recipe.",
     "columns": "Give them as --columns {columns}; a recipe says so with data.columns.",

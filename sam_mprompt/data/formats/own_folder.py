@@ -126,6 +126,11 @@ class OwnFolder:
         """The files that annotate its images."""
         return {*self.collections} if self.collections else {*self.sidecars}
 
+    @property
+    def unused(self) -> list[Path]:
+        """The files that could annotate its images and do not, as others do."""
+        return [file for file in (*self.collections, *self.sidecars) if file not in self.used]
+
     def has(self, name: str) -> bool:
         """Whether an image is called so, with or without folders and suffix."""
         return self.names.has(name)
@@ -203,10 +208,10 @@ class OwnFolder:
         known = {image.parent for image in annotated.marks} if self.spread else {*self.image_folders}
         images = {*(image for image in self.images if image.parent in known), *annotated.marks}
         found = [
-            Entry(image, partial(_heads, annotated.marks[image], counts) if image in annotated.marks else None)
+            _entry(image, annotated.marks[image], counts) if image in annotated.marks else Entry(image, None)
             for image in sorted(images, key=natural_order)
         ]
-        others = [*self.passed_over, *(place for place in self.image_folders if place not in known)]
+        others = [*self.passed_over, *self.unused, *(place for place in self.image_folders if place not in known)]
         return found + [Entry(other, None, unused=True) for other in others]
 
     @property
@@ -270,9 +275,16 @@ class OwnFolder:
 
 def _labels(read: Callable[[], Marks]) -> set[Label]:
     """Return the labels of an annotation that was read; a table that was not has none."""
-    if isinstance(read, partial) and read.func is _given:
-        return set(read.args[0].labels)
-    return set()
+    return set(read().labels) if _is_read(read) else set()
+
+
+def _entry(image: Path, read: Callable[[], Marks], counts: Counts) -> Entry:
+    embedded = _is_read(read) and read().embedded
+    return Entry(image, partial(_heads, read, counts), embedded=embedded)
+
+
+def _is_read(read: Callable[[], Marks]) -> bool:
+    return isinstance(read, partial) and read.func is _given
 
 
 def _heads(read: Callable[[], Marks], counts: Counts) -> Annotation:

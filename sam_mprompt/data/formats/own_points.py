@@ -14,13 +14,14 @@ folders count in any case and in their usual variants (`Training`, `valid`, `val
 `.txt`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ...errors import UsageError
 from ..image import IMAGE_SUFFIXES, sort_folder
 from .annotation import SPLIT_NAMES, Entries, Entry, SplitName
-from .image_folders import subsets
+from .image_folders import folders_below, subsets
 from .labels import Counts, decide
 from .own_folder import Annotated, OwnFolder
 from .splits import split_called, split_folders, split_lists, the_only, unread
@@ -85,32 +86,36 @@ def own_points(root: Path, label: str | None = None, families: Sequence[Family] 
 
 def _undivided(whole: OwnFolder, root: Path, label: str | None) -> Entries:
     """One annotation of all images, divided by lists or by the folders in which the images lie."""
-    by_folder = _by_names(whole, root)
-    if split_lists(root) or not by_folder:
-        return _by_lists(whole, root, label)
     read = whole.annotations()
     entries = whole.entries(read, _decided([read], root, label))
-    splits: Entries = {}
-    for split in SPLIT_NAMES:
-        folders = by_folder.get(split, [])
-        if own := [entry for entry in entries if not entry.unused and entry.image.parent in folders]:
-            splits[split] = own
-    named = {place for folders in by_folder.values() for place in folders}
-    first = next(iter(splits.values()))
-    first += [entry for entry in entries if entry.unused]
-    first += [Entry(place, None, unused=True) for place in whole.image_folders if place not in named]
-    _note_unused(splits, [root, *whole.places], whole.used)
+    lists = the_only(split_lists(root) or split_lists(root / "ImageSets" / "Main"))
+    used = {*whole.used, *lists.values()}
+    folders = _by_names({entry.image.parent for entry in entries if not entry.unused} if whole.spread else (), root)
+    splits = _by_folders(entries, folders) if folders and not lists else _by_lists(entries, lists, whole)
+    _note_unused(splits, [root, *whole.places], used)
     return splits
 
 
-def _by_names(whole: OwnFolder, root: Path) -> dict[SplitName, list[Path]]:
+def _by_folders(entries: Sequence[Entry], folders: Mapping[SplitName, Sequence[Path]]) -> Entries:
+    """Divide entries by the folders of their images; a folder of no split is named as unused."""
+    splits: Entries = {
+        split: [e for e in entries if e.image.parent in own and not e.unused] for split, own in folders.items()
+    }
+    named = {place for own in folders.values() for place in own}
+    others = {entry.image.parent for entry in entries if not entry.unused} - named
+    splits[next(iter(splits))] += [entry for entry in entries if entry.unused]
+    splits[next(iter(splits))] += [Entry(place, None, unused=True) for place in sorted(others)]
+    return splits
+
+
+def _by_names(places: Iterable[Path], root: Path) -> dict[SplitName, list[Path]]:
     """Return the folders of images of each split by their names; none where no name says one.
 
     What is called `default`, as CVAT calls what is in no subset, is train where nothing else is.
     """
     found: dict[SplitName, list[Path]] = {}
     rest = []
-    for place in whole.image_folders if whole.spread else []:
+    for place in sorted(places):
         called = (split_called(part) for part in place.relative_to(root).parts)
         split = next((name for name in called if name is not None), None)
         if split is None:
@@ -119,11 +124,11 @@ def _by_names(whole: OwnFolder, root: Path) -> dict[SplitName, list[Path]]:
             found.setdefault(split, []).append(place)
     if found and "train" not in found and (default := [place for place in rest if place.name == _DEFAULT]):
         found["train"] = default
-    return found
+    return {split: found[split] for split in SPLIT_NAMES if split in found}
 
 
 def _declared(declared: Declared, root: Path, label: str | None, families: Sequence[Family]) -> Entries:
-    """The splits that data.yaml names, as folders or as lists of images."""
+    """The splits that data.yaml names, as folders or as lists of images; what is in none of them is named."""
     whole = OwnFolder(root, declared.folders, families)
     read = whole.annotations()
     entries = whole.entries(read, _decided([read], root, label))
@@ -133,31 +138,26 @@ def _declared(declared: Declared, root: Path, label: str | None, families: Seque
         there = {entry.image for entry in splits[split]}
         missing = (image for image in images if image.suffix.lower() in IMAGE_SUFFIXES and image not in there)
         splits[split] += [Entry(image, None) for image in sorted(missing)]
-    splits = {split: some for split, some in splits.items() if some}
     taken = {entry.image for some in splits.values() for entry in some}
-    splits[next(iter(splits))] += [entry for entry in entries if entry.unused]
+    left = [replace(entry, unused=True) for entry in entries if not entry.unused and entry.image not in taken]
+    splits[next(iter(splits))] += [*left, *(entry for entry in entries if entry.unused)]
+    others = [place for place in folders_below(root) if place not in declared.folders]
+    splits[next(iter(splits))] += [Entry(place, None, unused=True) for place in others]
     _note_unused(splits, [root, *whole.places], {*whole.used, *declared.files})
-    left = {entry.image.parent for entry in entries if not entry.unused and entry.image not in taken}
-    splits[next(iter(splits))] += [Entry(place, None, unused=True) for place in sorted(left)]
     return splits
 
 
-def _by_lists(whole: OwnFolder, root: Path, label: str | None) -> Entries:
-    """One folder of images, divided by the lists that lie beside them."""
-    read = whole.annotations()
-    entries = whole.entries(read, _decided([read], root, label))
+def _by_lists(entries: list[Entry], lists: Mapping[SplitName, Path], whole: OwnFolder) -> Entries:
+    """Divide entries by lists of names; without any, or without one of train, that is what no list names."""
     known = {entry.image: entry for entry in entries}
-    lists = the_only(split_lists(root) or split_lists(root / "ImageSets" / "Main"))
     splits: Entries = {}
     for split, file in lists.items():
         images = [whole.image(name, f"'{file}' line {number}") for number, name in _listed(file, whole)]
         splits[split] = [known.get(image, Entry(image, None)) for image in images]
     if "train" not in splits:
         taken = {entry.image for listed in splits.values() for entry in listed}
-        splits = {"train": [entry for entry in entries if entry.image not in taken], **splits}
-    else:
-        splits["train"] += [entry for entry in entries if entry.unused]
-    _note_unused(splits, [root, *whole.places], {*whole.used, *lists.values()})
+        return {"train": [entry for entry in entries if entry.image not in taken], **splits}
+    splits["train"] += [entry for entry in entries if entry.unused]
     return splits
 
 
@@ -187,7 +187,9 @@ def _decided(read: list[Annotated], root: Path, label: str | None) -> Counts:
 
 
 def _note_unused(splits: Entries, folders: list[Path], used: set[Path]) -> None:
-    splits[next(iter(splits))] += unread(folders, used)
+    first = splits[next(iter(splits))]
+    noted = {entry.image for some in splits.values() for entry in some if entry.unused}
+    first += unread(folders, {*used, *noted})
 
 
 def _split_folders(root: Path, families: Sequence[Family]) -> dict[SplitName, list[OwnFolder]]:

@@ -61,7 +61,7 @@ def test_several_folders_are_one_split_and_one_that_no_split_has_is_named(tmp_pa
     }
     root = folder_of(tmp_path, labels, images)
     assert splits_of(root) == {"train": ["a.jpg", "b.jpg"], "val": ["c.jpg"]}
-    assert read_split(root, "train").problems.unused == [root / "labels/four/d.txt"]
+    assert read_split(root, "train").problems.unused == [root / "images/four"]
 
 
 def test_lists_of_images_under_any_name_are_splits(tmp_path):
