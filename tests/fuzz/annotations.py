@@ -366,7 +366,8 @@ _LAYOUTS: dict[str, Callable[[], Files]] = {
         **_images("images/one/"), **_images("images/two/"),
         **{f"labels/{part}/{name[:-4]}.txt": "0 0.3 0.4 0.1 0.1\n0 0.1 0.1 0.2 0.1 0.2 0.2\n" for part in ("one", "two")
             for name in _NAMES},
-        "data.yaml": "path: /data\ntrain: [images/one]\nval: mine.txt\nnames: [head]\n", "mine.txt": "images/two/a.png\n",
+        "data.yaml": "path: /data\ntrain: [images/one]\nval: mine.txt\nnames: [head]\n",
+        "mine.txt": "images/two/a.png\n",
     },
     "label studio": lambda: _own({"export.json": _STUDIO}),
     "via": lambda: _own({"via_region_data.json": _VIA}),

@@ -86,4 +86,4 @@ def _below(folder: Path) -> list[Path]:
         children = sorted(folder.iterdir())
     except OSError:
         return []
-    return [child for child in children if not child.name.startswith(".") and child.is_dir() and not child.is_symlink()]
+    return [child for child in children if not child.name.startswith(".") and child.is_dir()]

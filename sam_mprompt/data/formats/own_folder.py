@@ -12,7 +12,7 @@ from .annotation import Annotation, Entry
 from .image_folders import ANNOTATIONS, files_in, folders_below, image_folder, label_folders, without_twins
 from .image_names import ImageNames, Meant
 from .labels import Counts, Label, Marks
-from .splits import LIST_SUFFIXES, split_called
+from .splits import LIST_SUFFIXES, TEXT_SUFFIXES, split_called
 from .tools.collection import read_collection
 from .tools.families import FAMILIES, told
 from .tools.family import Collection, Family, Kind
@@ -54,6 +54,7 @@ class OwnFolder:
             for `images/`, or the one folder below that has some, else `folder` itself; where that has none, and
             `folder` annotates many images, all folders below.
         families: the tools whose files are read; those of others are passed over.
+        apart: files that are known to be no annotation.
 
     Attributes:
         image_folders: where the images are.
@@ -69,8 +70,9 @@ class OwnFolder:
         folder: Path,
         images: Path | Sequence[Path] | None = None,
         families: Sequence[Family] = tuple(FAMILIES.values()),
+        apart: Sequence[Path] = (),
     ) -> None:
-        self.folder, self.families = folder, families
+        self.folder, self.families, self.apart = folder, families, frozenset(apart)
         self.subset = images.name if isinstance(images, Path) else None
         given = [images] if isinstance(images, Path) else images
         self.image_folders = list(given) if given else [image_folder(folder)]
@@ -86,7 +88,7 @@ class OwnFolder:
             self.image_folders = below
             self._list(None)
             return
-        kinds = {file: self._kind(file) for place in self.places for file in files_in(place)}
+        kinds = {file: self._kind(file) for place in self.places for file in files_in(place) if file not in self.apart}
         self.collections = [file for file, kind in kinds.items() if kind == "many"]
         self.sidecars = [file for file, kind in kinds.items() if kind == "one"]
 
@@ -128,8 +130,9 @@ class OwnFolder:
 
     @property
     def unused(self) -> list[Path]:
-        """The files that could annotate its images and do not, as others do."""
-        return [file for file in (*self.collections, *self.sidecars) if file not in self.used]
+        """The files of a tool that could annotate its images and do not, beside those that `splits.unread` names."""
+        known = (*self.collections, *self.sidecars)
+        return [file for file in known if file not in self.used and file.suffix.lower() not in TEXT_SUFFIXES]
 
     def has(self, name: str) -> bool:
         """Whether an image is called so, with or without folders and suffix."""

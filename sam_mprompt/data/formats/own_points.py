@@ -38,8 +38,11 @@ def is_own_points(root: Path, families: Sequence[Family] = _ALL) -> bool:
     """Whether `root` holds images and an annotation of at least one of them, or folders of splits that do."""
     if OwnFolder(root, families=families).annotated or any(_split_folders(root, families).values()):
         return True
-    declared = declared_splits(root)
-    return declared is not None and OwnFolder(root, declared.folders, families).annotated
+    try:
+        declared = declared_splits(root)
+    except UsageError:
+        return True  # reading it says why
+    return declared is not None and OwnFolder(root, declared.folders, families, declared.files).annotated
 
 
 def tools_of(root: Path, families: Sequence[Family] = _ALL) -> list[str]:
@@ -47,7 +50,7 @@ def tools_of(root: Path, families: Sequence[Family] = _ALL) -> list[str]:
     whole, found = OwnFolder(root, families=families), _split_folders(root, families)
     folders = [folder for some in found.values() for folder in some] or [whole]
     if not found and (declared := declared_splits(root)):
-        folders = [OwnFolder(root, declared.folders, families)]
+        folders = [OwnFolder(root, declared.folders, families, declared.files)]
     return sorted(frozenset().union(*(folder.tools for folder in folders)))
 
 
@@ -129,7 +132,7 @@ def _by_names(places: Iterable[Path], root: Path) -> dict[SplitName, list[Path]]
 
 def _declared(declared: Declared, root: Path, label: str | None, families: Sequence[Family]) -> Entries:
     """The splits that data.yaml names, as folders or as lists of images; what is in none of them is named."""
-    whole = OwnFolder(root, declared.folders, families)
+    whole = OwnFolder(root, declared.folders, families, declared.files)
     read = whole.annotations()
     entries = whole.entries(read, _decided([read], root, label))
     splits: Entries = {}

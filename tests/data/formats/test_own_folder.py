@@ -1,5 +1,8 @@
 """One annotation of images that lie in several folders, and several files of one tool."""
 
+import io
+import zipfile
+
 import pytest
 from crowd_files import coco, folder_of, points, train
 
@@ -122,3 +125,17 @@ def test_suffixes_and_names_of_files_count_in_any_case(tmp_path):
     assert points(root) == {"a.Jpg": [[3, 4]]}
     root = folder_of(tmp_path / "5", {"Annotations.XML": cvat(("", "a.jpg"))}, ("a.Jpg",))
     assert points(root) == {"a.Jpg": [[1, 4]]}
+
+
+def test_what_others_annotate_is_named_where_it_is_not_read(tmp_path):
+    rois = io.BytesIO()
+    with zipfile.ZipFile(rois, "w") as archive:
+        archive.writestr("0.roi", b"Iout")
+    files = {
+        "annotations.csv": "a.jpg,3,4\nb.jpg,,\n",
+        "stack.zip": rois.getvalue(),
+        "old.mat": b"MATLAB",
+        "notes.txt": "x",
+    }
+    root = folder_of(tmp_path, files)
+    assert {path.name for path in train(root).problems.unused} == {"stack.zip", "old.mat"}

@@ -1,14 +1,16 @@
 """Which images a YOLO data.yaml gives to each split: folders, lists of images, or several of those."""
 
+import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from ....errors import UsageError
+from ....files import is_file, is_folder
 from ...image import IMAGE_SUFFIXES
 from ..annotation import SplitName
-from ..text import MAX_BYTES_OF_ONE_IMAGE, numbered_lines, read_text
+from ..text import MAX_BYTES_OF_ONE_IMAGE, file_name, numbered_lines, read_text
 
 _KEYS: tuple[SplitName, ...] = ("train", "val", "test")
 _IS_DATASET = re.compile(r"^(?:names|nc)\s*:", re.MULTILINE)
@@ -58,19 +60,19 @@ def _declared(text: str, file: Path, root: Path) -> Declared | None:
             place = _found(value, base, root)
             if place is None:
                 continue
-            if place.is_dir():
+            if is_folder(place):
                 images.add(place)
                 folders.append(place)
                 continue
             files.append(place)
-            for _, line in numbered_lines(place):
-                image = (
-                    _found(line, base, root)
-                    or _found(line, str(place.parent.relative_to(root)), root)
-                    or root / Path(line).name
-                )
+            for number, line in numbered_lines(place):
+                image = _found(line, base, root) or _found(line, str(place.parent.relative_to(root)), root)
+                if image is None:  # missing where it should be
+                    folder = _found(str(PurePosixPath(line.replace("\\", "/")).parent), base, root) or root
+                    image = folder / file_name(line, f"'{place}' line {number}")
+                elif image.parent not in folders:
+                    folders.append(image.parent)
                 images.add(image)
-                folders.append(image.parent)
         if images and not any(images == other for other in splits.values()):
             splits[split] = frozenset(images)
     return Declared(splits, list(dict.fromkeys(folders)), files) if len(splits) > 1 else None
@@ -94,11 +96,19 @@ def _values(text: str, key: str) -> list[str]:
 
 def _found(value: str, base: str, root: Path) -> Path | None:
     """Return the folder or file that a path means, in or below `root`; None where none is there."""
-    inside = root.resolve()
     for place in _places(value.replace("\\", "/"), base.replace("\\", "/"), root):
-        known = place.is_dir() or (place.is_file() and place.suffix.lower() in (".txt", *IMAGE_SUFFIXES))
-        if known and (resolved := place.resolve()).is_relative_to(inside):
-            return root / resolved.relative_to(inside)
+        known = is_folder(place) or (is_file(place) and place.suffix.lower() in (".txt", *IMAGE_SUFFIXES))
+        if known and (inside := _inside(place, root)) is not None:
+            return inside
+    return None
+
+
+def _inside(place: Path, root: Path) -> Path | None:
+    """Return a path as one below `root`; None for one that is not. A link in the dataset may lead out of it."""
+    for absolute in (os.path.abspath, os.path.realpath):
+        lies, above = Path(absolute(place)), Path(absolute(root))
+        if lies.is_relative_to(above):
+            return root / lies.relative_to(above)
     return None
 
 

@@ -3,6 +3,7 @@ from crowd_files import folder_of
 
 from sam_mprompt.data.formats.read import list_splits, read_split, recognise
 from sam_mprompt.data.formats.tools.yolo_splits import declared_splits
+from sam_mprompt.errors import UsageError
 
 ROW = "0 0.5 0.5 0.1 0.1\n"
 IMAGES = ("images/one/a.jpg", "images/two/b.jpg", "images/three/c.jpg")
@@ -78,6 +79,7 @@ def test_an_image_that_a_list_names_and_that_is_not_there_is_missing(tmp_path):
     lists = {"mine.txt": "images/one/a.jpg\nimages/one/gone.jpg\n"}
     root = folder_of(tmp_path, {**LABELS, **lists, **yaml("train: mine.txt", "val: images/two")}, IMAGES)
     assert [path.name for path in read_split(root, "train").problems.missing_images] == ["gone.jpg"]
+    assert read_split(root, "train").problems.unused == [root / "images/three"]
 
 
 @pytest.mark.parametrize(
@@ -99,3 +101,18 @@ def test_nothing_outside_of_the_dataset_is_named(tmp_path):
         tmp_path / "crowd", {**LABELS, **yaml("train: ../other", "val: ../more", "test: images/one")}, IMAGES
     )
     assert declared_splits(root) is None
+
+
+def test_links_to_images_count_as_the_images(tmp_path):
+    folder_of(tmp_path / "store", {}, IMAGES)
+    lists = {"mine.txt": "images/one/a.jpg\n"}
+    root = folder_of(tmp_path / "crowd", {**LABELS, **lists, **yaml("train: mine.txt", "val: images/two")}, ())
+    (root / "images").symlink_to(tmp_path / "store/images", target_is_directory=True)
+    assert splits_of(root) == {"train": ["a.jpg"], "val": ["b.jpg"]}
+
+
+def test_a_list_of_names_that_none_can_be_is_refused_by_line(tmp_path):
+    lists = {"mine.txt": f"images/one/a.jpg\n{'x' * 300}.jpg\n"}
+    root = folder_of(tmp_path, {**LABELS, **lists, **yaml("train: mine.txt", "val: images/two")}, IMAGES)
+    with pytest.raises(UsageError, match=r"mine\.txt' line 2: expected the file name of an image"):
+        read_split(root, "train")
