@@ -48,7 +48,7 @@ class Profile:
     heads_per_megapixel: float
 
 
-def profile_of(root: Path, format: str | None = None) -> Profile:
+def profile_of(root: Path, format: str | None = None, *, label: str | None = None, columns: str = "") -> Profile:
     """Read a dataset's training split: image headers and annotations, no pixels, and nothing of its test split.
 
     Of a val split it is only how many images it has: each is counted again and again while training.
@@ -56,12 +56,14 @@ def profile_of(root: Path, format: str | None = None) -> Profile:
     Args:
         root: the dataset's folder.
         format: its layout; recognised when None.
+        label: the label whose marks are heads, as `read_split`.
+        columns: which columns of a table are which, as `read_split`.
 
     Raises:
         UsageError: no such folder, no known format, or fewer than two annotated training images.
     """
-    format = format or recognise(root)
-    found = read_split(root, "train", format=format, val_fraction=0.0)
+    format = format or ("points" if columns else recognise(root))
+    found = read_split(root, "train", format=format, val_fraction=0.0, label=label, columns=columns)
     samples = [sample for sample in found.samples if sample.points is not None]
     if len(samples) < FEWEST:
         raise UsageError(
