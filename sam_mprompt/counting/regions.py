@@ -20,6 +20,7 @@ from ..arrays import FloatArray, Mask
 from ..data.formats.annotation import Annotation
 from ..data.formats.frames import fitted, in_rows_and_columns
 from ..errors import RegionWarning, UsageError, did_you_mean
+from ..render import Outline
 from .polygons import Polygon, contains, coverage
 from .region import Region, name_in
 
@@ -79,6 +80,11 @@ class RegionCounts:
         if name not in found:
             raise KeyError(f"no region '{name}'.{did_you_mean(name, found)}")
         return found[name]
+
+    @property
+    def heading(self) -> str:
+        """The total in words, with what is ignored."""
+        return f"{self.total:,.1f} heads" + (f", {self.ignored:,.1f} ignored" if self.ignores else "")
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as JSON-ready values."""
@@ -224,6 +230,14 @@ class PlacedRegions:
         zones = [polygon for region in self.regions if region.ignore for polygon in region.polygons]
         return ~contains(zones, points.astype(np.float64))
 
+    def outlines(self, counts: RegionCounts, ratio: tuple[float, float]) -> list[Outline]:
+        """Return the regions as they are drawn, with their counts, in a picture that is `ratio` (x, y) as large."""
+        by_name = {found.name: found for found in counts.regions}
+        return [
+            Outline(region.scaled(ratio), [] if region.ignore else _lines(by_name[region.name]), ignored=region.ignore)
+            for region in self.regions
+        ]
+
     def _overlapping(self, shares: NDArray[np.float64]) -> bool:
         """Return whether regions share something, and warn where that is more than a sliver."""
         for part in self._parts:
@@ -260,6 +274,11 @@ class _Part:
         own = np.zeros(grid)
         own[self.window] = self.weights
         return bool((own[other.window] + other.weights > 1 + 1e-6).any())
+
+
+def _lines(found: RegionCount) -> list[str]:
+    lines = [found.name, f"{found.count:,.1f}"]
+    return lines if found.per_m2 is None else [*lines, f"{found.per_m2:.2f} per m2"]
 
 
 def _extent(found: Mask) -> slice:
