@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ..counting.result import CountResult
     from ..data.bounds import Reading
     from .count_points import HeadPoints
+    from .count_regions import CountedRegions
 
 EXAMPLE = "Example: `sam-mprompt count runs/shb street.jpg photos/ 'cam-*/*.png' --overlay out/`"
 
@@ -59,6 +60,9 @@ def count(
     points_format: Annotated[
         str | None, typer.Option(metavar="F", help="csv, geojson, labelme, label-studio, cvat, ...; else by suffix.")
     ] = None,
+    regions: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also count in polygons with names: GeoJSON or csv.")
+    ] = None,
     batch_size: BatchSize = 1,
     precision: Annotated[
         Literal["no", "fp16", "bf16"], typer.Option(help="Mixed precision on a GPU; a CPU counts in float32.")
@@ -82,20 +86,29 @@ def count(
     from .count_csv import counts_in
     from .count_points import HeadPoints
 
-    known = counts_in(csv_file) if csv_file is not None and resume_csv else frozenset()
+    parts = None
+    if regions is not None:
+        from .count_regions import CountedRegions
+
+        parts = CountedRegions(regions)
+    columns = parts.columns if parts else ()
+    known = counts_in(csv_file, columns) if csv_file is not None and resume_csv else frozenset()
     todo = [image for image in images if str(image) not in known]
     counted = [image for image in images if str(image) in known] if resume_csv else None
-    heads = HeadPoints(points, points_format, images, counted) if points is not None else None
+    heads = None
+    if points is not None:
+        located = {"located": parts.points} if parts else {}
+        heads = HeadPoints(points, points_format, images, counted, **located)
 
     from ..counting.counter import load
 
     counter = load(
         adapter, device=device, base=base, precision=precision, compile=compiled, max_pixels=max_pixels, stretch=stretch
     )
-    job = _Job(todo, picture_names(images, overlay) if overlay is not None else {})
+    job = _Job(todo, picture_names(images, overlay) if overlay is not None else {}, parts)
     job.announce(found, csv_file)
     with ExitStack() as stack:
-        told = _outputs(stack, heads, csv_file, keep=resume_csv, table=None if as_json else todo)
+        told = _outputs(stack, heads, csv_file, keep=resume_csv, table=None if as_json else todo, regions=parts)
         if as_json:
             stack.callback(job.print_json, adapter, found)
         job.run(counter, batch_size, told)
@@ -108,6 +121,7 @@ class _Job:
 
     images: Sequence[Path]
     pictures: dict[Path, Path]
+    regions: "CountedRegions | None" = None
     rows: list[dict[str, object]] = field(default_factory=list)  # not the results: their densities fill the memory
     failed: list[str] = field(default_factory=list)
     undrawn: int = 0
@@ -126,6 +140,8 @@ class _Job:
             self.say(found.line)
         if len(self.images) < (every := len(found.images)):
             self.say(f"{every - len(self.images)} of {every} images are in '{csv_file}' already.")
+        for line in self.regions.announcement(found.images) if self.regions else ():
+            self.say(line)
 
     def run(self, counter: "Counter", batch_size: int, told: Sequence[Callable[["CountResult"], None]]) -> None:
         """Count the images and tell of each; raises the error of one that is alone, and Interrupted."""
@@ -140,7 +156,11 @@ class _Job:
         try:
             with progress("counting", len(self.images), console=self.console) as report:
                 for result in counted(counter, self.images, batch_size=batch_size, on_error=left_out):
-                    self.rows.append(_row(result))
+                    try:
+                        self.rows.append(_row(result, self.regions))
+                    except UsageError as error:  # a region that does not fit the image
+                        left_out(result.image or Path(), error)
+                        continue
                     for tell in told:
                         tell(result)
                     self._draw(result)
@@ -157,6 +177,8 @@ class _Job:
 
     def conclude(self) -> None:
         """Tell of further pages; raise RunError where an image or a picture failed, each of which was told before."""
+        for line in self.regions.conclusion() if self.regions else ():
+            self.say(line)
         if self.several:
             self.say(f"Only the first page or frame was counted of {named(self.several)}.")
         faults = [
@@ -184,7 +206,7 @@ class _Job:
             return
         path = self.pictures[result.image]
         try:
-            save_image(path, result.overlay())
+            save_image(path, self.regions.overlay(result) if self.regions else result.overlay())
         except Exception as error:
             if not isinstance(error, UsageError | RunError) and not memory_fault(error):
                 raise
@@ -194,7 +216,13 @@ class _Job:
 
 
 def _outputs(
-    stack: ExitStack, heads: "HeadPoints | None", csv_file: Path | None, *, keep: bool, table: Sequence[Path] | None
+    stack: ExitStack,
+    heads: "HeadPoints | None",
+    csv_file: Path | None,
+    *,
+    keep: bool,
+    table: Sequence[Path] | None,
+    regions: "CountedRegions | None",
 ) -> list[Callable[["CountResult"], None]]:
     """Open what is written as images are counted, and return what tells each of a result. `table` lists its rows."""
     from .count_csv import csv_rows
@@ -203,9 +231,9 @@ def _outputs(
     if heads is not None:  # before the counts: what has a count has its points, whatever ends the process
         told.append(stack.enter_context(heads.writing()))
     if csv_file is not None:
-        told.append(stack.enter_context(csv_rows(csv_file, keep=keep)))
+        told.append(stack.enter_context(csv_rows(csv_file, keep=keep, regions=regions)))
     if table is not None and str(csv_file) not in _STDOUT:
-        told.append(_printed(table))
+        told.append(regions.printed(table) if regions else _printed(table))
     return told
 
 
@@ -220,9 +248,10 @@ def _check_outputs(csv_file: Path | None, overlay: Path | None, *, resume: bool,
     check_outputs(csv_file, folder=overlay)
 
 
-def _row(result: "CountResult") -> dict[str, object]:
+def _row(result: "CountResult", regions: "CountedRegions | None") -> dict[str, object]:
     height, width = result.image_size
-    return {"image": str(result.image), "count": result.count, "width": width, "height": height}
+    row = {"image": str(result.image), "count": result.count, "width": width, "height": height}
+    return row | (regions.as_dict(result) if regions else {})
 
 
 def _printed(images: Sequence[Path]) -> "Callable[[CountResult], None]":

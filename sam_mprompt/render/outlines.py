@@ -20,6 +20,7 @@ _FRACTION = 4  # binary digits behind the point of the coordinates that cv2 draw
 _MARGIN = 64.0  # pixels beyond the border at which outlines are cut
 _STRIP = 256
 _SMALL = 256  # pixels a side, of the copy in which the place of a label is looked for
+_AS_WIDE = 0.9
 _WRITTEN = str.maketrans({"ß": "ss", "ø": "o", "Ø": "O", "æ": "ae", "Æ": "AE", "œ": "oe", "ł": "l", "Ł": "L", "đ": "d"})
 
 _Ring = NDArray[np.floating]
@@ -121,8 +122,11 @@ def _widest(outline: Outline, size: tuple[int, int]) -> tuple[float, float, floa
     scaled = [[np.asarray(ring) * factor for ring in polygon] for polygon in outline.polygons]
     mask = np.pad(_filled(outline._replace(polygons=scaled), small).astype(np.uint8), 1)
     distance = cv2.distanceTransform(mask, cv2.DIST_L2, 5)[1:-1, 1:-1]
-    row, column = divmod(int(distance.argmax()), small[1])
-    return (column + 0.5) / factor, (row + 0.5) / factor, float(distance.max()) / factor
+    rows, columns = np.nonzero(distance >= _AS_WIDE * distance.max())
+    inside = np.argwhere(mask[1:-1, 1:-1])
+    row, column = inside.mean(axis=0) if len(inside) else (small[0] / 2, small[1] / 2)
+    nearest = int(np.hypot(rows - row, columns - column).argmin())  # in a band all places are as wide
+    return (columns[nearest] + 0.5) / factor, (rows[nearest] + 0.5) / factor, float(distance.max()) / factor
 
 
 def _lines(outline: Outline, size: tuple[int, int]) -> list[NDArray[np.int32]]:
