@@ -103,14 +103,14 @@ def _parts(path: str | Path) -> tuple[str, ...]:
 
 
 def _ring(corners: Any, title: str) -> Ring:
-    """Return the corners of a closed line as float64 (N, 2), without those that repeat the one before."""
+    """Return the corners of a closed line as float64 (N, 2), without those that the next one repeats."""
     try:
         ring = np.array(corners, np.float64)
     except (TypeError, ValueError, OverflowError):
         ring = np.empty(0)
     if ring.ndim != 2 or ring.shape[1:] != (2,) or not np.isfinite(ring).all() or (np.abs(ring) > 1e9).any():
         raise UsageError(f"{title}: expected corners that are two numbers (x, y) each, got {corners!r:.60}.")
-    ring = ring[(ring != np.roll(ring, 1, axis=0)).any(axis=1)]
+    ring = ring[(ring != np.roll(ring, -1, axis=0)).any(axis=1)]
     if len(ring) < 3:
         raise UsageError(f"{title}: expected an outline of at least three corners, got {len(ring)} different ones.")
     ring.flags.writeable = False

@@ -53,7 +53,7 @@ def read_regions(path: str | PathLike[str]) -> Regions:
     if len(drawn) > _MOST_REGIONS:
         raise UsageError(f"'{path}': expected at most {_MOST_REGIONS} regions, got {len(drawn)}.")
     corners = np.concatenate([ring for shape in drawn for polygon in shape.polygons for ring in polygon])
-    if (corners[:, 1] < 0).sum() > (corners[:, 1] > 0).sum():
+    if -corners[:, 1].min() > corners[:, 1].max():  # else one that was drawn over the upper border
         warnings.warn(
             f"'{path}': y is negative, as in QGIS for an image without a place on the map, and was turned downwards.",
             RegionWarning,

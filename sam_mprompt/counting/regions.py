@@ -245,11 +245,12 @@ class PlacedRegions:
                 _warn(f"Region '{part.name}' covers nothing that counts: it lies outside the image or is ignored.")
         covered = sum(float((part.weights * shares[part.window]).sum()) for part in self._parts)
         alone = float((shares * (1 - self._elsewhere - (0 if self.ignored is None else self.ignored))).sum())
-        if covered - alone > _SLIVER * covered:
+        overlapping = covered - alone > _ROUNDING * shares.size
+        if overlapping and covered - alone > _SLIVER * covered:
             pairs = combinations(self._parts, 2)
             found = next((f"'{a.name}' and '{b.name}'" for a, b in pairs if a.overlaps(b, shares.shape)), "some")
             _warn(f"Regions overlap ({found}): their counts add up to more people than there are.")
-        return covered - alone > _ROUNDING * shares.size
+        return overlapping
 
 
 @dataclass(frozen=True)
