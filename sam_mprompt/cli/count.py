@@ -10,6 +10,7 @@ import typer
 
 from ..errors import Interrupted, RunError, SamMpromptError, UsageError
 from .advice import advised
+from .error_bars import LEVEL, ErrorBars, Level, check_level
 from .image_paths import Found, expand, named, picture_names
 from .ui import (
     Adapter,
@@ -63,6 +64,7 @@ def count(
     regions: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also count in polygons with names: GeoJSON or csv.")
     ] = None,
+    level: Level = LEVEL,
     batch_size: BatchSize = 1,
     precision: Annotated[
         Literal["no", "fp16", "bf16"], typer.Option(help="Mixed precision on a GPU; a CPU counts in float32.")
@@ -75,40 +77,34 @@ def count(
     base: Base = None,
     device: Device = None,
 ) -> None:
-    """Count the people in images.
+    """Count the people in images, with error bars where the adapter has a calibration.
 
     Every count is printed and written as soon as there is one; an image that cannot be counted costs a line. What was
     stopped goes on with --resume-csv.
     """
-    _check_outputs(csv_file, overlay, resume=resume_csv, as_json=as_json)
+    _check_outputs(csv_file, overlay, resume=resume_csv, as_json=as_json, level=level)
     images = (found := expand(paths)).images
 
-    from .count_csv import counts_in
     from .count_points import HeadPoints
+    from .count_regions import counted_regions
 
-    parts = None
-    if regions is not None:
-        from .count_regions import CountedRegions
-
-        parts = CountedRegions(regions)
-    columns = parts.columns if parts else ()
-    known = counts_in(csv_file, columns) if csv_file is not None and resume_csv else frozenset()
-    todo = [image for image in images if str(image) not in known]
-    counted = [image for image in images if str(image) in known] if resume_csv else None
+    parts = counted_regions(regions)
+    todo, counted = _divided(images, csv_file if resume_csv else None, parts)
     heads = None
     if points is not None:
-        located = {"located": parts.points} if parts else {}
-        heads = HeadPoints(points, points_format, images, counted, **located)
+        heads = HeadPoints(points, points_format, images, counted, located=parts.points if parts else None)
 
     from ..counting.counter import load
 
     counter = load(
         adapter, device=device, base=base, precision=precision, compile=compiled, max_pixels=max_pixels, stretch=stretch
     )
-    job = _Job(todo, picture_names(images, overlay) if overlay is not None else {}, parts)
-    job.announce(found, csv_file)
+    pictures = picture_names(images, overlay) if overlay is not None else {}
+    bars = ErrorBars(counter.calibration, level, of_parts=parts is not None and parts.regions.ignores)
+    job = _Job(todo, bars, pictures, parts)
+    job.announce(found, csv_file, resumed=resume_csv)
     with ExitStack() as stack:
-        told = _outputs(stack, heads, csv_file, keep=resume_csv, table=None if as_json else todo, regions=parts)
+        told = _outputs(stack, heads, csv_file, job, keep=resume_csv, table=not as_json)
         if as_json:
             stack.callback(job.print_json, adapter, found)
         job.run(counter, batch_size, told)
@@ -120,6 +116,7 @@ class _Job:
     """What is counted, and what became of it."""
 
     images: Sequence[Path]
+    bars: ErrorBars
     pictures: dict[Path, Path]
     regions: "CountedRegions | None" = None
     rows: list[dict[str, object]] = field(default_factory=list)  # not the results: their densities fill the memory
@@ -134,8 +131,14 @@ class _Job:
         """Tell the user a line."""
         say(self.console, line)
 
-    def announce(self, found: Found, csv_file: Path | None) -> None:
-        """Say what is not counted: what was passed over, and what a CSV file holds already."""
+    def announce(self, found: Found, csv_file: Path | None, *, resumed: bool) -> None:
+        """Say what is not counted (what was passed over, what a CSV file holds already), and why without error bars."""
+        from .count_csv import begun_without
+
+        if line := self.bars.why_not():
+            self.say(line)
+        elif resumed and csv_file is not None and begun_without(csv_file):
+            self.say(f"'{csv_file}' was begun without error bars, and goes on without.")
         if found.line:
             self.say(found.line)
         if len(self.images) < (every := len(found.images)):
@@ -157,7 +160,7 @@ class _Job:
             with progress("counting", len(self.images), console=self.console) as report:
                 for result in counted(counter, self.images, batch_size=batch_size, on_error=left_out):
                     try:
-                        self.rows.append(_row(result, self.regions))
+                        self.rows.append(_row(result, self.bars, self.regions))
                     except UsageError as error:  # a region that does not fit the image
                         left_out(result.image or Path(), error)
                         continue
@@ -215,32 +218,47 @@ class _Job:
             self.say(f"'{result.image}' was counted, but not drawn as '{path}': {why}")
 
 
+def _divided(
+    images: Sequence[Path], known: Path | None, regions: "CountedRegions | None"
+) -> tuple[list[Path], list[Path] | None]:
+    """Return the images that are to be counted, and those that a CSV file has counts of; None without a file."""
+    from .count_csv import counts_in
+
+    if known is None:
+        return list(images), None
+    done = counts_in(known, regions.columns if regions else ())
+    return [image for image in images if str(image) not in done], [image for image in images if str(image) in done]
+
+
 def _outputs(
     stack: ExitStack,
     heads: "HeadPoints | None",
     csv_file: Path | None,
+    job: _Job,
     *,
     keep: bool,
-    table: Sequence[Path] | None,
-    regions: "CountedRegions | None",
+    table: bool,
 ) -> list[Callable[["CountResult"], None]]:
-    """Open what is written as images are counted, and return what tells each of a result. `table` lists its rows."""
+    """Open what is written as images are counted, and return what tells each of a result."""
     from .count_csv import csv_rows
 
     told = []
     if heads is not None:  # before the counts: what has a count has its points, whatever ends the process
         told.append(stack.enter_context(heads.writing()))
     if csv_file is not None:
-        told.append(stack.enter_context(csv_rows(csv_file, keep=keep, regions=regions)))
-    if table is not None and str(csv_file) not in _STDOUT:
-        told.append(regions.printed(table) if regions else _printed(table))
+        told.append(stack.enter_context(csv_rows(csv_file, job.bars, keep=keep, regions=job.regions)))
+    if table and str(csv_file) not in _STDOUT:
+        told.append(job.regions.printed(job.images, job.bars) if job.regions else _printed(job.images, job.bars))
     return told
 
 
-def _check_outputs(csv_file: Path | None, overlay: Path | None, *, resume: bool, as_json: bool) -> None:
-    """Refuse what cannot be written before anything is loaded."""
+def _check_outputs(
+    csv_file: Path | None, overlay: Path | None, *, resume: bool, as_json: bool, level: float = LEVEL
+) -> None:
+    """Refuse what cannot be written before anything is loaded, and a level that is none."""
     from ..files import is_stream
 
+    check_level(level)
     if resume and (csv_file is None or is_stream(csv_file)):
         raise UsageError("--resume-csv needs --csv FILE: the file that holds the counts so far.")
     if as_json and str(csv_file) in _STDOUT:
@@ -248,13 +266,13 @@ def _check_outputs(csv_file: Path | None, overlay: Path | None, *, resume: bool,
     check_outputs(csv_file, folder=overlay)
 
 
-def _row(result: "CountResult", regions: "CountedRegions | None") -> dict[str, object]:
+def _row(result: "CountResult", bars: ErrorBars, regions: "CountedRegions | None") -> dict[str, object]:
     height, width = result.image_size
     row = {"image": str(result.image), "count": result.count, "width": width, "height": height}
-    return row | (regions.as_dict(result) if regions else {})
+    return row | bars.record(result) | (regions.as_dict(result) if regions else {})
 
 
-def _printed(images: Sequence[Path]) -> "Callable[[CountResult], None]":
+def _printed(images: Sequence[Path], bars: ErrorBars) -> "Callable[[CountResult], None]":
     """Return what prints a result as a row of a table; the names of all images are known before their counts."""
-    rows = StreamedTable({"image": [str(image) for image in images], "count": ["12345.6"]}, right=("count",))
-    return lambda result: rows.add_row(str(result.image), f"{result.count:.1f}")
+    rows = StreamedTable({"image": [str(image) for image in images], "count": [bars.widest()]}, right=("count",))
+    return lambda result: rows.add_row(str(result.image), bars.shown(result))

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 from ..errors import UsageError
 from ..files import appending, write_text
 from ..shown import csv_cell, csv_line, is_number
+from .error_bars import COLUMNS
 
 if TYPE_CHECKING:
     from ..counting.result import CountResult
     from .count_regions import CountedRegions
+    from .error_bars import ErrorBars
 
 _HEADER = ["image", "count"]
+_WITH_ERROR_BARS = [*_HEADER, *COLUMNS]
 
 
 class Counted(frozenset[str]):
@@ -29,12 +32,12 @@ def counts_in(path: Path, columns: Sequence[str] = ()) -> Counted:
 
     Args:
         path: the file; it need not be there.
-        columns: those behind image and count.
+        columns: the last ones, behind image, count and, where it has them, the error bars.
 
     Raises:
         UsageError: the file is none of ours: its first row is another, or a row has no count.
     """
-    header = [csv_cell(name) for name in (*_HEADER, *columns)]
+    headers = [[*map(csv_cell, (*first, *columns))] for first in (_HEADER, _WITH_ERROR_BARS)]
     if not path.is_file():
         return Counted()
     try:
@@ -43,34 +46,46 @@ def counts_in(path: Path, columns: Sequence[str] = ()) -> Counted:
         rows = list(csv.reader(whole.splitlines()))
     except (OSError, ValueError, csv.Error) as error:
         raise UsageError(f"Cannot read '{path}' to go on with it: {error}.") from error
-    if rows and rows[0] != header:
-        raise UsageError(f"Cannot go on with '{path}': expected '{','.join(header)}' in its first line.")
+    if rows and rows[0] not in headers:
+        raise UsageError(f"Cannot go on with '{path}': expected '{','.join(headers[0])}' in its first line.")
     for number, row in enumerate(rows[1:], start=2):
-        if len(row) != len(header) or not is_number(row[1]):
+        if len(row) != len(rows[0]) or not is_number(row[1]):
             raise UsageError(f"Cannot go on with '{path}': expected an image and a count in line {number}.")
     if whole != text:
         write_text(path, whole)
     return Counted(row[0] for row in rows[1:])
 
 
+def begun_without(path: Path) -> bool:
+    """Whether a file that `counts_in` read was begun without error bars: it goes on as it was begun."""
+    if not path.is_file():
+        return False
+    with path.open(encoding="utf-8") as file:
+        header = next(csv.reader(file), [])
+    return header[: len(_HEADER)] == _HEADER and header[: len(_WITH_ERROR_BARS)] != _WITH_ERROR_BARS
+
+
 @contextmanager
 def csv_rows(
-    path: Path, *, keep: bool, regions: "CountedRegions | None" = None
+    path: Path, bars: "ErrorBars", *, keep: bool, regions: "CountedRegions | None" = None
 ) -> "Iterator[Callable[[CountResult], None]]":
     """Yield what writes a result as a row of a CSV file; the header comes first. RunError on a full disk.
 
     Args:
         path: the file, a device or `-`.
-        keep: add to what the file holds.
-        regions: what has further columns.
+        bars: in columns of their own, where there are any.
+        keep: add to what the file holds, in the columns that it has.
+        regions: in the last columns.
     """
     begun = keep and path.is_file() and path.stat().st_size > 0
+    without = begun_without(path) if begun else bars.missing is not None
     with appending(path, keep=keep) as add:
         if not begun:
-            add(csv_line([*_HEADER, *(regions.columns if regions else ())]))
+            add(csv_line([*(_HEADER if without else _WITH_ERROR_BARS), *(regions.columns if regions else ())]))
 
         def written(result: "CountResult") -> None:
             count = regions.counts(result).total if regions else result.count
-            add(csv_line([result.image, f"{count:.4f}", *(regions.cells(result) if regions else ())]))
+            own = [] if without else bars.cells(result)
+            add(csv_line([result.image, f"{count:.4f}", *own, *(regions.cells(result) if regions else ())]))
 
         yield written

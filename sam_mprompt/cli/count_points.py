@@ -42,9 +42,9 @@ class HeadPoints:
         images: Sequence[Path],
         counted: Sequence[Path] | None,
         *,
-        located: "Callable[[CountResult], FloatArray]" = methodcaller("points"),
+        located: "Callable[[CountResult], FloatArray] | None" = None,
     ) -> None:
-        self.located = located
+        self.located: Callable[[CountResult], FloatArray] = located or methodcaller("points")
         self.path, self.family = path, _family(path, given)
         self.each = self.family.read_many is None
         if str(path) == "-":

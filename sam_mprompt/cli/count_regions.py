@@ -12,11 +12,17 @@ if TYPE_CHECKING:
     from ..arrays import ByteImage, FloatArray
     from ..counting.regions import RegionCounts
     from ..counting.result import CountResult
+    from .error_bars import ErrorBars
 
 _ELSEWHERE, _IGNORED, _PER_M2 = "elsewhere", "ignored", "per m2"
-_TAKEN = ("image", "count", "low", "high", "time", "frame", _ELSEWHERE, _IGNORED, _PER_M2)
+_TAKEN = ("image", "count", "low", "high", "level", "time", "frame", _ELSEWHERE, _IGNORED, _PER_M2)
 _WIDE = 80
 _WIDEST = "12345.6"
+
+
+def counted_regions(path: Path | None) -> "CountedRegions | None":
+    """Return the regions of a file, None without one. Raises UsageError as `CountedRegions`."""
+    return None if path is None else CountedRegions(path)
 
 
 class CountedRegions:
@@ -119,33 +125,38 @@ class CountedRegions:
         """Return the heat map with the regions."""
         return result.overlay(regions=self.regions)
 
-    def printed(self, images: Sequence[Path]) -> "Callable[[CountResult], None]":
+    def printed(self, images: Sequence[Path], bars: "ErrorBars") -> "Callable[[CountResult], None]":
         """Return what prints a result: a row with a column for each region where 80 columns suffice, else a row each.
 
         People per square metre have a column of their own, so that they always come with a row for each region.
         """
-        columns = {"image": [str(image) for image in images], "count": [_WIDEST]}
+        columns = {"image": [str(image) for image in images], "count": [bars.widest()]}
         wide = columns | {name: [_WIDEST] for name in self.columns}
         table = StreamedTable(wide, right=tuple(wide)[1:])
         every = not any(region.image for region in self.regions)
         if every and not self._areas and sum(table.widths) + 2 * (len(table.widths) - 1) <= _WIDE:
-            return lambda result: table.add_row(str(result.image), *self._wide_row(result))
+            return lambda result: table.add_row(str(result.image), *self._wide_row(result, bars))
         columns["image"] += [f"  {name}" for name in self.columns]
         if self._areas:
             columns[_PER_M2] = ["123.45"]
         rows = StreamedTable(columns, right=("count", _PER_M2))
-        return lambda result: self._add_rows(rows, result)
+        return lambda result: self._add_rows(rows, result, bars)
 
-    def _wide_row(self, result: "CountResult") -> list[str]:
+    def _total(self, result: "CountResult", bars: "ErrorBars") -> str:
+        """Return the image's count, with error bars where it is that of the whole image."""
+        counts = self.counts(result)
+        return f"{counts.total:.1f}" if counts.ignores else bars.shown(result)
+
+    def _wide_row(self, result: "CountResult", bars: "ErrorBars") -> list[str]:
         counts = self.counts(result)
         ignored = [counts.ignored] if self.regions.ignores else []
-        values = [counts.total, *(region.count for region in counts.regions), counts.elsewhere, *ignored]
-        return [f"{value:.1f}" for value in values]
+        values = [*(region.count for region in counts.regions), counts.elsewhere, *ignored]
+        return [self._total(result, bars), *(f"{value:.1f}" for value in values)]
 
-    def _add_rows(self, rows: StreamedTable, result: "CountResult") -> None:
+    def _add_rows(self, rows: StreamedTable, result: "CountResult", bars: "ErrorBars") -> None:
         counts = self.counts(result)
         empty = [""] if self._areas else []
-        rows.add_row(str(result.image), f"{counts.total:.1f}", *empty)
+        rows.add_row(str(result.image), self._total(result, bars), *empty)
         for region in counts.regions:
             density = [] if not self._areas else ["" if region.per_m2 is None else f"{region.per_m2:.2f}"]
             rows.add_row(f"  {region.name}", f"{region.count:.1f}", *density)

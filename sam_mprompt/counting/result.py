@@ -15,6 +15,7 @@ from ..data.image import as_rgb, read_image
 from ..errors import RunError, UsageError
 from ..render import draw_regions, overlay
 from .detections import detections
+from .intervals import LEVEL, UNCALIBRATED, Calibration, Interval
 from .locate import locate_heads
 from .region import Region
 from .regions import PlacedRegions, RegionCounts, Regions
@@ -82,11 +83,27 @@ class CountResult(Prediction):
 
     Attributes:
         image: path of the image, or None when it was given as pixels.
+        calibration: what is known of the counter's errors.
     """
 
     image: Path | None = None
+    calibration: Calibration = field(default=UNCALIBRATED, repr=False)
     _pixels: ByteImage | None = field(default=None, repr=False)
     _reading: Reading = field(default=Reading(reduced=True), repr=False)
+
+    def interval(self, level: float = LEVEL) -> Interval | None:
+        """Return where the true number of heads lies, for the share `level` of images at least; None without one.
+
+        What it means and what not: `Calibration`. `why_no_interval` says why there is none.
+
+        Raises:
+            UsageError: the level is not between 0 and 1.
+        """
+        return self.calibration.interval(self.count, level)
+
+    def why_no_interval(self, level: float = LEVEL) -> str | None:
+        """Return why there is no interval of that level, None where there is one."""
+        return self.calibration.why_not(level)
 
     def regions(self, regions: Regions | Iterable[Region]) -> RegionCounts:
         """Return how many heads are in each of some regions, elsewhere, and in ignore zones.
