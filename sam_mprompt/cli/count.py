@@ -10,8 +10,10 @@ import typer
 
 from ..errors import Interrupted, RunError, SamMpromptError, UsageError
 from .advice import advised
+from .count_regions import CountedRegions, RegionsFile, counted_regions
 from .error_bars import LEVEL, ErrorBars, Level, check_level
 from .image_paths import Found, expand, named, picture_names
+from .outside import Outside
 from .ui import (
     Adapter,
     Base,
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
     from ..counting.result import CountResult
     from ..data.bounds import Reading
     from .count_points import HeadPoints
-    from .count_regions import CountedRegions
 
 EXAMPLE = "Example: `sam-mprompt count runs/shb street.jpg photos/ 'cam-*/*.png' --overlay out/`"
 
@@ -61,9 +62,7 @@ def count(
     points_format: Annotated[
         str | None, typer.Option(metavar="F", help="csv, geojson, labelme, label-studio, cvat, ...; else by suffix.")
     ] = None,
-    regions: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also count in polygons with names: GeoJSON or csv.")
-    ] = None,
+    regions: RegionsFile = None,
     level: Level = LEVEL,
     batch_size: BatchSize = 1,
     precision: Annotated[
@@ -85,14 +84,9 @@ def count(
     _check_outputs(csv_file, overlay, resume=resume_csv, as_json=as_json, level=level)
     images = (found := expand(paths)).images
 
-    from .count_points import HeadPoints
-    from .count_regions import counted_regions
-
     parts = counted_regions(regions)
     todo, counted = _divided(images, csv_file if resume_csv else None, parts)
-    heads = None
-    if points is not None:
-        heads = HeadPoints(points, points_format, images, counted, located=parts.points if parts else None)
+    heads = _heads(points, points_format, images, counted, parts)
 
     from ..counting.counter import load
 
@@ -118,7 +112,7 @@ class _Job:
     images: Sequence[Path]
     bars: ErrorBars
     pictures: dict[Path, Path]
-    regions: "CountedRegions | None" = None
+    regions: CountedRegions | None = None
     rows: list[dict[str, object]] = field(default_factory=list)  # not the results: their densities fill the memory
     failed: list[str] = field(default_factory=list)
     undrawn: int = 0
@@ -126,6 +120,7 @@ class _Job:
 
     def __post_init__(self) -> None:
         self.console = messages()
+        self.outside = Outside(self.say)
 
     def say(self, line: str) -> None:
         """Tell the user a line."""
@@ -164,6 +159,7 @@ class _Job:
                     except UsageError as error:  # a region that does not fit the image
                         left_out(result.image or Path(), error)
                         continue
+                    self.outside.note(result)
                     for tell in told:
                         tell(result)
                     self._draw(result)
@@ -180,6 +176,7 @@ class _Job:
 
     def conclude(self) -> None:
         """Tell of further pages; raise RunError where an image or a picture failed, each of which was told before."""
+        self.outside.conclude()
         for line in self.regions.conclusion() if self.regions else ():
             self.say(line)
         if self.several:
@@ -209,7 +206,10 @@ class _Job:
             return
         path = self.pictures[result.image]
         try:
-            save_image(path, self.regions.overlay(result) if self.regions else result.overlay())
+            regions = self.regions
+            save_image(
+                path, regions.overlay(result, self.bars.level) if regions else result.overlay(level=self.bars.level)
+            )
         except Exception as error:
             if not isinstance(error, UsageError | RunError) and not memory_fault(error):
                 raise
@@ -219,7 +219,7 @@ class _Job:
 
 
 def _divided(
-    images: Sequence[Path], known: Path | None, regions: "CountedRegions | None"
+    images: Sequence[Path], known: Path | None, regions: CountedRegions | None
 ) -> tuple[list[Path], list[Path] | None]:
     """Return the images that are to be counted, and those that a CSV file has counts of; None without a file."""
     from .count_csv import counts_in
@@ -228,6 +228,21 @@ def _divided(
         return list(images), None
     done = counts_in(known, regions.columns if regions else ())
     return [image for image in images if str(image) not in done], [image for image in images if str(image) in done]
+
+
+def _heads(
+    path: Path | None,
+    given: str | None,
+    images: Sequence[Path],
+    counted: Sequence[Path] | None,
+    regions: CountedRegions | None,
+) -> "HeadPoints | None":
+    """Return what head points are written to, without those that regions ignore."""
+    from .count_points import HeadPoints
+
+    if path is None:
+        return None
+    return HeadPoints(path, given, images, counted, located=regions.points if regions else None)
 
 
 def _outputs(
@@ -266,10 +281,11 @@ def _check_outputs(
     check_outputs(csv_file, folder=overlay)
 
 
-def _row(result: "CountResult", bars: ErrorBars, regions: "CountedRegions | None") -> dict[str, object]:
+def _row(result: "CountResult", bars: ErrorBars, regions: CountedRegions | None) -> dict[str, object]:
     height, width = result.image_size
     row = {"image": str(result.image), "count": result.count, "width": width, "height": height}
-    return row | bars.record(result) | (regions.as_dict(result) if regions else {})
+    row |= {"warnings": list(result.warnings)} | bars.record(result)
+    return row | (regions.as_dict(result) if regions else {})
 
 
 def _printed(images: Sequence[Path], bars: ErrorBars) -> "Callable[[CountResult], None]":

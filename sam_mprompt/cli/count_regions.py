@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from ..errors import UsageError
 from .image_paths import named
@@ -14,8 +16,16 @@ if TYPE_CHECKING:
     from ..counting.result import CountResult
     from .error_bars import ErrorBars
 
+RegionsFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Also count in polygons with names: GeoJSON or csv.")
+]
+
 _ELSEWHERE, _IGNORED, _PER_M2 = "elsewhere", "ignored", "per m2"
-_TAKEN = ("image", "count", "low", "high", "level", "time", "frame", _ELSEWHERE, _IGNORED, _PER_M2)
+_TAKEN = ("image", "count", "low", "high", "level", "time", "frame", RegionsFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Also count in polygons with names: GeoJSON or csv.")
+]
+
+_ELSEWHERE, _IGNORED, _PER_M2)
 _WIDE = 80
 _WIDEST = "12345.6"
 
@@ -64,7 +74,7 @@ class CountedRegions:
         if zones:
             lines.append(f"Counts leave out {zones} ignore zone{'s' if zones > 1 else ''} of '{self.path}'.")
         found = {region.image for image in images for region in self.regions.of_image(image)}
-        lost = [Path(name) for name in dict.fromkeys(r.image for r in self.regions) if name not in found]
+        lost = [Path(name) for name in dict.fromkeys(r.image for r in self.regions) if name and name not in found]
         if lost:
             lines.append(f"'{self.path}' has regions of images that are not among these: {named(lost)}.")
         return lines
@@ -121,9 +131,9 @@ class CountedRegions:
         """Return the head locations that are not ignored."""
         return result.points_outside(self.regions)
 
-    def overlay(self, result: "CountResult") -> "ByteImage":
-        """Return the heat map with the regions."""
-        return result.overlay(regions=self.regions)
+    def overlay(self, result: "CountResult", level: float) -> "ByteImage":
+        """Return the heat map with the regions; `level` is that of the interval in its caption."""
+        return result.overlay(regions=self.regions, level=level)
 
     def printed(self, images: Sequence[Path], bars: "ErrorBars") -> "Callable[[CountResult], None]":
         """Return what prints a result: a row with a column for each region where 80 columns suffice, else a row each.

@@ -22,6 +22,7 @@ from .choice import Choice
 from .intervals import Calibration
 from .predict import check_batch_size, count_many
 from .result import CountResult, ImageLike
+from .scope import Range, Scope
 from .torch_backend import Precision, TorchBackend, check_precision, choose_device
 
 
@@ -73,6 +74,7 @@ class _Loaded:
     model: CrowdCounter
     backend: TorchBackend
     calibration: Calibration
+    scope: Scope
 
 
 class Counter:
@@ -180,6 +182,7 @@ class Counter:
             batch_size=batch_size,
             reading=reading,
             calibration=loaded.calibration,
+            scope=loaded.scope,
             on_error=on_error,
         )
 
@@ -227,7 +230,7 @@ class Counter:
         alone = folder.config is None  # nothing in the encoder that could be switched
         turn: Callable[[], AbstractContextManager[None]] = nullcontext if alone else partial(self._turns.using, name)
         backend = TorchBackend(model, self.device, precision=self.precision, turn=turn)
-        return _Loaded(folder, model, backend, calibration_of(folder))
+        return _Loaded(folder, model, backend, calibration_of(folder), scope_of(folder))
 
 
 def calibration_of(folder: AdapterFolder) -> Calibration:
@@ -235,3 +238,9 @@ def calibration_of(folder: AdapterFolder) -> Calibration:
     if folder.calibration is None:
         return Calibration(missing=f"'{folder.path}' has no calibration: {folder.uncalibrated}")
     return Calibration.fit(folder.calibration.heads, folder.calibration.counted)
+
+
+def scope_of(folder: AdapterFolder) -> Scope:
+    """Return what an adapter's training saw; nothing is warned of where that is not known."""
+    known = {} if folder.scope is None else folder.scope.ranges
+    return Scope({name: Range(own.least, own.most, own.low, own.high) for name, own in known.items()})

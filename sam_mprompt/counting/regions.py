@@ -81,10 +81,10 @@ class RegionCounts:
             raise KeyError(f"no region '{name}'.{did_you_mean(name, found)}")
         return found[name]
 
-    @property
-    def heading(self) -> str:
-        """The total in words, with what is ignored."""
-        return f"{self.total:,.1f} heads" + (f", {self.ignored:,.1f} ignored" if self.ignores else "")
+    def heading(self, error: str | None = None) -> str:
+        """Return the total in words, with what is ignored; `error` is the interval of a whole image."""
+        behind = f", {self.ignored:,.1f} ignored" if self.ignores else "" if error is None else f" ({error})"
+        return f"{self.total:,.1f} heads{behind}"
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as JSON-ready values."""
