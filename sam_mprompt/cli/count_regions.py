@@ -21,11 +21,7 @@ RegionsFile = Annotated[
 ]
 
 _ELSEWHERE, _IGNORED, _PER_M2 = "elsewhere", "ignored", "per m2"
-_TAKEN = ("image", "count", "low", "high", "level", "time", "frame", RegionsFile = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Also count in polygons with names: GeoJSON or csv.")
-]
-
-_ELSEWHERE, _IGNORED, _PER_M2)
+_TAKEN = ("image", "count", "low", "high", "level", "time", "frame", _ELSEWHERE, _IGNORED, _PER_M2)
 _WIDE = 80
 _WIDEST = "12345.6"
 
