@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import UsageError
+from ..resources import bundled
 from .image_paths import named
 from .ui import StreamedTable
 
@@ -44,7 +45,8 @@ class CountedRegions:
     def __init__(self, path: Path) -> None:
         from ..counting.region_files import read_regions
 
-        self.path, self.regions = path, read_regions(path)
+        shipped = bundled("adapters").parent / path  # "adapters/demo/examples/street.csv" works from anywhere
+        self.path, self.regions = path, read_regions(path if path.exists() or not shipped.is_file() else shipped)
         self.names = self.regions.names
         self._areas = {region.name for region in self.regions if region.area_m2 is not None and not region.ignore}
         for column in (*self.names, *self._density_columns()):

@@ -264,7 +264,7 @@ class _Part:
 
     @classmethod
     def of(cls, region: Region, weights: NDArray[np.float64]) -> "_Part":
-        rows, columns = (_extent(weights.any(axis=axis)) for axis in (1, 0))
+        rows, columns = (_extent(np.asarray(weights.any(axis=axis))) for axis in (1, 0))
         return cls(region.name, region.area_m2, (rows, columns), weights[rows, columns].copy())
 
     def heads(self, mass: NDArray[np.float64]) -> float:
