@@ -97,8 +97,7 @@ def evaluate(
     predict = _predictor(counter, _with_segmenter(adapter, device) if masks else None, batch_size)
     samples, predict = parts.kept(samples), parts.counted(predict)
     with progress("evaluating", len(samples)) as report:
-        locate = localise or locations is not None
-        evaluation = compare_counts(predict, samples, report, locate=locate, level=level)
+        evaluation = compare_counts(predict, samples, report, locate=localise or locations is not None, level=level)
     if json_file is not None:
         asked = {"adapter": adapter, "data": str(data), "split": split, "why_no_interval": bars.missing}
         _write_json(json_file, asked | evaluation.as_dict() | _json_of(parts.metrics(samples)))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..arrays import FloatArray, Mask
+from ..arrays import Mask, Reals
 from ..counting.polygons import contains
 from ..counting.region import Region
 from ..counting.regions import RegionCounts, Regions
@@ -88,5 +88,5 @@ class EvaluatedRegions:
         return replace(sample, points=points, boxes=boxes)
 
 
-def _inside(regions: Sequence[Region], points: FloatArray) -> Mask:
+def _inside(regions: Sequence[Region], points: Reals) -> Mask:
     return contains([polygon for region in regions for polygon in region.polygons], points.astype(np.float64))

@@ -72,3 +72,10 @@ def test_without_ignore_zones_the_result_stays_as_it_is():
     left = found.without_ignored([ZONE])
     assert left.interval() is None
     assert "ignore zones" in left.why_no_interval()
+
+
+def test_without_regions_nothing_changes():
+    parts, samples = EvaluatedRegions(Regions(())), [sample("a.png", HEADS["a.png"])]
+    assert parts.kept(samples) == samples
+    assert parts.counted(predict) is predict
+    assert parts.metrics(samples) == {}
