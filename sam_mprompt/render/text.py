@@ -33,8 +33,10 @@ def caption(image: ByteImage, text: str) -> ByteImage:
 
 def caption_size(size: tuple[int, int], text: str) -> tuple[int, int]:
     """Return (height, width) of the box of a caption in an image of `size`, (0, 0) where that is too small."""
+    if not text:
+        return 0, 0
     _, _, (text_width, text_height), baseline = _caption_layout(size, text)
-    if not text or text_height < LEGIBLE or 2 * text_height > size[0]:
+    if text_height < LEGIBLE or 2 * text_height > size[0]:
         return 0, 0
     pad = round(0.55 * text_height)
     return text_height + baseline + 2 * pad, text_width + 2 * pad
@@ -63,7 +65,7 @@ def side_by_side(panels: list[ByteImage], titles: list[str]) -> ByteImage:
 def text_layout(text: str, height: float, width: float) -> tuple[float, int, tuple[int, int], int]:
     """Return (font scale, thickness, (width, height), baseline) of text `height` high but at most `width` wide."""
     (unit_width, unit_height), _ = cv2.getTextSize(text, FONT, 1.0, 2)
-    scale = min(height / unit_height, width / max(unit_width, 1))
+    scale = min(height / unit_height, width / unit_width)
     thickness = max(1, round(2 * scale))
     size, baseline = cv2.getTextSize(text, FONT, scale, thickness)
     return scale, thickness, (size[0], size[1]), baseline

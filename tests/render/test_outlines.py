@@ -96,3 +96,4 @@ def test_the_image_that_is_given_stays():
 def test_names_are_written_in_the_letters_that_pictures_have():
     assert ascii_text("Straße Süd, Łódź, Ærø, 3 m²") == "Strasse Sud, Lodz, AEro, 3 m2"
     assert ascii_text("中 1\n") == "? 1?"
+    assert draw_regions(ground(80), [Outline([BOX], ["\u0301", ""])], "").shape == (*SIZE, 3)
