@@ -52,7 +52,10 @@ def counts_in(path: Path) -> Counted:
 
 def begun_without(path: Path) -> bool:
     """Whether a file that `counts_in` read was begun without error bars: it goes on as it was begun."""
-    return path.is_file() and _first_line(path) == csv_line(_HEADER)
+    if not path.is_file():
+        return False
+    with path.open(encoding="utf-8", newline="") as file:
+        return next(csv.reader(file), None) == _HEADER
 
 
 @contextmanager
@@ -77,8 +80,3 @@ def csv_rows(path: Path, bars: "ErrorBars", *, keep: bool) -> "Iterator[Callable
             add(csv_line([result.image, f"{result.count:.4f}", *own]))
 
         yield written
-
-
-def _first_line(path: Path) -> str:
-    with path.open(encoding="utf-8") as file:
-        return file.readline()
