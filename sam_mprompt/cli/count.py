@@ -3,13 +3,15 @@
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from ..errors import Interrupted, RunError, SamMpromptError, UsageError
 from .advice import advised
+from .count_video import VideoRequest, count_video
 from .image_paths import Found, expand, named, picture_names
 from .ui import (
     Adapter,
@@ -26,6 +28,7 @@ from .ui import (
     progress,
     say,
 )
+from .video_options import Every, Fps, Jsonl, Plot, Reconnect, Smooth, VideoOptions, video_among
 
 if TYPE_CHECKING:
     from ..counting.counter import Counter
@@ -51,7 +54,8 @@ def count(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON in the end, instead of the table.")] = False,
     overlay: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Also draw heat maps with the count into this folder.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Also draw heat maps into this folder; of a video, a FILE.mp4 or .mkv."),
     ] = None,
     points: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write where the heads are, to correct and train on.")
@@ -70,12 +74,27 @@ def count(
     stretch: StretchOfAdapter = None,
     base: Base = None,
     device: Device = None,
+    every: Every = None,
+    smooth: Smooth = None,
+    fps: Fps = None,
+    jsonl: Jsonl = None,
+    plot: Plot = None,
+    reconnect: Reconnect = None,
 ) -> None:
-    """Count the people in images.
+    """Count the people in images, or over time in a video.
 
     Every count is printed and written as soon as there is one; an image that cannot be counted costs a line. What was
-    stopped goes on with --resume-csv.
+    stopped goes on with --resume-csv. A video is a file, an address (rtsp://, http://), webcam:0, or images with --fps.
     """
+    loading = partial(
+        _loaded, adapter, device=device, base=base, precision=precision, compile=compiled, max_pixels=max_pixels,
+        stretch=stretch,
+    )  # fmt: skip
+    options = VideoOptions(every, smooth, fps, jsonl, plot, reconnect)
+    if (video := video_among(paths, options)) is not None:
+        request = VideoRequest(video, options, csv_file, resume_csv, as_json, overlay, points, max_pixels)
+        count_video(request, adapter, loading, batch_size)
+        return
     _check_outputs(csv_file, overlay, resume=resume_csv, as_json=as_json)
     images = (found := expand(paths)).images
 
@@ -87,11 +106,7 @@ def count(
     counted = [image for image in images if str(image) in known] if resume_csv else None
     heads = HeadPoints(points, points_format, images, counted) if points is not None else None
 
-    from ..counting.counter import load
-
-    counter = load(
-        adapter, device=device, base=base, precision=precision, compile=compiled, max_pixels=max_pixels, stretch=stretch
-    )
+    counter = loading()
     job = _Job(todo, picture_names(images, overlay) if overlay is not None else {})
     job.announce(found, csv_file)
     with ExitStack() as stack:
@@ -100,6 +115,12 @@ def count(
             stack.callback(job.print_json, adapter, found)
         job.run(counter, batch_size, told)
     job.conclude()
+
+
+def _loaded(adapter: str, **options: Any) -> "Counter":
+    from ..counting.counter import load
+
+    return load(adapter, **options)
 
 
 @dataclass

@@ -14,6 +14,7 @@ FILM_CODECS = {".mp4": "mp4v", ".mov": "mp4v", ".mkv": "mp4v", ".avi": "MJPG"}
 """Containers that are written, and with which codec. Those of the first two are lost where the process is killed, as
 what tells where their frames are stands in the end; the others stay playable."""
 
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
 _LONGEST_SIDE = 1920
 _SLOWEST, _FASTEST = 5.0, 30.0
 """Frames per second: some players stumble over fewer, and nobody sees more."""
@@ -92,3 +93,19 @@ class Film:
             with suppress(OSError):
                 self.path.unlink()
             raise RunError(f"Cannot write '{self.path}': this OpenCV has no encoder for it. Try another suffix.")
+
+
+def stamped(picture: ByteImage, text: str) -> ByteImage:
+    """Return uint8 RGB (H, W, 3) with ASCII text in a dark box at the bottom left, without it where it does not fit."""
+    height, width = picture.shape[:2]
+    scale = max(0.35, min(height, width) / 700)
+    thickness = max(1, round(2 * scale))
+    (text_width, text_height), baseline = cv2.getTextSize(text, _FONT, scale, thickness)
+    pad = round(0.55 * text_height)
+    top = height - text_height - baseline - 2 * pad
+    if top < height // 2 or text_width + 2 * pad > width:
+        return picture
+    marked = picture.copy()
+    marked[top:, : text_width + 2 * pad] //= 4
+    cv2.putText(marked, text, (pad, top + pad + text_height), _FONT, scale, (255, 255, 255), thickness, cv2.LINE_AA)
+    return marked

@@ -179,7 +179,7 @@ def _write(draw: ImageDraw.ImageDraw, axes: _Axes, title: str, legend: list[tupl
         draw.rectangle((x, 21, x + 13, 32), fill=colour)
         x -= 18
     draw.text((_LEFT, 15), _fitted(draw, title, large, x - _LEFT), fill=_INK, font=large)
-    draw.text((10, 33), "people", fill=_INK, font=small)
+    draw.text((10, 24), "people", fill=_INK, font=small)
     for value in axes.values:
         text = f"{value:,g}" if value < 1e6 else f"{value:,.0f}"
         y = axes.place(axes.first, value)[1]

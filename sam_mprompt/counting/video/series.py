@@ -73,8 +73,8 @@ class TrailingMedian:
 class Extreme(NamedTuple):
     """How many people, and when."""
 
-    people: float
-    seconds: float
+    people: float = math.nan
+    seconds: float = math.nan
 
 
 @dataclass
@@ -90,8 +90,8 @@ class Summary:
 
     frames: int = 0
     mean: float = math.nan
-    peak: Extreme = Extreme(math.nan, math.nan)
-    minimum: Extreme = Extreme(math.nan, math.nan)
+    peak: Extreme = field(default_factory=Extreme)
+    minimum: Extreme = field(default_factory=Extreme)
     first: float = math.nan
     last: float = math.nan
 
