@@ -62,8 +62,8 @@ def video_among(paths: Sequence[str], options: VideoOptions) -> str | list[str] 
     videos = [text for text in paths if is_video(text) and not (_may_be_an_image(text) and is_file(Path(text)))]
     if videos and len(paths) > 1:
         raise UsageError(
-            f"Expected one video, or images, got {len(paths)} paths, among them the video '{redacted(videos[0])}': count "
-            "each video by itself."
+            f"Expected one video, or images, got {len(paths)} paths, among them the video '{redacted(videos[0])}': "
+            "count each video by itself."
         )
     if videos:
         return videos[0]
