@@ -33,7 +33,8 @@ class Live:
         name: what it is called, without passwords.
         reconnect: for how many seconds a lost stream is tried again, after 1, 2, 4, ... at most 30 seconds each.
         notice: told of a lost stream and of its return, in the thread that grabs.
-        clock_now: seconds of a clock that is never set.
+        opened: what `connect` has returned just now, to be gone on with.
+        pause: waits for so many seconds between two attempts; None for what `close` ends early.
         first_delay: seconds before the first attempt to connect again.
 
     Raises:
@@ -51,15 +52,16 @@ class Live:
         reconnect: float = RECONNECT,
         notice: Notice = silent,
         opened: Capture | None = None,
-        clock_now: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], object] | None = None,
         first_delay: float = _FIRST_DELAY,
     ) -> None:
         self.name, self.health = name, Health()
-        self._connect, self._notice, self._now = connect, notice, clock_now
+        self._connect, self._notice = connect, notice
         self._reconnect, self._first_delay = reconnect, first_delay
         self._capture = connect() if opened is None else opened
         self.fps = self._capture.fps
         self._stop = threading.Event()
+        self._pause = self._stop.wait if pause is None else pause
         self._changed = threading.Condition()
         self._waiting, self._frame, self._error = False, None, None
         self._begun: float | None = None
@@ -75,6 +77,7 @@ class Live:
         self._thread = threading.Thread(
             target=self._run, args=(Schedule(every, after),), name="sam-mprompt-grab", daemon=True
         )
+        self._waiting = True  # the first frame is wanted at once
         self._thread.start()
         try:
             while (frame := self._wait()) is not None:
@@ -140,7 +143,7 @@ class Live:
 
     def _time(self) -> float:
         """Return the seconds since the first frame, now that one has come."""
-        now = self._now()
+        now = time.monotonic()
         if self._begun is None:
             self._begun = now
         self._last = now - self._begun
@@ -161,24 +164,24 @@ class Live:
 
     def _recover(self) -> None:
         """Connect again, with longer and longer pauses, until a frame comes. Raises RunError when the time is up."""
-        lost, delay = self._now(), self._first_delay
+        lost, delay = time.monotonic(), self._first_delay
         self._notice(f"Lost '{self.name}' at {clock(self._last)}: trying again for {self._reconnect:g} s.")
         while not self._stop.is_set():
             self._capture.release()
-            left = self._reconnect - (self._now() - lost)
+            left = self._reconnect - (time.monotonic() - lost)
             if left <= 0:
                 raise RunError(
                     f"Lost '{self.name}' at {clock(self._last)}, and it did not come back within "
                     f"{self._reconnect:g} s. What was counted before is kept."
                 )
-            self._stop.wait(min(delay, left))
+            self._pause(min(delay, left))
             delay = min(2 * delay, _LONGEST_DELAY)
             if not self._stop.is_set() and self._connected():
                 break
         if self._stop.is_set():
             return
         assert self._begun is not None, "a stream that never gave a frame is not waited for"
-        missed = self._now() - self._begun - self._last
+        missed = time.monotonic() - self._begun - self._last
         self._lost += missed
         self.health.gap(missed)
         self.health.frames += 1

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from videos import ScriptedCapture, greys_of
 
+from sam_mprompt.counting.video.capture import OpenCVCapture
 from sam_mprompt.counting.video.every import Every
 from sam_mprompt.counting.video.live import Live
 from sam_mprompt.counting.video.source import open_video
+from sam_mprompt.data.bounds import Reading
 from sam_mprompt.errors import RunError, UsageError
 
 SOON = 0.001
@@ -76,13 +78,11 @@ def test_a_lost_stream_is_tried_again_until_it_is_back_and_the_gap_is_marked():
     assert times == sorted(times)
 
 
-def test_pauses_between_attempts_grow(monkeypatch):
+def test_pauses_between_attempts_grow_up_to_half_a_minute():
     pauses = []
-    video = live(Camera([1]), reconnect=0.2)
-    wait = video._stop.wait
-    monkeypatch.setattr(video._stop, "wait", lambda seconds: pauses.append(seconds) or wait(seconds))
-    taken(video)
-    assert pauses[:4] == [SOON, 2 * SOON, 4 * SOON, 8 * SOON]
+    video = Live(Camera([1], *[None] * 7, [1] * 9), "cam", reconnect=500, pause=pauses.append)
+    taken(video, 3)
+    assert pauses == [1, 2, 4, 8, 16, 30, 30, 30]
 
 
 def test_a_frame_that_is_broken_is_no_lost_stream():
@@ -102,8 +102,8 @@ def test_the_newest_frame_is_given_and_what_was_due_meanwhile_is_told_as_dropped
     second = next(frames)
     frames.close()
     assert second.seconds - first.seconds >= 0.1
-    assert second.index - first.index == video.health.dropped + 1
-    assert video.health.dropped > 3
+    assert first.index == 0
+    assert 3 < second.index - 1 <= video.health.dropped  # which goes on until it is closed
 
 
 def test_frames_that_are_not_due_are_not_dropped():
@@ -138,7 +138,7 @@ def test_a_fault_in_the_thread_is_heard():
     capture = ScriptedCapture([1, 2])
     capture.retrieve = lambda: 1 / 0
     with pytest.raises(RunError, match="cannot be read any more: division by zero"):
-        list(Live(lambda: capture, "cam").frames(Every(frames=1)))
+        list(Live(lambda: capture, "cam", reconnect=0).frames(Every(frames=1)))
 
 
 class _Mjpeg(BaseHTTPRequestHandler):
@@ -167,9 +167,11 @@ def test_a_camera_on_the_web_that_breaks_off_is_asked_again(capfd):
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Mjpeg,), {"asked": 0}))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        video = open_video(f"http://user:hunter2@127.0.0.1:{server.server_port}/cam.mjpg", reconnect=5)
-        assert video.live
-        video._first_delay = SOON
+        address = f"http://user:hunter2@127.0.0.1:{server.server_port}/cam.mjpg"
+        opened = open_video(address)
+        opened.close()
+        assert (opened.live, opened.name) == (True, address.replace("hunter2", "***"))
+        video = Live(partial(OpenCVCapture, address, opened.name, Reading()), opened.name, first_delay=SOON)
         found = set()
         for frame in video.frames(Every(frames=1)):
             found.add(round(float(frame.pixels.mean()) / 40))
@@ -179,5 +181,5 @@ def test_a_camera_on_the_web_that_breaks_off_is_asked_again(capfd):
     finally:
         server.shutdown()
         server.server_close()
-    assert {1, 2} <= found
+    assert len(found) > 1
     assert "hunter2" not in capfd.readouterr().err
