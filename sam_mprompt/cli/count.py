@@ -12,6 +12,7 @@ import typer
 from ..errors import Interrupted, RunError, SamMpromptError, UsageError
 from .advice import advised
 from .count_video import VideoRequest, count_video
+from .error_bars import LEVEL, ErrorBars, Level, check_level
 from .image_paths import Found, expand, named, picture_names
 from .ui import (
     Adapter,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from ..counting.result import CountResult
     from ..data.bounds import Reading
     from .count_points import HeadPoints
+    from .count_regions import CountedRegions
 
 EXAMPLE = "Example: `sam-mprompt count runs/shb street.jpg photos/ 'cam-*/*.png' --overlay out/`"
 
@@ -42,34 +44,46 @@ _STDOUT = ("-", "/dev/stdout")
 _FAULTS = "could not be counted", "could not be drawn"
 _OF_PAGES = (".tif", ".tiff", ".png", ".webp")
 
+CsvFile = Annotated[
+    Path | None, typer.Option("--csv", metavar="FILE", help="Also write image,count, row by row; - is stdout.")
+]
+ResumeCsv = Annotated[bool, typer.Option("--resume-csv", help="Keep what the CSV file holds, and count the rest.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON in the end, instead of the table.")]
+Overlay = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Also draw heat maps into this folder; of a video, a FILE.mp4 or .mkv."),
+]
+Points = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Also write where the heads are, to correct and train on.")
+]
+PointsFormat = Annotated[
+    str | None, typer.Option(metavar="F", help="csv, geojson, labelme, label-studio, cvat, ...; else by suffix.")
+]
+RegionsFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Also count in polygons with names: GeoJSON or csv.")
+]
+Precision = Annotated[
+    Literal["no", "fp16", "bf16"], typer.Option(help="Mixed precision on a GPU; a CPU counts in float32.")
+]
+Compiled = Annotated[
+    bool, typer.Option("--compile", help="Translate the encoder first: for many images beyond a tile.")
+]
+
 
 def count(
     adapter: Adapter,
     paths: Paths,
-    csv_file: Annotated[
-        Path | None, typer.Option("--csv", metavar="FILE", help="Also write image,count, row by row; - is stdout.")
-    ] = None,
-    resume_csv: Annotated[
-        bool, typer.Option("--resume-csv", help="Keep what the CSV file holds, and count the other images.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON in the end, instead of the table.")] = False,
-    overlay: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Also draw heat maps into this folder; of a video, a FILE.mp4 or .mkv."),
-    ] = None,
-    points: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write where the heads are, to correct and train on.")
-    ] = None,
-    points_format: Annotated[
-        str | None, typer.Option(metavar="F", help="csv, geojson, labelme, label-studio, cvat, ...; else by suffix.")
-    ] = None,
+    csv_file: CsvFile = None,
+    resume_csv: ResumeCsv = False,
+    as_json: AsJson = False,
+    overlay: Overlay = None,
+    points: Points = None,
+    points_format: PointsFormat = None,
+    regions: RegionsFile = None,
+    level: Level = LEVEL,
     batch_size: BatchSize = 1,
-    precision: Annotated[
-        Literal["no", "fp16", "bf16"], typer.Option(help="Mixed precision on a GPU; a CPU counts in float32.")
-    ] = "no",
-    compiled: Annotated[
-        bool, typer.Option("--compile", help="Translate the encoder first: for many images beyond a tile.")
-    ] = False,
+    precision: Precision = "no",
+    compiled: Compiled = False,
     max_pixels: MaxPixels = None,
     stretch: StretchOfAdapter = None,
     base: Base = None,
@@ -81,7 +95,7 @@ def count(
     plot: Plot = None,
     reconnect: Reconnect = None,
 ) -> None:
-    """Count the people in images, or over time in a video.
+    """Count the people in images, or over time in a video, with error bars where the adapter has a calibration.
 
     Every count is printed and written as soon as there is one; an image that cannot be counted costs a line. What was
     stopped goes on with --resume-csv. A video is a file, an address (rtsp://, http://), webcam:0, or images with --fps.
@@ -92,25 +106,30 @@ def count(
     )  # fmt: skip
     options = VideoOptions(every, smooth, fps, jsonl, plot, reconnect)
     if (video := video_among(paths, options)) is not None:
-        request = VideoRequest(video, options, csv_file, resume_csv, as_json, overlay, points, max_pixels)
+        request = VideoRequest(
+            video, options, csv_file, resume_csv, as_json, overlay, points, max_pixels, regions, level
+        )
         count_video(request, adapter, loading, batch_size)
         return
-    _check_outputs(csv_file, overlay, resume=resume_csv, as_json=as_json)
+    _check_outputs(csv_file, overlay, resume=resume_csv, as_json=as_json, level=level)
     images = (found := expand(paths)).images
 
-    from .count_csv import counts_in
     from .count_points import HeadPoints
+    from .count_regions import counted_regions
 
-    known = counts_in(csv_file) if csv_file is not None and resume_csv else frozenset()
-    todo = [image for image in images if str(image) not in known]
-    counted = [image for image in images if str(image) in known] if resume_csv else None
-    heads = HeadPoints(points, points_format, images, counted) if points is not None else None
+    parts = counted_regions(regions)
+    todo, counted = _divided(images, csv_file if resume_csv else None, parts)
+    heads = None
+    if points is not None:
+        heads = HeadPoints(points, points_format, images, counted, located=parts.points if parts else None)
 
     counter = loading()
-    job = _Job(todo, picture_names(images, overlay) if overlay is not None else {})
-    job.announce(found, csv_file)
+    pictures = picture_names(images, overlay) if overlay is not None else {}
+    bars = ErrorBars(counter.calibration, level, of_parts=parts is not None and parts.regions.ignores)
+    job = _Job(todo, bars, pictures, parts)
+    job.announce(found, csv_file, resumed=resume_csv)
     with ExitStack() as stack:
-        told = _outputs(stack, heads, csv_file, keep=resume_csv, table=None if as_json else todo)
+        told = _outputs(stack, heads, csv_file, job, keep=resume_csv, table=not as_json)
         if as_json:
             stack.callback(job.print_json, adapter, found)
         job.run(counter, batch_size, told)
@@ -128,7 +147,9 @@ class _Job:
     """What is counted, and what became of it."""
 
     images: Sequence[Path]
+    bars: ErrorBars
     pictures: dict[Path, Path]
+    regions: "CountedRegions | None" = None
     rows: list[dict[str, object]] = field(default_factory=list)  # not the results: their densities fill the memory
     failed: list[str] = field(default_factory=list)
     undrawn: int = 0
@@ -141,12 +162,20 @@ class _Job:
         """Tell the user a line."""
         say(self.console, line)
 
-    def announce(self, found: Found, csv_file: Path | None) -> None:
-        """Say what is not counted: what was passed over, and what a CSV file holds already."""
+    def announce(self, found: Found, csv_file: Path | None, *, resumed: bool) -> None:
+        """Say what is not counted (what was passed over, what a CSV file holds already), and why without error bars."""
+        from .count_csv import begun_without
+
+        if line := self.bars.why_not():
+            self.say(line)
+        elif resumed and csv_file is not None and begun_without(csv_file):
+            self.say(f"'{csv_file}' was begun without error bars, and goes on without.")
         if found.line:
             self.say(found.line)
         if len(self.images) < (every := len(found.images)):
             self.say(f"{every - len(self.images)} of {every} images are in '{csv_file}' already.")
+        for line in self.regions.announcement(found.images) if self.regions else ():
+            self.say(line)
 
     def run(self, counter: "Counter", batch_size: int, told: Sequence[Callable[["CountResult"], None]]) -> None:
         """Count the images and tell of each; raises the error of one that is alone, and Interrupted."""
@@ -161,7 +190,11 @@ class _Job:
         try:
             with progress("counting", len(self.images), console=self.console) as report:
                 for result in counted(counter, self.images, batch_size=batch_size, on_error=left_out):
-                    self.rows.append(_row(result))
+                    try:
+                        self.rows.append(_row(result, self.bars, self.regions))
+                    except UsageError as error:  # a region that does not fit the image
+                        left_out(result.image or Path(), error)
+                        continue
                     for tell in told:
                         tell(result)
                     self._draw(result)
@@ -178,6 +211,8 @@ class _Job:
 
     def conclude(self) -> None:
         """Tell of further pages; raise RunError where an image or a picture failed, each of which was told before."""
+        for line in self.regions.conclusion() if self.regions else ():
+            self.say(line)
         if self.several:
             self.say(f"Only the first page or frame was counted of {named(self.several)}.")
         faults = [
@@ -205,7 +240,7 @@ class _Job:
             return
         path = self.pictures[result.image]
         try:
-            save_image(path, result.overlay())
+            save_image(path, self.regions.overlay(result) if self.regions else result.overlay())
         except Exception as error:
             if not isinstance(error, UsageError | RunError) and not memory_fault(error):
                 raise
@@ -214,26 +249,47 @@ class _Job:
             self.say(f"'{result.image}' was counted, but not drawn as '{path}': {why}")
 
 
+def _divided(
+    images: Sequence[Path], known: Path | None, regions: "CountedRegions | None"
+) -> tuple[list[Path], list[Path] | None]:
+    """Return the images that are to be counted, and those that a CSV file has counts of; None without a file."""
+    from .count_csv import counts_in
+
+    if known is None:
+        return list(images), None
+    done = counts_in(known, regions.columns if regions else ())
+    return [image for image in images if str(image) not in done], [image for image in images if str(image) in done]
+
+
 def _outputs(
-    stack: ExitStack, heads: "HeadPoints | None", csv_file: Path | None, *, keep: bool, table: Sequence[Path] | None
+    stack: ExitStack,
+    heads: "HeadPoints | None",
+    csv_file: Path | None,
+    job: _Job,
+    *,
+    keep: bool,
+    table: bool,
 ) -> list[Callable[["CountResult"], None]]:
-    """Open what is written as images are counted, and return what tells each of a result. `table` lists its rows."""
+    """Open what is written as images are counted, and return what tells each of a result."""
     from .count_csv import csv_rows
 
     told = []
     if heads is not None:  # before the counts: what has a count has its points, whatever ends the process
         told.append(stack.enter_context(heads.writing()))
     if csv_file is not None:
-        told.append(stack.enter_context(csv_rows(csv_file, keep=keep)))
-    if table is not None and str(csv_file) not in _STDOUT:
-        told.append(_printed(table))
+        told.append(stack.enter_context(csv_rows(csv_file, job.bars, keep=keep, regions=job.regions)))
+    if table and str(csv_file) not in _STDOUT:
+        told.append(job.regions.printed(job.images, job.bars) if job.regions else _printed(job.images, job.bars))
     return told
 
 
-def _check_outputs(csv_file: Path | None, overlay: Path | None, *, resume: bool, as_json: bool) -> None:
-    """Refuse what cannot be written before anything is loaded."""
+def _check_outputs(
+    csv_file: Path | None, overlay: Path | None, *, resume: bool, as_json: bool, level: float = LEVEL
+) -> None:
+    """Refuse what cannot be written before anything is loaded, and a level that is none."""
     from ..files import is_stream
 
+    check_level(level)
     if resume and (csv_file is None or is_stream(csv_file)):
         raise UsageError("--resume-csv needs --csv FILE: the file that holds the counts so far.")
     if as_json and str(csv_file) in _STDOUT:
@@ -241,12 +297,13 @@ def _check_outputs(csv_file: Path | None, overlay: Path | None, *, resume: bool,
     check_outputs(csv_file, folder=overlay)
 
 
-def _row(result: "CountResult") -> dict[str, object]:
+def _row(result: "CountResult", bars: ErrorBars, regions: "CountedRegions | None") -> dict[str, object]:
     height, width = result.image_size
-    return {"image": str(result.image), "count": result.count, "width": width, "height": height}
+    row = {"image": str(result.image), "count": result.count, "width": width, "height": height}
+    return row | bars.record(result) | (regions.as_dict(result) if regions else {})
 
 
-def _printed(images: Sequence[Path]) -> "Callable[[CountResult], None]":
+def _printed(images: Sequence[Path], bars: ErrorBars) -> "Callable[[CountResult], None]":
     """Return what prints a result as a row of a table; the names of all images are known before their counts."""
-    rows = StreamedTable({"image": [str(image) for image in images], "count": ["12345.6"]}, right=("count",))
-    return lambda result: rows.add_row(str(result.image), f"{result.count:.1f}")
+    rows = StreamedTable({"image": [str(image) for image in images], "count": [bars.widest()]}, right=("count",))
+    return lambda result: rows.add_row(str(result.image), bars.shown(result))

@@ -15,6 +15,8 @@ from rich.console import Console
 
 from ..errors import Interrupted, RunError, UsageError
 from .advice import advised
+from .count_regions import counted_regions
+from .error_bars import LEVEL, ErrorBars, check_level
 from .ui import check_outputs, messages, print_json, say
 from .video_options import VideoOptions
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from ..counting.video.frame import Video
     from ..counting.video.plot import Course
     from ..counting.video.series import FrameCount, Summary
+    from .count_regions import CountedRegions
     from .video_rows import Columns, Row
 
 OCCUPANCY = (
@@ -45,6 +48,8 @@ class VideoRequest:
         csv_file, resume, as_json, overlay: as for images; the overlay is a file.
         points: where head points were asked for, which a video has not.
         max_pixels: the most pixels of a frame.
+        regions: a file of polygons.
+        level: of the error bars.
     """
 
     source: str | list[str]
@@ -55,6 +60,8 @@ class VideoRequest:
     overlay: Path | None = None
     points: Path | None = None
     max_pixels: int | None = None
+    regions: Path | None = None
+    level: float = LEVEL
 
     def check(self) -> None:
         """Refuse, before anything is loaded, what cannot be understood or written. Raises UsageError."""
@@ -66,6 +73,7 @@ class VideoRequest:
         from ..files import check_output, is_stream
         from ..render import PICTURES
 
+        check_level(self.level)
         Every.of(self.every)
         TrailingMedian(self.options.smooth or 0)
         self.reconnect()
@@ -128,6 +136,8 @@ def count_video(request: VideoRequest, adapter: str, load: "Callable[[], Counter
     from .video_rows import Columns, rows_in
 
     request.check()
+    parts = counted_regions(request.regions)
+    Columns(smoothed=bool(request.options.smooth), regions=parts)  # refused before the network is loaded
     counter, options, console = load(), request.options, messages()
 
     def notice(line: str) -> None:
@@ -138,9 +148,14 @@ def count_video(request: VideoRequest, adapter: str, load: "Callable[[], Counter
     )
     if request.resume and video.live:
         raise UsageError("--resume-csv goes on with a file: what a live stream showed meanwhile is gone.")
-    median, columns = TrailingMedian(options.smooth or 0), Columns(smoothed=bool(options.smooth))
+    bars = ErrorBars(counter.calibration, request.level, of_parts=parts is not None and parts.regions.ignores)
+    for line in [bars.why_not(), *(parts.announcement([]) if parts else ())]:
+        if line:
+            notice(line)
+    median = TrailingMedian(options.smooth or 0)
+    columns = Columns(bool(options.smooth), bars if bars.missing is None else None, parts)
     known = rows_in(request.csv_file, columns) if request.resume and request.csv_file is not None else []
-    made = _Made.of(request, video, console)
+    made = _Made.of(request, video, console, parts)
     for row in known:
         made.recall(row)
         median.add(row.seconds, row.count)
@@ -151,8 +166,10 @@ def count_video(request: VideoRequest, adapter: str, load: "Callable[[], Counter
         every=request.every,
         smooth=median,
         after=known[-1].seconds if known else None,
+        regions=parts.regions if parts else None,
+        level=request.level,
         batch_size=batch_size,
-        results=request.overlay is not None,
+        results=True,
         notice=notice,
     )
     with _signals_interrupt():
@@ -171,10 +188,12 @@ class _Made:
     smoothed: "Summary"
     course: "Course | None"
     film: "Film | None"
+    regions: "CountedRegions | None" = None
+    outside: int = 0
     faults: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, request: VideoRequest, video: "Video", console: Console) -> "_Made":
+    def of(cls, request: VideoRequest, video: "Video", console: Console, regions: "CountedRegions | None") -> "_Made":
         from ..counting.video.every import Every
         from ..counting.video.film import Film
         from ..counting.video.plot import Course
@@ -182,11 +201,11 @@ class _Made:
 
         film = Film(request.overlay, Every.of(request.every).step(video.fps)) if request.overlay is not None else None
         course = Course() if request.options.plot is not None else None
-        return cls(request, video, console, Summary(), Summary(), course, film)
+        return cls(request, video, console, Summary(), Summary(), course, film, regions)
 
     def recall(self, row: "Row") -> None:
         """Take a row that an earlier counting has written."""
-        self._note(row.seconds, row.count, row.smoothed, row.gap)
+        self._note(row.seconds, row.count, row.smoothed, row.interval, row.gap)
 
     def run(self, frames: "Iterator[FrameCount]", columns: "Columns") -> BaseException | None:
         """Write and draw each count; return what ended the counting before its end."""
@@ -206,7 +225,9 @@ class _Made:
                 for frame in frames:
                     for tell in told:
                         tell(frame)
-                    self._note(frame.seconds, frame.count, frame.smoothed, frame.gap)
+                    interval = None if frame.interval is None else (frame.interval.low, frame.interval.high)
+                    self._note(frame.seconds, frame.count, frame.smoothed, interval, frame.gap)
+                    self._warn(frame)
                     self._draw(frame)
                     show(frame)
         except (KeyboardInterrupt, RunError) as error:
@@ -235,12 +256,25 @@ class _Made:
         about = "stopped video" if self.request.csv_file is not None and not self.request.prints_rows else ""
         return Interrupted(f"stopped{place}{whole}; {self.summary.frames} frames were counted.", about=about)
 
-    def _note(self, seconds: float, count: float, smoothed: float | None, gap: float) -> None:
+    def _note(
+        self, seconds: float, count: float, smoothed: float | None, interval: tuple[float, float] | None, gap: float
+    ) -> None:
         self.summary.add(seconds, count)
         if smoothed is not None:
             self.smoothed.add(seconds, smoothed)
         if self.course is not None:
-            self.course.add(seconds, count, smoothed, None, gap)
+            self.course.add(seconds, count, smoothed, interval, gap)
+
+    def _warn(self, frame: "FrameCount") -> None:
+        """Tell of the first frame that lies outside what training saw, and count the others."""
+        from ..counting.video.times import clock
+
+        if not frame.warnings:
+            return
+        self.outside += 1
+        if self.outside == 1:
+            place = f"The frame at {clock(frame.seconds)}"
+            say(self.console, f"{place}: {'; '.join(frame.warnings)}: expect a wrong count. Others are counted.")
 
     def _draw(self, frame: "FrameCount") -> None:
         from ..counting.video.film import stamped
@@ -249,7 +283,9 @@ class _Made:
         if self.film is None or frame.result is None:
             return
         with self._costing_itself(self.film.path):
-            self.film.add(frame.seconds, stamped(frame.result.overlay(), time_of(frame)))
+            regions = self.regions.regions if self.regions else None
+            picture = frame.result.overlay(regions=regions, level=self.request.level)
+            self.film.add(frame.seconds, stamped(picture, time_of(frame)))
 
     def _finish(self) -> None:
         from ..counting.video.plot import plot
@@ -293,6 +329,8 @@ class _Made:
                 rows.append((f"{name}minimum", f"{found.minimum.people:,.1f} at {clock(found.minimum.seconds)}"))
         rows.append(("broken frames", str(health.broken)))
         rows.append(("gaps", f"{health.gaps}, {health.gap_seconds:.1f} s together" if health.gaps else "0"))
+        if self.outside:
+            rows.append(("unlike training", f"{self.outside} frames: expect wrong counts"))
         if self.video.live:
             rows.append(("dropped frames", str(health.dropped)))
         for line in [*(f"{name:<18}{value}" for name, value in rows), OCCUPANCY]:
@@ -314,6 +352,7 @@ class _Made:
             "gaps": health.gaps,
             "gap_seconds": round(health.gap_seconds, 3),
             "ended_early": health.ended_early,
+            "unlike_training": self.outside,
             "measures": "occupancy: people in the picture at each time, not how many passed by",
         }
 

@@ -125,7 +125,7 @@ class StreamedTable:
         for name, width, cell in zip(self.columns, self.widths, map(shown, cells), strict=True):
             blanks = " " * max(0, width - cell_len(cell))
             padded.append(blanks + cell if name in self.right else cell + blanks)
-        return "  ".join(padded)
+        return "  ".join(padded).rstrip()
 
 
 def check_outputs(*files: Path | None, folder: Path | None = None) -> None:

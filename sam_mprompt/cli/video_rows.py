@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from ..files import appending, write_text
-from ..shown import csv_line, is_number
+from ..shown import csv_cell, csv_line
+from .error_bars import COLUMNS
 
 if TYPE_CHECKING:
     from ..counting.video.series import FrameCount
+    from .count_regions import CountedRegions
+    from .error_bars import ErrorBars
 
 
 @dataclass(frozen=True)
@@ -23,30 +26,42 @@ class Row:
     seconds: float
     count: float
     smoothed: float | None
+    interval: tuple[float, float] | None
     gap: float
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns a video's csv file has."""
+    """Which columns a video's csv file has.
 
-    smoothed: bool
+    Raises:
+        UsageError: a region is called as another column.
+    """
+
+    smoothed: bool = False
+    bars: "ErrorBars | None" = None
+    regions: "CountedRegions | None" = None
+
+    def __post_init__(self) -> None:
+        header = self.header
+        if twice := next((name for name in header if header.count(name) > 1), None):
+            raise UsageError(f"A region cannot be called '{twice}', as there is a column of that name.")
 
     @property
     def header(self) -> list[str]:
         """Their names."""
-        return ["time", "seconds", "count", *(["smoothed"] if self.smoothed else []), "gap"]
+        smoothed = ["smoothed"] if self.smoothed else []
+        bars = [*COLUMNS] if self.bars is not None else []
+        return ["time", "seconds", "count", *smoothed, *bars, *(self.regions.columns if self.regions else []), "gap"]
 
     def cells(self, frame: "FrameCount") -> list[object]:
         """Return a frame's row."""
-        smoothed = [_decimals(frame.smoothed)] if self.smoothed else []
-        return [
-            time_of(frame),
-            f"{frame.seconds:.3f}",
-            _decimals(frame.count),
-            *smoothed,
-            f"{frame.gap:.3f}" if frame.gap else None,
-        ]
+        cells: list[object] = [time_of(frame), f"{frame.seconds:.3f}", f"{frame.count:.4f}"]
+        cells += [f"{frame.smoothed:.4f}"] if self.smoothed and frame.smoothed is not None else []
+        if frame.result is not None:
+            cells += self.bars.cells(frame.result) if self.bars is not None else []
+            cells += self.regions.cells(frame.result) if self.regions is not None else []
+        return [*cells, f"{frame.gap:.3f}" if frame.gap else None]
 
 
 def time_of(frame: "FrameCount") -> str:
@@ -70,7 +85,7 @@ def rows_in(path: Path, columns: Columns) -> list[Row]:
         rows = list(csv.reader(whole.splitlines()))
     except (OSError, ValueError, csv.Error) as error:
         raise UsageError(f"Cannot read '{path}' to go on with it: {error}.") from error
-    header = columns.header
+    header = [csv_cell(name) for name in columns.header]
     if rows and rows[0] != header:
         raise UsageError(
             f"Cannot go on with '{path}': expected '{','.join(header)}' in its first line, as the same command writes."
@@ -112,18 +127,20 @@ def _record(frame: "FrameCount") -> dict[str, object]:
     }
     if frame.smoothed is not None:
         record["smoothed"] = round(frame.smoothed, 4)
+    if frame.interval is not None:
+        record |= {"low": frame.interval.low, "high": frame.interval.high, "level": frame.interval.level}
+    if frame.regions is not None:
+        parts = frame.regions.as_dict()
+        record |= {name: value for name, value in parts.items() if name != "total" and value is not None}
+    if frame.warnings:
+        record["warnings"] = list(frame.warnings)
     return record | ({"gap": round(frame.gap, 3)} if frame.gap else {})
 
 
 def _row(cells: dict[str, str]) -> Row | None:
-    smoothed, gap = cells.get("smoothed"), cells["gap"] or "0"
-    needed = [cells["seconds"], cells["count"], gap, *([] if smoothed is None else [smoothed])]
-    if not all(map(is_number, needed)):
+    try:
+        smoothed = float(cells["smoothed"]) if "smoothed" in cells else None
+        interval = (float(cells["low"]), float(cells["high"])) if cells.get("low") else None
+        return Row(float(cells["seconds"]), float(cells["count"]), smoothed, interval, float(cells["gap"] or 0))
+    except ValueError:
         return None
-    return Row(
-        float(cells["seconds"]), float(cells["count"]), None if smoothed is None else float(smoothed), float(gap)
-    )
-
-
-def _decimals(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"

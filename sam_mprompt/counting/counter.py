@@ -19,7 +19,10 @@ from ..models.counter import CrowdCounter
 from ..recipe.schema import Recipe
 from ..tuning.turns import Turns
 from .choice import Choice
+from .intervals import LEVEL, Calibration, checked_level
 from .predict import check_batch_size, count_many
+from .region import Region
+from .regions import Regions
 from .result import CountResult, ImageLike
 from .torch_backend import Precision, TorchBackend, check_precision, choose_device
 from .video.every import Every
@@ -76,6 +79,7 @@ class _Loaded:
     folder: AdapterFolder
     model: CrowdCounter
     backend: TorchBackend
+    calibration: Calibration
 
 
 class Counter:
@@ -115,6 +119,16 @@ class Counter:
     def recipe(self) -> Recipe:
         """What the active adapter was trained with."""
         return self._loaded[self.active].folder.recipe
+
+    @property
+    def folder(self) -> AdapterFolder:
+        """The active adapter as it was read."""
+        return self._loaded[self.active].folder
+
+    @property
+    def calibration(self) -> Calibration:
+        """What is known of the active adapter's errors."""
+        return self._loaded[self.active].calibration
 
     @property
     def reading(self) -> Reading:
@@ -167,7 +181,13 @@ class Counter:
         loaded = self._loaded[self.active if adapter is None else self._known(adapter)]
         reading = self._reading_for(loaded)
         return count_many(
-            loaded.backend, images, loaded.folder.geometry, batch_size=batch_size, reading=reading, on_error=on_error
+            loaded.backend,
+            images,
+            loaded.folder.geometry,
+            batch_size=batch_size,
+            reading=reading,
+            calibration=loaded.calibration,
+            on_error=on_error,
         )
 
     def count_video(
@@ -179,6 +199,8 @@ class Counter:
         fps: float | None = None,
         reconnect: float = RECONNECT,
         after: float | None = None,
+        regions: Regions | Iterable[Region] | None = None,
+        level: float = LEVEL,
         adapter: str | None = None,
         batch_size: int = 1,
         results: bool = False,
@@ -199,16 +221,20 @@ class Counter:
             fps: frames per second of a sequence of images, which has no times of its own.
             reconnect: for how many seconds a lost stream is tried again, with longer and longer pauses.
             after: count only frames later than this, in seconds, to go on with a file.
+            regions: parts of the picture that are counted too, such as `read_regions` returns.
+            level: of the intervals.
             adapter: name of a loaded adapter; by default the one that is active now.
             batch_size: tiles per forward pass; frames of a file are decoded ahead in such numbers.
             results: whether each count keeps its `CountResult` in `FrameCount.result`, to draw it.
             notice: called with a line about broken frames, a lost stream, its return, a file that ends early.
 
         Raises:
-            UsageError: no such video or adapter, nothing that can be decoded, a span of time that is none.
+            UsageError: no such video or adapter, nothing that can be decoded, a span of time or a level that is none, a
+                region that does not fit the frames.
             RunError: a lost stream did not come back; what was yielded before holds.
         """
         check_batch_size(batch_size)
+        checked_level(level)
         name = self._known(adapter) if adapter is not None else self.active
         step, median = Every.of(every), smooth if isinstance(smooth, TrailingMedian) else TrailingMedian(smooth)
         reading = self._reading_for(self._loaded[name])
@@ -221,6 +247,8 @@ class Counter:
             batch_size=1 if video.live else batch_size,
             smooth=median,
             after=after,
+            regions=regions if regions is None or isinstance(regions, Regions) else Regions(regions),
+            level=level,
             results=results,
         )
 
@@ -267,4 +295,12 @@ class Counter:
     def _ready(self, folder: AdapterFolder, model: CrowdCounter, name: str) -> _Loaded:
         alone = folder.config is None  # nothing in the encoder that could be switched
         turn: Callable[[], AbstractContextManager[None]] = nullcontext if alone else partial(self._turns.using, name)
-        return _Loaded(folder, model, TorchBackend(model, self.device, precision=self.precision, turn=turn))
+        backend = TorchBackend(model, self.device, precision=self.precision, turn=turn)
+        return _Loaded(folder, model, backend, calibration_of(folder))
+
+
+def calibration_of(folder: AdapterFolder) -> Calibration:
+    """Return what an adapter's folder knows of its errors; where that is nothing, the reason."""
+    if folder.calibration is None:
+        return Calibration(missing=f"'{folder.path}' has no calibration: {folder.uncalibrated}")
+    return Calibration.fit(folder.calibration.heads, folder.calibration.counted)

@@ -16,6 +16,7 @@ from ..data.image import as_decoded
 from ..errors import RunError, UsageError
 from ..geometry import Geometry, resize_image, resized
 from .backend import DensityBackend, MaskBackend
+from .intervals import UNCALIBRATED, Calibration
 from .result import CountResult, ImageLike, Prediction
 from .tiles import blend_tiles
 
@@ -64,6 +65,7 @@ def count_many(
     *,
     batch_size: int = 1,
     reading: Reading = _READING,
+    calibration: Calibration = UNCALIBRATED,
     on_error: Callable[[ImageLike, UsageError], None] | None = None,
 ) -> Iterator[CountResult]:
     """Yield one result per image (path, PIL image or uint8 RGB array), in order; at most 2 x batch_size are in memory.
@@ -77,6 +79,7 @@ def count_many(
         geometry: how they are resized and cut.
         batch_size: images decoded ahead, and tiles per call of the network.
         reading: how image files are decoded.
+        calibration: what is known of the errors.
         on_error: called with an image that cannot be read and the reason; the image is then left out. Without it
             the error is raised after the results of the images before it.
 
@@ -98,7 +101,9 @@ def count_many(
             current, coming = coming, submit()
             frames, failure = _collect(current, on_error)
             for frame, p in zip(frames, _densities(backend, frames, geometry, batch_size), strict=True):
-                yield CountResult(p.density, None, p.image_size, p.cell, frame.path, frame.original, reading)
+                yield CountResult(
+                    p.density, None, p.image_size, p.cell, frame.path, calibration, frame.original, reading
+                )
             if failure is not None:
                 raise failure
 

@@ -1,7 +1,7 @@
 """One training from the recipe to its outcome: epochs, validation, previews, and a state to go on from."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -22,7 +22,7 @@ from ..models.counter import CrowdCounter
 from ..recipe.schema import Recipe
 from ..render import save_image
 from ..tuning.report import report
-from .held_out import HeldOut, write_held_out
+from .held_out import HeldOut, calibration_of, write_held_out
 from .log import MetricsLog, peak_memory_mb
 from .loop import Parts, Steps, train_epoch
 from .observer import SILENT, Observer
@@ -279,26 +279,30 @@ class TrainingSession:
         result = metrics(predicted, actual)
         if progress.best is None or result.mae < progress.best.mae:
             progress.best, progress.best_epoch = result, progress.epoch
-            self.keep_adapter(result)
+            names = map(val.source.name, range(len(counts)))
+            rows = [HeldOut(name, 0, heads, count) for name, (count, heads) in zip(names, counts, strict=True)]
+            self.keep_adapter(result, rows)
             if self.is_main_process:
-                names = map(val.source.name, range(len(counts)))
-                rows = [HeldOut(name, 0, heads, count) for name, (count, heads) in zip(names, counts, strict=True)]
                 write_held_out(self.run.held_out, rows)
         return {"val_mae": result.mae, "val_rmse": result.rmse, "val_nae": result.nae}
 
-    def keep_adapter(self, figures: Metrics | None, *, folds: int = 0) -> None:
+    def keep_adapter(self, figures: Metrics | None, held_out: Sequence[HeldOut] = (), *, folds: int = 0) -> None:
         """Write the adapter of the averaged weights as they are, in the main process, in place of an older one.
 
-        `figures` are those of images that it did not see, None before there are any; `folds` says that they come from
-        so many trainings that held them out, 0 that they are a val split's. Raises RunError on a full disk.
+        `figures` are those of images that it did not see, None before there are any, and `held_out` their counts, from
+        which its error bars come; `folds` says that they come from so many trainings that held them out, 0 that they
+        are a val split's. Raises RunError on a full disk.
         """
         if self.is_main_process:
             known: dict[str, Any] = {} if figures is None else {"val": asdict(figures)}
             if folds:
                 known["folds"] = folds
             record = {**known, "epoch": self.progress.epoch, "seconds": self.progress.seconds}
+            known_errors = calibration_of(held_out) if held_out else None
             with self._averaged():
-                AdapterFolder.of(self.run.adapter, self.built, self.recipe, metrics=record).write()
+                AdapterFolder.of(
+                    self.run.adapter, self.built, self.recipe, metrics=record, calibration=known_errors
+                ).write()
 
     def _preview(self) -> None:
         if not self.is_main_process:

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 from ...arrays import ByteImage
 from ...errors import RunError
+from ..intervals import LEVEL, Interval
+from ..regions import RegionCounts, Regions
 from ..result import CountResult
 from .every import Every
 from .frame import Frame, Notice, Video
@@ -29,10 +31,15 @@ class FrameCount:
     Attributes:
         index: the frame's number from 0 on.
         seconds: its time from the beginning of the video.
-        count: people in the picture at that time. It says how many are there, not how many have passed.
+        count: people in the picture at that time, outside ignore zones. It says how many are there, not how many
+            have passed.
         smoothed: the median of the counts up to here over the span that was asked for; None where none was.
         clock: of a live stream, when the frame came.
         gap: seconds before this frame that nothing came from, though something should have; 0 usually.
+        interval: where the true count of this frame lies, if frames are like the images that the counter was calibrated
+            with; None without a calibration, and where regions leave something out.
+        regions: the counts of the regions that were asked for.
+        warnings: in which respects the frame lies outside what training saw.
         result: density and picture, where they were asked for.
     """
 
@@ -42,6 +49,9 @@ class FrameCount:
     smoothed: float | None = None
     clock: datetime | None = None
     gap: float = 0.0
+    interval: Interval | None = None
+    regions: RegionCounts | None = None
+    warnings: tuple[str, ...] = ()
     result: CountResult | None = field(default=None, repr=False)
 
 
@@ -116,6 +126,8 @@ def count_frames(
     batch_size: int = 1,
     smooth: TrailingMedian | None = None,
     after: float | None = None,
+    regions: Regions | None = None,
+    level: float = LEVEL,
     results: bool = False,
 ) -> Iterator[FrameCount]:
     """Yield the count of each frame that is due; at most 2 x batch_size frames are in memory.
@@ -131,11 +143,13 @@ def count_frames(
         batch_size: frames that are counted together.
         smooth: takes each count.
         after: count only frames later than this, in seconds.
+        regions: parts of the picture that are counted too.
+        level: of the intervals.
         results: whether each count keeps its density and picture.
 
     Raises:
         RunError: the first frame could not be counted, or a stream was lost for good.
-        UsageError: there is no frame that can be decoded.
+        UsageError: there is no frame that can be decoded, or a region does not fit the frames.
     """
     smooth = smooth if smooth is not None and smooth.seconds else None
     frames = video.frames(every, after)
@@ -145,9 +159,32 @@ def count_frames(
         for batch in batches:
             for frame, result in _counted(batch, count, notice, first=counted == 0):
                 counted += 1
-                smoothed = smooth.add(frame.seconds, result.count) if smooth is not None else None
-                kept = result if results else None
-                yield FrameCount(frame.index, frame.seconds, result.count, smoothed, frame.clock, frame.gap, kept)
+                yield _frame_count(frame, result, smooth, regions, level, keep=results)
+
+
+def _frame_count(
+    frame: Frame,
+    result: CountResult,
+    smooth: TrailingMedian | None,
+    regions: Regions | None,
+    level: float,
+    *,
+    keep: bool,
+) -> FrameCount:
+    parts = None if regions is None else result.regions(regions)
+    people = result.count if parts is None else parts.total
+    return FrameCount(
+        frame.index,
+        frame.seconds,
+        people,
+        None if smooth is None else smooth.add(frame.seconds, people),
+        frame.clock,
+        frame.gap,
+        None if parts is not None and parts.ignores else result.interval(level),
+        parts,
+        result.warnings,
+        result if keep else None,
+    )
 
 
 def _one_by_one(frames: Iterator[Frame]) -> Generator[list[Frame], None, None]:
