@@ -22,6 +22,7 @@ from .calibration_file import CALIBRATION, CalibrationFile, read_calibration
 from .counter_file import COUNTER, FORMAT_VERSION, CounterFile, Dtype, read_counter_file, read_json
 from .model_card import model_card
 from .peft_layout import PREFIX, adapter_config_dict, adapter_state
+from .scope_file import SCOPE, ScopeFile, read_scope
 
 CONFIG, TENSORS = "adapter_config.json", "adapter_model.safetensors"
 RECIPE, METRICS, CARD = "recipe.toml", "metrics.json", "README.md"
@@ -42,6 +43,7 @@ class AdapterFolder:
         metrics: validation figures, as finetune wrote them.
         calibration: what images were counted as that the weights were not trained on; None where that is not known.
         uncalibrated: why there is no calibration.
+        scope: what training saw; None where that is not known.
     """
 
     path: Path
@@ -52,6 +54,7 @@ class AdapterFolder:
     metrics: dict[str, Any]
     calibration: CalibrationFile | None = None
     uncalibrated: str = "it was written without one"
+    scope: ScopeFile | None = None
 
     @classmethod
     def read(cls, path: Path) -> "AdapterFolder":
@@ -80,7 +83,8 @@ class AdapterFolder:
             )
         _check_geometry(path, info.geometry, recipe.geometry)
         config = read_json(path / CONFIG) if CONFIG in files else None
-        found = cls(path, info, recipe, config, tensors, read_json(path / METRICS))
+        scope = read_scope(path) if SCOPE in info.sha256 else None
+        found = cls(path, info, recipe, config, tensors, read_json(path / METRICS), scope=scope)
         if CALIBRATION in info.sha256:
             found = found._calibrated(read_calibration(path))
         elif (path / CALIBRATION).exists():
@@ -103,6 +107,7 @@ class AdapterFolder:
         metrics: dict[str, Any],
         dtype: Dtype = "float32",
         calibration: CalibrationFile | None = None,
+        scope: ScopeFile | None = None,
     ) -> "AdapterFolder":
         """Gather what a trained counter's folder will hold, for `write`; never the base, never the segmenter."""
         counter = built.counter
@@ -129,7 +134,7 @@ class AdapterFolder:
             geometry=recipe.geometry,
             sha256={},
         )
-        return cls(path, info, recipe, config, tensors, metrics, calibration)
+        return cls(path, info, recipe, config, tensors, metrics, calibration, scope=scope)
 
     @property
     def geometry(self) -> Geometry:
@@ -153,6 +158,8 @@ class AdapterFolder:
             _write_json(temporary / METRICS, self.metrics)
             if self.calibration is not None:
                 _write_calibration(temporary, self.calibration)
+            if self.scope is not None:
+                _write_json(temporary / SCOPE, self.scope.model_dump(mode="json"))
             sha256 = {file.name: sha256_of(file) for file in sorted(temporary.iterdir())}
             info = self.info.model_copy(update={"sha256": sha256})
             _write_json(temporary / COUNTER, info.model_dump(mode="json"))

@@ -5,15 +5,17 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from ..errors import Interrupted, RunError, SamMpromptError, UsageError
 from .advice import advised
-from .count_video import VideoRequest, count_video
+from .count_regions import CountedRegions, RegionsFile, counted_regions
+from .count_video import count_video
 from .error_bars import LEVEL, ErrorBars, Level, check_level
 from .image_paths import Found, expand, named, picture_names
+from .outside import Outside
 from .ui import (
     Adapter,
     Base,
@@ -30,13 +32,13 @@ from .ui import (
     say,
 )
 from .video_options import Every, Fps, Jsonl, Plot, Reconnect, Smooth, VideoOptions, video_among
+from .video_request import Outputs, VideoRequest
 
 if TYPE_CHECKING:
     from ..counting.counter import Counter
     from ..counting.result import CountResult
     from ..data.bounds import Reading
     from .count_points import HeadPoints
-    from .count_regions import CountedRegions
 
 EXAMPLE = "Example: `sam-mprompt count runs/shb street.jpg photos/ 'cam-*/*.png' --overlay out/`"
 
@@ -58,9 +60,6 @@ Points = Annotated[
 ]
 PointsFormat = Annotated[
     str | None, typer.Option(metavar="F", help="csv, geojson, labelme, label-studio, cvat, ...; else by suffix.")
-]
-RegionsFile = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Also count in polygons with names: GeoJSON or csv.")
 ]
 Precision = Annotated[
     Literal["no", "fp16", "bf16"], typer.Option(help="Mixed precision on a GPU; a CPU counts in float32.")
@@ -100,28 +99,18 @@ def count(
     Every count is printed and written as soon as there is one; an image that cannot be counted costs a line. What was
     stopped goes on with --resume-csv. A video is a file, an address (rtsp://, http://), webcam:0, or images with --fps.
     """
-    loading = partial(
-        _loaded, adapter, device=device, base=base, precision=precision, compile=compiled, max_pixels=max_pixels,
-        stretch=stretch,
-    )  # fmt: skip
-    options = VideoOptions(every, smooth, fps, jsonl, plot, reconnect)
-    if (video := video_among(paths, options)) is not None:
-        request = VideoRequest(
-            video, options, csv_file, resume_csv, as_json, overlay, points, max_pixels, regions, level
-        )
-        count_video(request, adapter, loading, batch_size)
+    loading = partial(_loaded, adapter, device, base, precision, compiled, max_pixels, stretch)
+    of_video = VideoOptions(every, smooth, fps, jsonl, plot, reconnect)
+    if (video := video_among(paths, of_video)) is not None:
+        made = Outputs(csv_file, resume_csv, as_json, overlay, points, regions, level)
+        count_video(VideoRequest(video, of_video, made, max_pixels), adapter, loading, batch_size)
         return
     _check_outputs(csv_file, overlay, resume=resume_csv, as_json=as_json, level=level)
     images = (found := expand(paths)).images
 
-    from .count_points import HeadPoints
-    from .count_regions import counted_regions
-
     parts = counted_regions(regions)
     todo, counted = _divided(images, csv_file if resume_csv else None, parts)
-    heads = None
-    if points is not None:
-        heads = HeadPoints(points, points_format, images, counted, located=parts.points if parts else None)
+    heads = _heads(points, points_format, images, counted, parts)
 
     counter = loading()
     pictures = picture_names(images, overlay) if overlay is not None else {}
@@ -136,10 +125,20 @@ def count(
     job.conclude()
 
 
-def _loaded(adapter: str, **options: Any) -> "Counter":
+def _loaded(
+    adapter: str,
+    device: str | None,
+    base: str | None,
+    precision: Literal["no", "fp16", "bf16"],
+    compiled: bool,
+    max_pixels: int | None,
+    stretch: bool | None,
+) -> "Counter":
     from ..counting.counter import load
 
-    return load(adapter, **options)
+    return load(
+        adapter, device=device, base=base, precision=precision, compile=compiled, max_pixels=max_pixels, stretch=stretch
+    )
 
 
 @dataclass
@@ -149,7 +148,7 @@ class _Job:
     images: Sequence[Path]
     bars: ErrorBars
     pictures: dict[Path, Path]
-    regions: "CountedRegions | None" = None
+    regions: CountedRegions | None = None
     rows: list[dict[str, object]] = field(default_factory=list)  # not the results: their densities fill the memory
     failed: list[str] = field(default_factory=list)
     undrawn: int = 0
@@ -157,6 +156,7 @@ class _Job:
 
     def __post_init__(self) -> None:
         self.console = messages()
+        self.outside = Outside(self.say)
 
     def say(self, line: str) -> None:
         """Tell the user a line."""
@@ -195,6 +195,7 @@ class _Job:
                     except UsageError as error:  # a region that does not fit the image
                         left_out(result.image or Path(), error)
                         continue
+                    self.outside.note(result)
                     for tell in told:
                         tell(result)
                     self._draw(result)
@@ -211,6 +212,7 @@ class _Job:
 
     def conclude(self) -> None:
         """Tell of further pages; raise RunError where an image or a picture failed, each of which was told before."""
+        self.outside.conclude()
         for line in self.regions.conclusion() if self.regions else ():
             self.say(line)
         if self.several:
@@ -240,7 +242,10 @@ class _Job:
             return
         path = self.pictures[result.image]
         try:
-            save_image(path, self.regions.overlay(result) if self.regions else result.overlay())
+            regions = self.regions
+            save_image(
+                path, regions.overlay(result, self.bars.level) if regions else result.overlay(level=self.bars.level)
+            )
         except Exception as error:
             if not isinstance(error, UsageError | RunError) and not memory_fault(error):
                 raise
@@ -250,7 +255,7 @@ class _Job:
 
 
 def _divided(
-    images: Sequence[Path], known: Path | None, regions: "CountedRegions | None"
+    images: Sequence[Path], known: Path | None, regions: CountedRegions | None
 ) -> tuple[list[Path], list[Path] | None]:
     """Return the images that are to be counted, and those that a CSV file has counts of; None without a file."""
     from .count_csv import counts_in
@@ -259,6 +264,21 @@ def _divided(
         return list(images), None
     done = counts_in(known, regions.columns if regions else ())
     return [image for image in images if str(image) not in done], [image for image in images if str(image) in done]
+
+
+def _heads(
+    path: Path | None,
+    given: str | None,
+    images: Sequence[Path],
+    counted: Sequence[Path] | None,
+    regions: CountedRegions | None,
+) -> "HeadPoints | None":
+    """Return what head points are written to, without those that regions ignore."""
+    from .count_points import HeadPoints
+
+    if path is None:
+        return None
+    return HeadPoints(path, given, images, counted, located=regions.points if regions else None)
 
 
 def _outputs(
@@ -297,10 +317,11 @@ def _check_outputs(
     check_outputs(csv_file, folder=overlay)
 
 
-def _row(result: "CountResult", bars: ErrorBars, regions: "CountedRegions | None") -> dict[str, object]:
+def _row(result: "CountResult", bars: ErrorBars, regions: CountedRegions | None) -> dict[str, object]:
     height, width = result.image_size
     row = {"image": str(result.image), "count": result.count, "width": width, "height": height}
-    return row | bars.record(result) | (regions.as_dict(result) if regions else {})
+    row |= {"warnings": list(result.warnings)} | bars.record(result)
+    return row | (regions.as_dict(result) if regions else {})
 
 
 def _printed(images: Sequence[Path], bars: ErrorBars) -> "Callable[[CountResult], None]":

@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from ..errors import UsageError
+from ..resources import bundled
 from .image_paths import named
 from .ui import StreamedTable
 
@@ -13,6 +16,10 @@ if TYPE_CHECKING:
     from ..counting.regions import RegionCounts
     from ..counting.result import CountResult
     from .error_bars import ErrorBars
+
+RegionsFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Also count in polygons with names: GeoJSON or csv.")
+]
 
 _ELSEWHERE, _IGNORED, _PER_M2 = "elsewhere", "ignored", "per m2"
 _TAKEN = ("image", "count", "low", "high", "level", "time", "frame", _ELSEWHERE, _IGNORED, _PER_M2)
@@ -38,7 +45,8 @@ class CountedRegions:
     def __init__(self, path: Path) -> None:
         from ..counting.region_files import read_regions
 
-        self.path, self.regions = path, read_regions(path)
+        shipped = bundled("adapters").parent / path  # "adapters/demo/examples/street.csv" works from anywhere
+        self.path, self.regions = path, read_regions(path if path.exists() or not shipped.is_file() else shipped)
         self.names = self.regions.names
         self._areas = {region.name for region in self.regions if region.area_m2 is not None and not region.ignore}
         for column in (*self.names, *self._density_columns()):
@@ -64,7 +72,7 @@ class CountedRegions:
         if zones:
             lines.append(f"Counts leave out {zones} ignore zone{'s' if zones > 1 else ''} of '{self.path}'.")
         found = {region.image for image in images for region in self.regions.of_image(image)}
-        lost = [Path(name) for name in dict.fromkeys(r.image for r in self.regions) if name not in found]
+        lost = [Path(name) for name in dict.fromkeys(r.image for r in self.regions) if name and name not in found]
         if lost:
             lines.append(f"'{self.path}' has regions of images that are not among these: {named(lost)}.")
         return lines
@@ -121,9 +129,9 @@ class CountedRegions:
         """Return the head locations that are not ignored."""
         return result.points_outside(self.regions)
 
-    def overlay(self, result: "CountResult") -> "ByteImage":
-        """Return the heat map with the regions."""
-        return result.overlay(regions=self.regions)
+    def overlay(self, result: "CountResult", level: float) -> "ByteImage":
+        """Return the heat map with the regions; `level` is that of the interval in its caption."""
+        return result.overlay(regions=self.regions, level=level)
 
     def printed(self, images: Sequence[Path], bars: "ErrorBars") -> "Callable[[CountResult], None]":
         """Return what prints a result: a row with a column for each region where 80 columns suffice, else a row each.

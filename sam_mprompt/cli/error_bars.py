@@ -55,7 +55,7 @@ class ErrorBars:
     def shown(self, result: "CountResult") -> str:
         """Return the count as a person reads it: `1,243 (90 %: 1,170 to 1,330)`, or `1243.2` without error bars."""
         found = self._interval(result)
-        return f"{result.count:.1f}" if found is None else f"{result.count:,.0f} ({_range(found)})"
+        return f"{result.count:.1f}" if found is None else f"{result.count:,.0f} ({found})"
 
     def widest(self) -> str:
         """Return a text as wide as most that `shown` returns."""
@@ -75,7 +75,3 @@ class ErrorBars:
 
     def _interval(self, result: "CountResult") -> "Interval | None":
         return None if self.missing is not None else result.interval(self.level)
-
-
-def _range(found: "Interval") -> str:
-    return f"{100 * found.level:g} %: {found.low:,.0f} to {found.high:,.0f}"

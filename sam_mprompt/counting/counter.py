@@ -24,6 +24,7 @@ from .predict import check_batch_size, count_many
 from .region import Region
 from .regions import Regions
 from .result import CountResult, ImageLike
+from .scope import Range, Scope
 from .torch_backend import Precision, TorchBackend, check_precision, choose_device
 from .video.every import Every
 from .video.frame import Notice, silent
@@ -80,6 +81,7 @@ class _Loaded:
     model: CrowdCounter
     backend: TorchBackend
     calibration: Calibration
+    scope: Scope
 
 
 class Counter:
@@ -187,6 +189,7 @@ class Counter:
             batch_size=batch_size,
             reading=reading,
             calibration=loaded.calibration,
+            scope=loaded.scope,
             on_error=on_error,
         )
 
@@ -213,8 +216,8 @@ class Counter:
 
         Args:
             source: a file; `rtsp://`, `http://` and other addresses; `webcam:0`; images as a folder, a pattern
-                (`frames/%06d.jpg`) or a list of paths; or what `counting.video.source.open_video` returns. A stream or
-                a webcam has no end: of it always the newest frame is counted, and closing this iterator stops it.
+                (`frames/%06d.jpg`) or a list of paths; or what `open_video` returns. A stream has no end: its newest
+                frame is counted each time, and closing this iterator stops it.
             every: "1s", "500ms", "10min", a number of seconds, or "10f" for every tenth frame. Times are the
                 container's own.
             smooth: seconds of the median that `FrameCount.smoothed` is, which looks back only; 0 for none.
@@ -229,8 +232,7 @@ class Counter:
             notice: called with a line about broken frames, a lost stream, its return, a file that ends early.
 
         Raises:
-            UsageError: no such video or adapter, nothing that can be decoded, a span of time or a level that is none, a
-                region that does not fit the frames.
+            UsageError: no such video or adapter, nothing that can be decoded, a span, level or region that is none.
             RunError: a lost stream did not come back; what was yielded before holds.
         """
         check_batch_size(batch_size)
@@ -296,7 +298,7 @@ class Counter:
         alone = folder.config is None  # nothing in the encoder that could be switched
         turn: Callable[[], AbstractContextManager[None]] = nullcontext if alone else partial(self._turns.using, name)
         backend = TorchBackend(model, self.device, precision=self.precision, turn=turn)
-        return _Loaded(folder, model, backend, calibration_of(folder))
+        return _Loaded(folder, model, backend, calibration_of(folder), scope_of(folder))
 
 
 def calibration_of(folder: AdapterFolder) -> Calibration:
@@ -304,3 +306,9 @@ def calibration_of(folder: AdapterFolder) -> Calibration:
     if folder.calibration is None:
         return Calibration(missing=f"'{folder.path}' has no calibration: {folder.uncalibrated}")
     return Calibration.fit(folder.calibration.heads, folder.calibration.counted)
+
+
+def scope_of(folder: AdapterFolder) -> Scope:
+    """Return what an adapter's training saw; nothing is warned of where that is not known."""
+    known = {} if folder.scope is None else folder.scope.ranges
+    return Scope({name: Range(own.least, own.most, own.low, own.high) for name, own in known.items()})

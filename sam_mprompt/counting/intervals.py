@@ -42,6 +42,9 @@ class Interval:
     def __contains__(self, heads: float) -> bool:
         return self.low <= heads <= self.high
 
+    def __str__(self) -> str:
+        return f"{shown_level(self.level)}: {self.low:,.0f} to {self.high:,.0f}"
+
 
 @dataclass(frozen=True, eq=False)
 class Calibration:

@@ -81,10 +81,10 @@ class RegionCounts:
             raise KeyError(f"no region '{name}'.{did_you_mean(name, found)}")
         return found[name]
 
-    @property
-    def heading(self) -> str:
-        """The total in words, with what is ignored."""
-        return f"{self.total:,.1f} heads" + (f", {self.ignored:,.1f} ignored" if self.ignores else "")
+    def heading(self, error: str | None = None) -> str:
+        """Return the total in words, with what is ignored; `error` is the interval of a whole image."""
+        behind = f", {self.ignored:,.1f} ignored" if self.ignores else "" if error is None else f" ({error})"
+        return f"{self.total:,.1f} heads{behind}"
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as JSON-ready values."""
@@ -264,7 +264,7 @@ class _Part:
 
     @classmethod
     def of(cls, region: Region, weights: NDArray[np.float64]) -> "_Part":
-        rows, columns = (_extent(weights.any(axis=axis)) for axis in (1, 0))
+        rows, columns = (_extent(np.asarray(weights.any(axis=axis))) for axis in (1, 0))
         return cls(region.name, region.area_m2, (rows, columns), weights[rows, columns].copy())
 
     def heads(self, mass: NDArray[np.float64]) -> float:

@@ -84,10 +84,12 @@ class CountResult(Prediction):
     Attributes:
         image: path of the image, or None when it was given as pixels.
         calibration: what is known of the counter's errors.
+        warnings: in which respects the image lies outside what training saw, a clause each: expect a wrong count.
     """
 
     image: Path | None = None
     calibration: Calibration = field(default=UNCALIBRATED, repr=False)
+    warnings: tuple[str, ...] = field(default=(), repr=False)
     _pixels: ByteImage | None = field(default=None, repr=False)
     _reading: Reading = field(default=Reading(reduced=True), repr=False)
 
@@ -132,9 +134,10 @@ class CountResult(Prediction):
         image: ImageLike | None = None,
         *,
         points: bool = False,
+        level: float = LEVEL,
         regions: Regions | Iterable[Region] | None = None,
     ) -> ByteImage:
-        """Return uint8 RGB (H, W, 3): the image under its density, captioned with the count.
+        """Return uint8 RGB (H, W, 3): the image under its density, captioned with the count and, if any, its interval.
 
         The image is the one that was counted (read again from its path) unless another is given; `points` marks the
         head locations too, `regions` are outlined, with their names and counts, and what they ignore is hatched. It has
@@ -156,8 +159,10 @@ class CountResult(Prediction):
         if points:
             found = self.points()
             heads = (found if placed is None else found[placed.kept(found)]) * np.array(ratio, np.float32)
+        interval = self.interval(level)
+        error = None if interval is None else str(interval)
         if placed is None:
-            return overlay(pixels, self.density, self.count, points=heads)
+            return overlay(pixels, self.density, self.count, points=heads, error=error)
         counts = placed.counts(self.density)
         picture = overlay(pixels, placed.without_ignored(self.density), None, points=heads)
-        return draw_regions(picture, placed.outlines(counts, ratio), counts.heading)
+        return draw_regions(picture, placed.outlines(counts, ratio), counts.heading(error))

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Self, cast
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ..adapter.folder import AdapterFolder
+from ..adapter.scope_file import ScopeFile
 from ..data.dataset import Batch, EpochBatches
 from ..errors import Interrupted
 from ..evaluation.metrics import Metrics, metrics
@@ -28,6 +29,7 @@ from .loop import Parts, Steps, train_epoch
 from .observer import SILENT, Observer
 from .run import RunFolder
 from .schedule import learning_rate
+from .scope import scope_of
 from .setup import assemble, batch_loader, start_accelerator
 from .splits import TrainingData
 from .state import TrainingProgress, load_state, save_state
@@ -298,11 +300,19 @@ class TrainingSession:
             if folds:
                 known["folds"] = folds
             record = {**known, "epoch": self.progress.epoch, "seconds": self.progress.seconds}
-            known_errors = calibration_of(held_out) if held_out else None
             with self._averaged():
                 AdapterFolder.of(
-                    self.run.adapter, self.built, self.recipe, metrics=record, calibration=known_errors
+                    self.run.adapter,
+                    self.built,
+                    self.recipe,
+                    metrics=record,
+                    calibration=calibration_of(held_out) if held_out else None,
+                    scope=self._scope,
                 ).write()
+
+    @cached_property
+    def _scope(self) -> ScopeFile:
+        return scope_of(self.data.train.source, self.recipe.geometry, self.counter.stride)
 
     def _preview(self) -> None:
         if not self.is_main_process:

@@ -226,7 +226,7 @@ def test_a_region_without_a_name_is_refused_unless_it_is_ignored():
 
 def test_the_overlay_outlines_regions_and_takes_the_glow_out_of_what_is_ignored():
     pixels = np.full((*SIZE, 3), 128, np.uint8)
-    found = CountResult(one_head(60, 45).density, None, SIZE, CELL, None, pixels)
+    found = CountResult(one_head(60, 45).density, None, SIZE, CELL, _pixels=pixels)
     plain, drawn = found.overlay(), found.overlay(regions=[disc("", ignore=True), disc("b", (105, 70), 12)])
     assert drawn.shape == plain.shape
     assert plain[40:50, 55:65].max() > 200
