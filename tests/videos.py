@@ -4,12 +4,11 @@ import threading
 
 import cv2
 import numpy as np
+from pooling_backend import AS_IS, PoolingBackend
 
-from sam_mprompt.geometry import Geometry
 from sam_mprompt.counting.predict import count_many
 from sam_mprompt.counting.video.capture import quiet
-
-from pooling_backend import AS_IS, PoolingBackend
+from sam_mprompt.geometry import Geometry
 
 CODECS = {".mp4": "mp4v", ".mkv": "mp4v", ".avi": "MJPG"}
 GEOMETRY = Geometry(tile=64, overlap=0, **AS_IS)

@@ -112,6 +112,12 @@ class _Axes:
         y = _HEIGHT - _BOTTOM - value / self.top * (_HEIGHT - _TOP - _BOTTOM)
         return x, y
 
+    def points(self, seconds: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.int32]:
+        """Return int32 (n, 2): where each value lies on the canvas, (x, y)."""
+        x = _LEFT + (seconds - self.first) / (self.last - self.first) * (_WIDTH - _LEFT - _RIGHT)
+        y = _HEIGHT - _BOTTOM - values / self.top * (_HEIGHT - _TOP - _BOTTOM)
+        return np.asarray(np.rint(np.stack([x, y], 1) * _SUPER), np.int32)
+
     def at(self, seconds: float, value: float) -> tuple[int, int]:
         """Return x and y in pixels of the canvas."""
         x, y = self.place(float(seconds), float(value))
@@ -139,11 +145,12 @@ def _line(
     colour: tuple[int, int, int],
     width: float,
 ) -> None:
-    points = [axes.at(t, value) for t, value in zip(seconds, values, strict=True) if math.isfinite(value)]
+    there = np.isfinite(values)
+    points = axes.points(seconds[there], values[there])
     if len(points) == 1:
-        cv2.circle(canvas, points[0], round(2 * _SUPER), colour, -1, cv2.LINE_AA)
-    elif points:
-        cv2.polylines(canvas, [np.array(points, np.int32)], False, colour, round(width * _SUPER), cv2.LINE_AA)
+        cv2.circle(canvas, (int(points[0, 0]), int(points[0, 1])), round(2 * _SUPER), colour, -1, cv2.LINE_AA)
+    elif len(points):
+        cv2.polylines(canvas, [points], False, colour, round(width * _SUPER), cv2.LINE_AA)
 
 
 def _band(
@@ -156,9 +163,9 @@ def _band(
     there = np.isfinite(low) & np.isfinite(high)
     if there.sum() < 2:
         return
-    above = [axes.at(t, value) for t, value in zip(seconds[there], high[there], strict=True)]
-    below = [axes.at(t, max(0.0, value)) for t, value in zip(seconds[there], low[there], strict=True)]
-    cv2.fillPoly(canvas, [np.array(above + below[::-1], np.int32)], _BAND, cv2.LINE_AA)
+    above = axes.points(seconds[there], high[there])
+    below = axes.points(seconds[there], np.maximum(low[there], 0))
+    cv2.fillPoly(canvas, [np.concatenate([above, below[::-1]])], _BAND, cv2.LINE_AA)
 
 
 def _legend(smooth: bool, band: bool, gaps: bool) -> list[tuple[str, tuple[int, int, int]]]:

@@ -12,7 +12,9 @@ def test_a_span_is_a_number_with_a_unit_or_a_number_of_seconds(text, seconds):
     assert span(text, "every") == seconds
 
 
-@pytest.mark.parametrize("wrong", ["", "1", "s", "-1s", "0s", "1 week", "1s 2s", "1e9h", 0, -1, True, None, float("nan")])
+@pytest.mark.parametrize(
+    "wrong", ["", "1", "s", "-1s", "0s", "1 week", "1s 2s", "1e9h", 0, -1, True, None, float("nan")]
+)
 def test_what_is_no_span_is_refused_with_an_example(wrong):
     with pytest.raises(UsageError, match="smooth: expected a time such as 500ms"):
         span(wrong, "smooth")
@@ -24,7 +26,13 @@ def test_nothing_is_a_span_only_where_it_may_be():
 
 @pytest.mark.parametrize(
     ("seconds", "digits", "text"),
-    [(0, 0, "0:00:00"), (59.9996, 3, "0:01:00.000"), (3661.5, 1, "1:01:01.5"), (36000, 0, "10:00:00"), (-1, 0, "-0:00:01")],
+    [
+        (0, 0, "0:00:00"),
+        (59.9996, 3, "0:01:00.000"),
+        (3661.5, 1, "1:01:01.5"),
+        (36000, 0, "10:00:00"),
+        (-1, 0, "-0:00:01"),
+    ],
 )
 def test_a_clock_carries_what_it_rounds(seconds, digits, text):
     assert clock(seconds, digits) == text
