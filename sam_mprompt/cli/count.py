@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,6 +12,7 @@ import typer
 from ..errors import Interrupted, RunError, SamMpromptError, UsageError
 from .advice import advised
 from .count_regions import CountedRegions, RegionsFile, counted_regions
+from .count_video import count_video
 from .error_bars import LEVEL, ErrorBars, Level, check_level
 from .image_paths import Found, expand, named, picture_names
 from .outside import Outside
@@ -29,6 +31,8 @@ from .ui import (
     progress,
     say,
 )
+from .video_options import Every, Fps, Jsonl, Plot, Reconnect, Smooth, VideoOptions, video_among
+from .video_request import Outputs, VideoRequest
 
 if TYPE_CHECKING:
     from ..counting.counter import Counter
@@ -42,45 +46,65 @@ _STDOUT = ("-", "/dev/stdout")
 _FAULTS = "could not be counted", "could not be drawn"
 _OF_PAGES = (".tif", ".tiff", ".png", ".webp")
 
+CsvFile = Annotated[
+    Path | None, typer.Option("--csv", metavar="FILE", help="Also write image,count, row by row; - is stdout.")
+]
+ResumeCsv = Annotated[bool, typer.Option("--resume-csv", help="Keep what the CSV file holds, and count the rest.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON in the end, instead of the table.")]
+Overlay = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Also draw heat maps into this folder; of a video, a FILE.mp4 or .mkv."),
+]
+Points = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Also write where the heads are, to correct and train on.")
+]
+PointsFormat = Annotated[
+    str | None, typer.Option(metavar="F", help="csv, geojson, labelme, label-studio, cvat, ...; else by suffix.")
+]
+Precision = Annotated[
+    Literal["no", "fp16", "bf16"], typer.Option(help="Mixed precision on a GPU; a CPU counts in float32.")
+]
+Compiled = Annotated[
+    bool, typer.Option("--compile", help="Translate the encoder first: for many images beyond a tile.")
+]
+
 
 def count(
     adapter: Adapter,
     paths: Paths,
-    csv_file: Annotated[
-        Path | None, typer.Option("--csv", metavar="FILE", help="Also write image,count, row by row; - is stdout.")
-    ] = None,
-    resume_csv: Annotated[
-        bool, typer.Option("--resume-csv", help="Keep what the CSV file holds, and count the other images.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON in the end, instead of the table.")] = False,
-    overlay: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Also draw heat maps with the count into this folder.")
-    ] = None,
-    points: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write where the heads are, to correct and train on.")
-    ] = None,
-    points_format: Annotated[
-        str | None, typer.Option(metavar="F", help="csv, geojson, labelme, label-studio, cvat, ...; else by suffix.")
-    ] = None,
+    csv_file: CsvFile = None,
+    resume_csv: ResumeCsv = False,
+    as_json: AsJson = False,
+    overlay: Overlay = None,
+    points: Points = None,
+    points_format: PointsFormat = None,
     regions: RegionsFile = None,
     level: Level = LEVEL,
     batch_size: BatchSize = 1,
-    precision: Annotated[
-        Literal["no", "fp16", "bf16"], typer.Option(help="Mixed precision on a GPU; a CPU counts in float32.")
-    ] = "no",
-    compiled: Annotated[
-        bool, typer.Option("--compile", help="Translate the encoder first: for many images beyond a tile.")
-    ] = False,
+    precision: Precision = "no",
+    compiled: Compiled = False,
     max_pixels: MaxPixels = None,
     stretch: StretchOfAdapter = None,
     base: Base = None,
     device: Device = None,
+    every: Every = None,
+    smooth: Smooth = None,
+    fps: Fps = None,
+    jsonl: Jsonl = None,
+    plot: Plot = None,
+    reconnect: Reconnect = None,
 ) -> None:
-    """Count the people in images, with error bars where the adapter has a calibration.
+    """Count the people in images, or over time in a video, with error bars where the adapter has a calibration.
 
     Every count is printed and written as soon as there is one; an image that cannot be counted costs a line. What was
-    stopped goes on with --resume-csv.
+    stopped goes on with --resume-csv. A video is a file, an address (rtsp://, http://), webcam:0, or images with --fps.
     """
+    loading = partial(_loaded, adapter, device, base, precision, compiled, max_pixels, stretch)
+    of_video = VideoOptions(every, smooth, fps, jsonl, plot, reconnect)
+    if (video := video_among(paths, of_video)) is not None:
+        made = Outputs(csv_file, resume_csv, as_json, overlay, points, regions, level)
+        count_video(VideoRequest(video, of_video, made, max_pixels), adapter, loading, batch_size)
+        return
     _check_outputs(csv_file, overlay, resume=resume_csv, as_json=as_json, level=level)
     images = (found := expand(paths)).images
 
@@ -88,11 +112,7 @@ def count(
     todo, counted = _divided(images, csv_file if resume_csv else None, parts)
     heads = _heads(points, points_format, images, counted, parts)
 
-    from ..counting.counter import load
-
-    counter = load(
-        adapter, device=device, base=base, precision=precision, compile=compiled, max_pixels=max_pixels, stretch=stretch
-    )
+    counter = loading()
     pictures = picture_names(images, overlay) if overlay is not None else {}
     bars = ErrorBars(counter.calibration, level, of_parts=parts is not None and parts.regions.ignores)
     job = _Job(todo, bars, pictures, parts)
@@ -103,6 +123,22 @@ def count(
             stack.callback(job.print_json, adapter, found)
         job.run(counter, batch_size, told)
     job.conclude()
+
+
+def _loaded(
+    adapter: str,
+    device: str | None,
+    base: str | None,
+    precision: Literal["no", "fp16", "bf16"],
+    compiled: bool,
+    max_pixels: int | None,
+    stretch: bool | None,
+) -> "Counter":
+    from ..counting.counter import load
+
+    return load(
+        adapter, device=device, base=base, precision=precision, compile=compiled, max_pixels=max_pixels, stretch=stretch
+    )
 
 
 @dataclass

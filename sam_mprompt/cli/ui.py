@@ -42,7 +42,7 @@ MaxPixels = Annotated[
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe key; repeatable.")
 ]
-Paths = Annotated[list[str], typer.Argument(metavar="PATH...", help="Images, folders of images, or globs.")]
+Paths = Annotated[list[str], typer.Argument(metavar="PATH...", help="Images, folders of images, or globs; or a video.")]
 Stretch = Annotated[bool, typer.Option("--stretch", help="Scale 16-bit images from the bits that each uses.")]
 StretchOfAdapter = Annotated[
     bool | None,
