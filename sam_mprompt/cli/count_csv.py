@@ -60,7 +60,7 @@ def begun_without(path: Path) -> bool:
     """Whether a file that `counts_in` read was begun without error bars: it goes on as it was begun."""
     if not path.is_file():
         return False
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8", newline="") as file:
         header = next(csv.reader(file), [])
     return header[: len(_HEADER)] == _HEADER and header[: len(_WITH_ERROR_BARS)] != _WITH_ERROR_BARS
 

@@ -16,8 +16,6 @@ COLUMNS = ("low", "high", "level")
 
 LEVEL = 0.9
 
-_OF_PARTS = "counts leave out ignore zones, and the errors that are known are those of whole images"
-
 
 def check_level(level: float) -> None:
     """Refuse a level that is none before anything is loaded. Raises UsageError."""
@@ -39,14 +37,16 @@ class ErrorBars:
     """
 
     def __init__(self, calibration: "Calibration", level: float = LEVEL, *, of_parts: bool = False) -> None:
-        self.level, self.missing = level, _OF_PARTS if of_parts else calibration.why_not(level)
-        self._few = calibration.images > 0
+        from ..counting.result import OF_PARTS
+
+        self.level, self.missing = level, OF_PARTS if of_parts else calibration.why_not(level)
+        self._few, self._of_parts = calibration.images > 0, of_parts
 
     def why_not(self) -> str:
         """Return the line that says why there are none and what to do, empty where there are some."""
         if self.missing is None:
             return ""
-        if self.missing == _OF_PARTS:
+        if self._of_parts:
             return f"No error bars: {self.missing}."
         if self._few:
             return f"No error bars: {self.missing}. Give a lower --level, or more images to 'sam-mprompt calibrate'."

@@ -172,6 +172,10 @@ class Regions:
         numbers = {*self._by_image.get("", ()), *self._by_image.get(name_in(image) if image else "", ())}
         return tuple(self._regions[number] for number in sorted(numbers) if self._regions[number].belongs_to(image))
 
+    def in_pixels(self, image_size: tuple[int, int], image: Path | None = None) -> tuple[Region, ...]:
+        """Return the regions of an image with their polygons in its pixels. Raises UsageError as `placed`."""
+        return _in_pixels(self.of_image(image), image_size)
+
     def counts(
         self, density: FloatArray, image_size: tuple[int, int], cell: tuple[float, float], image: Path | None = None
     ) -> RegionCounts:

@@ -1,7 +1,7 @@
 """What counting one image gives."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,9 @@ from .regions import PlacedRegions, RegionCounts, Regions
 
 _FEW = 1000
 """Heads that are located even where there are fewer pixels."""
+
+OF_PARTS = "counts leave out ignore zones, and the errors that are known are those of whole images"
+"""Why there is no interval where something is ignored."""
 
 ImageLike = str | PathLike[str] | Image.Image | ByteImage
 """A path, a PIL image or uint8 RGB pixels (H, W, 3)."""
@@ -123,6 +126,20 @@ class CountResult(Prediction):
         """Return the head locations of `points` that lie in no ignore zone. Raises UsageError as `regions`."""
         points = self.points()
         return points[self._placed(regions).kept(points)]
+
+    def without_ignored(self, regions: Regions | Iterable[Region]) -> "CountResult":
+        """Return what is left without what lies in ignore zones: count, density and points, and no interval.
+
+        An interval is that of the whole image. Raises UsageError as `regions`.
+        """
+        placed = self._placed(regions)
+        if placed.ignored is None:
+            return self
+        mask = self.mask_logits
+        if mask is not None:
+            mask = np.where(placed.ignored > 0.5, np.float32(-np.inf), mask)
+        density = placed.without_ignored(self.density)
+        return replace(self, density=density, mask_logits=mask, calibration=Calibration(missing=OF_PARTS))
 
     def _placed(self, regions: Regions | Iterable[Region]) -> PlacedRegions:
         known = regions if isinstance(regions, Regions) else Regions(regions)

@@ -14,10 +14,10 @@ import numpy as np
 
 from ..arrays import ByteImage, FloatArray
 
-_WINDOW, _FEW = 128, 10
+_WINDOW, _FEW = 64, 10
 """Pixels: the side of the neighbourhood in which heads are counted to tell how dense they are; heads that it takes."""
 
-_SHARE, _SLACK, _LEAST = 0.97, 1.25, 4.0
+_SHARE, _SLACK, _LEAST = 0.97, 1.2, 3.0
 """Of training images inside every range; how much wider ranges are than that; the least width, in spreads."""
 
 
@@ -47,51 +47,21 @@ class Measure:
 
 
 _APART = "heads are about {} px apart here, {} to {} px in training"
+_RATIOS = "{}-fold, {} to {} in training"
+_LIGHT = "({} of 255, {} to {} in training)"
+_FIGURES = "({}, {} to {} in training)"
 MEASURES: Mapping[str, Measure] = MappingProxyType(
     {
         "spacing": Measure(True, 0.5, 0.1, 0, _APART, _APART),
-        "count": Measure(True, 1.0, 0.2, 0, None, "{} heads are more than training saw, which is {} to {}"),
+        "count": Measure(True, 1.0, 0.2, 0, None, "{} heads are more than the {} to {} of training"),
         "side": Measure(True, 1, 0.15, 0, "its shorter side is {} px, {} to {} px in training", None),
-        "zoom": Measure(
-            True,
-            1e-3,
-            0.08,
-            2,
-            "it is shrunk {}-fold, {} to {} in training",
-            "it is enlarged {}-fold, {} to {} in training",
-        ),
-        "brightness": Measure(
-            False,
-            0,
-            6.0,
-            0,
-            "it is dark ({} of 255, {} to {} in training)",
-            "it is bright ({} of 255, {} to {} in training)",
-        ),
+        "zoom": Measure(True, 1e-3, 0.08, 2, f"it is shrunk {_RATIOS}", f"it is enlarged {_RATIOS}"),
+        "brightness": Measure(False, 0, 6.0, 0, f"it is dark {_LIGHT}", f"it is bright {_LIGHT}"),
         "contrast": Measure(
-            True,
-            1.0,
-            0.12,
-            0,
-            "it has little contrast ({}, {} to {} in training)",
-            "it has much contrast ({}, {} to {} in training)",
+            True, 1.0, 0.12, 0, f"it has little contrast {_FIGURES}", f"it has much contrast {_FIGURES}"
         ),
-        "sharpness": Measure(
-            True,
-            0.2,
-            0.15,
-            1,
-            "it is blurred (sharpness {}, {} to {} in training)",
-            "it is grainy (sharpness {}, {} to {} in training)",
-        ),
-        "colour": Measure(
-            False,
-            0,
-            3.0,
-            0,
-            "it is nearly grey (colour {}, {} to {} in training)",
-            "it is more colourful ({}, {} to {} in training)",
-        ),
+        "sharpness": Measure(True, 0.2, 0.15, 1, f"it is blurred or empty {_FIGURES}", f"it is grainy {_FIGURES}"),
+        "colour": Measure(False, 0, 3.0, 0, f"it is nearly grey {_FIGURES}", f"it is more colourful {_FIGURES}"),
     }
 )
 """By name; `of_pixels` and `of_heads` say what each is. Sizes are those as the network sees the image."""
@@ -134,7 +104,7 @@ def of_heads(density: FloatArray, stride: int) -> dict[str, float]:
     Returns:
         count: heads. spacing: the side of the square that a head has for itself where the typical head is, in pixels;
         left out where there are fewer than ten heads. It is the root of 1 / (mean over heads of heads per pixel in
-        the 128 pixels around), which a density and annotated heads agree on.
+        the 64 pixels around), which a density and annotated heads agree on.
     """
     weights = np.maximum(density, 0).astype(np.float32)
     count = float(weights.sum(dtype=np.float64))
@@ -172,12 +142,12 @@ class Scope:
     **Rule**: an image's distance in a measure is that from the training images' median, in their spread on that side
     (from the median to the 16th and the 84th percentile; no less than a least that stands in `MEASURES`). The limit of
     all measures is one number of spreads: that below which the largest distance of 97 % of the training images stays,
-    four at least, and a quarter more, as another image lies a little farther out than those that the spreads come from.
-    So many measures together warn about few of the images that are like those of training. Nothing is warned of with
-    fewer than five training images.
+    three at least, and a fifth more, as another image lies a little farther out than those that the spreads come from.
+    So all measures together warn of few of the images that are like those of training. Nothing is warned of with fewer
+    than five training images.
 
     Attributes:
-        ranges: by measure.
+        ranges: by measure; limits are places on its scale (`Measure.place`).
     """
 
     ranges: Mapping[str, Range] = field(default_factory=dict)

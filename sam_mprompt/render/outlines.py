@@ -76,7 +76,7 @@ def _label(picture: ByteImage, outline: Outline, colour: Colour, taken: list[_Bo
     """Write an outline's lines where it is widest, beside the boxes that are taken, and take its box."""
     height, width = picture.shape[:2]
     x, y, radius = _widest(outline, (height, width))
-    lines = [ascii_text(line) for line in outline.lines]
+    lines = [ascii_text(line) or "?" for line in outline.lines]
     wanted = min(max(LEGIBLE + 2, min(height, width) / 36), max(LEGIBLE + 2, radius / 2))
     layouts = [text_layout(line, wanted, 0.9 * width) for line in lines]
     tall = max(layout[2][1] for layout in layouts)

@@ -32,7 +32,9 @@ def caption(image: ByteImage, text: str) -> ByteImage:
 
 
 def caption_size(size: tuple[int, int], text: str) -> tuple[int, int]:
-    """Return (height, width) of the box of a caption in an image of `size`; (0, 0) where that is too small for one."""
+    """Return (height, width) of the box of a caption in an image of `size`, (0, 0) where that is too small."""
+    if not text:
+        return 0, 0
     _, _, (text_width, text_height), baseline = _caption_layout(size, text)
     if text_height < LEGIBLE or 2 * text_height > size[0]:
         return 0, 0

@@ -201,3 +201,16 @@ def test_an_image_that_its_regions_do_not_fit_costs_itself_alone(run_cli, traine
 def test_a_file_of_no_regions_is_refused_before_anything_is_loaded(run_cli, photos, tmp_path):
     done = run_cli("count", "no-such-adapter", photos, "--regions", table(tmp_path / "r.csv"))
     assert (done.code, "holds no region" in done.err) == (2, True)
+
+
+def test_evaluate_takes_the_same_regions(run_cli, trained_run, crowd_folder, tmp_path):
+    path = table(tmp_path / "r.csv", LEFT, valued(RIGHT, "yes"), header="name,x,y,ignore")
+    plain = run_cli("evaluate", trained_run, "--data", crowd_folder, "--json", tmp_path / "plain.json")
+    done = run_cli("evaluate", trained_run, "--data", crowd_folder, "--regions", path, "--json", tmp_path / "e.json")
+    assert (plain.code, done.code) == (0, 0), done.err
+    whole, parts = (json.loads((tmp_path / name).read_text()) for name in ("plain.json", "e.json"))
+    assert list(parts["regions"]) == ["left", "elsewhere"]
+    assert "regions" not in whole
+    assert sum(row["actual"] for row in parts["rows"]) < sum(row["actual"] for row in whole["rows"])
+    assert "left" in done.out
+    assert "ignore zones" in parts["why_no_interval"]
