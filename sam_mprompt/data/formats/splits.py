@@ -14,7 +14,8 @@ _CALLED: dict[SplitName, tuple[str, ...]] = {
     "val": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing"),
 }
-_TEXT_SUFFIXES = {*LIST_SUFFIXES, ".csv", ".tsv", ".json", ".jsonl", ".xml", ".geojson", ".pnt", ".roi"}
+TEXT_SUFFIXES = {*LIST_SUFFIXES, ".csv", ".tsv", ".json", ".jsonl", ".xml", ".geojson", ".pnt", ".roi", ".mat"}
+"""Suffixes of files that are named where nothing reads them."""
 _ABOUT = ("readme", "license", "licence", "classes", "changelog", "citation", "notes")
 
 
@@ -52,7 +53,7 @@ def unread(folders: Iterable[Path], used: Iterable[Path]) -> list[Entry]:
     return [
         Entry(path, None, unused=True)
         for path in files
-        if path.suffix.lower() in _TEXT_SUFFIXES
+        if path.suffix.lower() in TEXT_SUFFIXES
         and path not in known
         and not path.name.casefold().startswith(_ABOUT)
         and path.is_file()
