@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.formats.annotation import Annotation
-from ..data.formats.csv_columns import IMAGE_COLUMNS
-from ..data.formats.csv_rows import CsvRows, Numbers, Row
 from ..data.formats.frames import in_shares, stated_frame
-from ..data.formats.geojson import IMAGE_PROPERTIES, image_named
 from ..data.formats.parsing import table
 from ..data.formats.text import MAX_BYTES_OF_ONE_IMAGE, parse_json, read_text
+from ..data.formats.tools.csv_columns import IMAGE_COLUMNS
+from ..data.formats.tools.csv_rows import CsvRows, Numbers, Row
+from ..data.formats.tools.geojson import IMAGE_PROPERTIES, image_named
 from ..errors import RegionWarning, UsageError, listed
 from .region import Region
 from .regions import Regions
