@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     from .counting.region_files import read_regions
     from .counting.regions import RegionCounts, Regions
     from .counting.result import CountResult
+    from .counting.video.series import FrameCount
+    from .counting.video.source import open_video
 
 __all__ = [
     "CountResult",
     "Counter",
+    "FrameCount",
     "Interrupted",
     "Region",
     "RegionCounts",
@@ -32,6 +35,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "load",
+    "open_video",
     "read_regions",
 ]
 
@@ -39,9 +43,11 @@ _LAZY = {
     "load": "counting.counter",
     "Counter": "counting.counter",
     "CountResult": "counting.result",
+    "FrameCount": "counting.video.series",
     "Region": "counting.region",
     "RegionCounts": "counting.regions",
     "Regions": "counting.regions",
+    "open_video": "counting.video.source",
     "read_regions": "counting.region_files",
 }
 

@@ -81,8 +81,5 @@ class ScriptedCapture:
     def retrieve(self):
         return np.full((48, 64, 3), self.grey, np.uint8)
 
-    def jump(self, seconds):
-        pass
-
     def release(self):
         self.released.set()

@@ -39,9 +39,6 @@ class Capture(Protocol):
     def retrieve(self) -> ByteImage | None:
         """Return the pixels of the frame that was grabbed last, uint8 RGB (H, W, 3), None where they are broken."""
 
-    def jump(self, seconds: float) -> None:
-        """Go to a frame near that time, so that the next `grab` gives the one behind it."""
-
     def release(self) -> None:
         """Close it."""
 
@@ -105,10 +102,6 @@ class OpenCVCapture:
         if pixels.ndim == 2 or pixels.shape[2] == 1:
             return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB))
         return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)) if pixels.shape[2] == 3 else None
-
-    def jump(self, seconds: float) -> None:
-        """Go to a frame near that time."""
-        self._capture.set(cv2.CAP_PROP_POS_MSEC, 1000 * seconds)
 
     def release(self) -> None:
         """Close it."""

@@ -79,14 +79,6 @@ class Schedule:
         """Take back the last answer, for the frame could not be decoded: the next one is due instead."""
         self._slot = self._before
 
-    @property
-    def next_seconds(self) -> float | None:
-        """When the next slot begins; None where frames are numbered."""
-        if self.every.seconds is None:
-            return None
-        following = (self._slot + 1) * self.every.seconds
-        return following if self.after is None else max(following, self.after)
-
     def _slot_of(self, index: int, seconds: float) -> int:
         if self.every.seconds is not None:
             return floor((seconds + _SAME) / self.every.seconds)
