@@ -44,6 +44,10 @@ EXAMPLE = "Example: `sam-mprompt evaluate runs/shb --data data/part_B --json shb
 
 Split = Literal["train", "val", "test"]
 
+_TRAINED = (
+    "The training used every image (train.folds), if it was on this folder: these errors are of images that it knows. "
+    "Those of images that it did not know are what the training told in the end."
+)
 _WORST = 10
 
 
@@ -93,9 +97,11 @@ def evaluate(
 
     counter = load(adapter, device=device, base=base, max_pixels=max_pixels, stretch=stretch)
     bars = ErrorBars(counter.calibration, level, of_parts=parts.regions.ignores)
-    samples = annotated_split(counter, data, split, data_format, label, columns).samples
+    found = annotated_split(counter, data, split, data_format, label, columns)
+    if found.carved and counter.recipe.train.folds and found.samples and split == "val":
+        say(messages(), _TRAINED)
     predict = _predictor(counter, _with_segmenter(adapter, device) if masks else None, batch_size)
-    samples, predict = parts.kept(samples), parts.counted(predict)
+    samples, predict = parts.kept(found.samples), parts.counted(predict)
     with progress("evaluating", len(samples)) as report:
         evaluation = compare_counts(predict, samples, report, locate=localise or locations is not None, level=level)
     if json_file is not None:

@@ -138,6 +138,15 @@ def test_a_counter_that_is_no_better_than_the_mean_is_not_passed_off_as_one(run_
     assert "not to be relied on" in done.out
 
 
+def test_errors_on_images_that_all_trained_are_not_passed_off_as_those_of_unseen_ones(run_cli, photos, tiny_base):
+    run_cli("finetune", "--data", photos, "--base", tiny_base, *SHORT, "--out", "runs/folds")
+    known = run_cli("evaluate", "runs/folds", "--data", photos, "--split", "val")
+    assert (known.code, "images that it knows" in known.err) == (0, True)
+    run_cli("finetune", "--data", photos, "--base", tiny_base, *SHORT, "--set", "train.folds=0", "--out", "runs/split")
+    held_out = run_cli("evaluate", "runs/split", "--data", photos, "--split", "val")
+    assert (held_out.code, "images that it knows" in held_out.err) == (0, False)
+
+
 def test_finetune_with_neither_recipe_nor_data_says_what_it_needs(run_cli):
     done = run_cli("finetune")
     assert (done.code, "--data DIR to plan a recipe" in done.err, done.err.count("\n")) == (2, True, 1)
