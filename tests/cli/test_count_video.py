@@ -11,7 +11,7 @@ from videos import ScriptedCapture, break_frames, write_video
 
 from sam_mprompt.counting.counter import Counter
 from sam_mprompt.counting.video.live import Live
-from sam_mprompt.errors import RunError
+from sam_mprompt.errors import RunError, UsageError
 
 
 @pytest.fixture(scope="module")
@@ -258,6 +258,16 @@ def test_a_film_that_fails_costs_a_line_and_the_counts_go_on(run_cli, trained_ru
     assert done.err.count("the disk is full") == 1
     assert "could not be written" in done.err
     assert len(rows_of(tmp_path / "c.csv")) == 3
+
+
+def test_whatever_ends_it_the_film_and_the_rows_are_finished(run_cli, trained_run, video, tmp_path, monkeypatch):
+    stopping(monkeypatch, 2, UsageError("The region lies outside."))
+    words = ["--every", "500ms", "--overlay", tmp_path / "o.mp4", "--csv", tmp_path / "c.csv"]
+    done = run_cli("count", trained_run, video, *words)
+    assert (done.code, "The region lies outside." in done.err) == (2, True)
+    assert "frames counted    2" in done.out
+    assert cv2.VideoCapture(str(tmp_path / "o.mp4")).isOpened()
+    assert len(rows_of(tmp_path / "c.csv")) == 2
 
 
 def test_frames_unlike_training_are_told_once_and_counted(run_cli, trained_run, video, monkeypatch):
