@@ -66,11 +66,8 @@ def count_video(request: VideoRequest, adapter: str, load: "Callable[[], Counter
             notice(line)
     median = TrailingMedian(options.smooth or 0)
     columns = Columns(bool(options.smooth), bars if bars.missing is None else None, parts)
-    known = (
-        rows_in(request.outputs.csv_file, columns)
-        if request.outputs.resume and request.outputs.csv_file is not None
-        else []
-    )
+    file = request.outputs.csv_file if request.outputs.resume else None
+    known = rows_in(file, columns) if file is not None else []
     made = _Made.of(request, video, console, parts)
     for row in known:
         made.recall(row)
