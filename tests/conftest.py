@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -19,6 +20,10 @@ from sam_mprompt.models.sam_encoder import SamConfig, SamEncoder
 from sam_mprompt.recipe.schema import load_recipe
 from sam_mprompt.training.finetune import finetune
 from sam_mprompt.training.run import RunFolder
+
+# The same examples everywhere, however busy the machine: what searches on is tests/fuzz.
+settings.register_profile("sam-mprompt", deadline=None, derandomize=True)
+settings.load_profile("sam-mprompt")
 
 # Small tensors: more threads only wait for each other, and on a busy machine for long.
 torch.set_num_threads(1)

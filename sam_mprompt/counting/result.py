@@ -97,9 +97,10 @@ class CountResult(Prediction):
     _reading: Reading = field(default=Reading(reduced=True), repr=False)
 
     def interval(self, level: float = LEVEL) -> Interval | None:
-        """Return where the true number of heads lies, for the share `level` of images at least; None without one.
+        """Return where the true number of heads lies, for the share `level` of images at least; None where unknown.
 
-        What it means and what not: `Calibration`. `why_no_interval` says why there is none.
+        It has `low`, `high` and `level`, and `heads in interval` says whether a number lies in it. It holds for images
+        like those of the calibration (`Calibration`), on average. `why_no_interval` says why there is none.
 
         Raises:
             UsageError: the level is not between 0 and 1.

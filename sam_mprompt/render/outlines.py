@@ -21,6 +21,7 @@ _MARGIN = 64.0  # pixels beyond the border at which outlines are cut
 _STRIP = 256
 _SMALL = 256  # pixels a side, of the copy in which the place of a label is looked for
 _AS_WIDE = 0.9
+_LINE = 1.75  # from line to line, in heights of a letter
 _WRITTEN = str.maketrans({"ß": "ss", "ø": "o", "Ø": "O", "æ": "ae", "Æ": "AE", "œ": "oe", "ł": "l", "Ł": "L", "đ": "d"})
 
 _Ring = NDArray[np.floating]
@@ -77,12 +78,13 @@ def _label(picture: ByteImage, outline: Outline, colour: Colour, taken: list[_Bo
     height, width = picture.shape[:2]
     x, y, radius = _widest(outline, (height, width))
     lines = [ascii_text(line) or "?" for line in outline.lines]
-    wanted = min(max(LEGIBLE + 2, min(height, width) / 36), max(LEGIBLE + 2, radius / 2))
+    fitting = radius / (_LINE * (len(lines) - 1) + 2)  # so that the label covers less than half of the circle
+    wanted = max(LEGIBLE + 2, min(min(height, width) / 36, fitting))
     layouts = [text_layout(line, wanted, 0.9 * width) for line in lines]
     tall = max(layout[2][1] for layout in layouts)
     if tall < LEGIBLE:
         return
-    pad, step = max(2, round(0.5 * tall)), round(1.75 * tall)
+    pad, step = max(2, round(0.5 * tall)), round(_LINE * tall)
     wide, high = max(layout[2][0] for layout in layouts) + 2 * pad, step * (len(lines) - 1) + tall + 2 * pad
     if wide > width or high > height:
         return

@@ -16,6 +16,7 @@ COMMANDS = [
     ["describe"],
     ["masks"],
     ["ablate"],
+    ["calibrate"],
     ["compare"],
     ["pretrain"],
     *(["adapters", name] for name in ("list", "show", "verify")),
@@ -24,6 +25,7 @@ COMMANDS = [
     ["data", "check"],
     ["data", "convert"],
     ["data", "synthesize"],
+    ["data", "unpack"],
 ]
 
 

@@ -52,6 +52,12 @@ def test_what_is_inside_and_what_is_outside_fill_every_cell(seed, corners):
     np.testing.assert_allclose(inside + outside, 1, atol=1e-9)
 
 
+def test_a_cell_that_is_not_touched_has_exactly_nothing():
+    found = coverage(GRID, [(ring((1.1, 1.3), (3.7, 2.1), (2.3, 4.9)),)])
+    assert (found[:, 4:] == 0).all()
+    assert (found[5:] == 0).all()
+
+
 def test_a_hole_is_left_out_whichever_way_it_runs():
     outline, hole = ring((1, 1), (9, 1), (9, 6), (1, 6)), ring((3, 2), (5, 2), (5, 4), (3, 4))
     for inner in (hole, hole[::-1]):

@@ -16,7 +16,18 @@ from typing import Any
 
 from .worker import made, met, prepared
 
-FAMILIES = ("images", "annotations", "recipes", "adapters", "bases", "saved", "counts", "commands", "arguments")
+FAMILIES = (
+    "images",
+    "annotations",
+    "recipes",
+    "adapters",
+    "bases",
+    "saved",
+    "counts",
+    "regions",
+    "commands",
+    "arguments",
+)
 """Modules of this package, one a kind of input."""
 
 MOST_SECONDS = 10.0
