@@ -3,8 +3,8 @@
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -66,11 +66,8 @@ def count_video(request: VideoRequest, adapter: str, load: "Callable[[], Counter
             notice(line)
     median = TrailingMedian(options.smooth or 0)
     columns = Columns(bool(options.smooth), bars if bars.missing is None else None, parts)
-    known = (
-        rows_in(request.outputs.csv_file, columns)
-        if request.outputs.resume and request.outputs.csv_file is not None
-        else []
-    )
+    file = request.outputs.csv_file if request.outputs.resume else None
+    known = rows_in(file, columns) if file is not None else []
     made = _Made.of(request, video, console, parts)
     for row in known:
         made.recall(row)
@@ -89,7 +86,10 @@ def count_video(request: VideoRequest, adapter: str, load: "Callable[[], Counter
         notice=notice,
     )
     with _signals_interrupt():
-        ended = made.run(frames, columns)
+        try:
+            ended = made.run(frames, columns)
+        finally:
+            made.finish()
     made.conclude(adapter, ended)
 
 
@@ -127,7 +127,7 @@ class _Made:
         """Take a row that an earlier counting has written."""
         self._note(row.seconds, row.count, row.smoothed, row.interval, row.gap)
 
-    def run(self, frames: "Iterator[FrameCount]", columns: "Columns") -> BaseException | None:
+    def run(self, frames: "Generator[FrameCount, None, None]", columns: "Columns") -> BaseException | None:
         """Write and draw each count; return what ended the counting before its end."""
         from .video_progress import video_progress
         from .video_rows import csv_rows, json_lines
@@ -142,6 +142,7 @@ class _Made:
                     told.append(stack.enter_context(json_lines(jsonl)))
                 show = stack.enter_context(video_progress(self.video, self.console))
                 stack.callback(self.video.close)
+                stack.enter_context(closing(frames))  # before the video, which a thread of it may be reading
                 for frame in frames:
                     for tell in told:
                         tell(frame)
@@ -150,18 +151,17 @@ class _Made:
                     self._warn(frame)
                     self._draw(frame)
                     show(frame)
-        except (KeyboardInterrupt, RunError) as error:
+        except (KeyboardInterrupt, RunError, UsageError) as error:
             return error
         return None
 
     def conclude(self, adapter: str, ended: BaseException | None) -> None:
-        """Finish the files, print the summary, and raise what is to be told by the exit code."""
-        self._finish()
+        """Print the summary, and raise what is to be told by the exit code."""
         if self.summary.frames:
             self._print(adapter)
         elif ended is None:
             say(self.console, f"'{self.video.name}' has no further frames.")
-        if isinstance(ended, RunError):
+        if isinstance(ended, RunError | UsageError):
             raise ended
         if ended is not None and not self.video.live:
             raise self._interrupted() from ended
@@ -209,7 +209,8 @@ class _Made:
             picture = frame.result.overlay(regions=regions, level=self.request.outputs.level)
             self.film.add(frame.seconds, stamped(picture, time_of(frame)))
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """Finish the film and draw the plot, of whatever was counted."""
         from ..counting.video.plot import plot
         from ..render import save_image
 

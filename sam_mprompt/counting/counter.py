@@ -1,6 +1,6 @@
 """The counter in user code: load an adapter once, count many images, switch between adapters on one base."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -208,7 +208,7 @@ class Counter:
         batch_size: int = 1,
         results: bool = False,
         notice: Notice = silent,
-    ) -> Iterator[FrameCount]:
+    ) -> Generator[FrameCount, None, None]:
         """Yield the count of frame after frame of a video, as soon as there is one; memory does not grow with them.
 
         This is occupancy, how many people are in the picture at a time. How many different people came by is another

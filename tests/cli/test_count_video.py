@@ -3,6 +3,7 @@ import json
 import os
 import signal
 import time
+from functools import partial
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ from videos import ScriptedCapture, break_frames, write_video
 
 from sam_mprompt.counting.counter import Counter
 from sam_mprompt.counting.video.live import Live
-from sam_mprompt.errors import RunError
+from sam_mprompt.errors import RunError, UsageError
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,10 @@ def stopping(monkeypatch, after, error=KeyboardInterrupt):
 def live_from(monkeypatch, script):
     """Let every address be a camera that gives these frames and is lost then."""
     camera = lambda *_, **options: Live(  # noqa: E731
-        lambda: ScriptedCapture(script), "rtsp://u:***@cam", reconnect=options["reconnect"], notice=options["notice"]
+        lambda: ScriptedCapture(script, partial(time.sleep, 0.001)),
+        "rtsp://u:***@cam",
+        reconnect=options["reconnect"],
+        notice=options["notice"],
     )
     monkeypatch.setattr("sam_mprompt.counting.video.source.open_video", camera)
 
@@ -198,21 +202,19 @@ def test_stopping_a_live_stream_is_its_usual_end(run_cli, trained_run, tmp_path,
 
 def test_the_system_ends_a_live_stream_as_ctrl_c_does(run_cli, trained_run, tmp_path, monkeypatch):
     live_from(monkeypatch, [40] * 10**5)
-    grab = ScriptedCapture.grab
-
-    told = []
+    grab, out, asked = ScriptedCapture.grab, tmp_path / "c.csv", []
 
     def ended(capture):
-        time.sleep(1e-3)  # frames last until one of them has been counted, on a busy machine too
-        if not told and (tmp_path / "c.csv").is_file() and rows_of(tmp_path / "c.csv"):
-            told.append(os.kill(os.getpid(), signal.SIGTERM))
+        if not asked and out.is_file() and len(rows_of(out)) > 1:
+            asked.append(True)
+            os.kill(os.getpid(), signal.SIGTERM)
         return grab(capture)
 
     monkeypatch.setattr(ScriptedCapture, "grab", ended)
     before = signal.getsignal(signal.SIGTERM)
-    done = run_cli("count", trained_run, "rtsp://cam/1", "--every", "1f", "--csv", tmp_path / "c.csv")
-    assert done.code == 0, done.err
-    assert len(rows_of(tmp_path / "c.csv")) >= 1
+    done = run_cli("count", trained_run, "rtsp://cam/1", "--every", "1f", "--csv", out)
+    assert (done.code, asked) == (0, [True]), done.err
+    assert len(rows_of(out)) > 1
     assert signal.getsignal(signal.SIGTERM) is before
 
 
@@ -262,6 +264,16 @@ def test_a_film_that_fails_costs_a_line_and_the_counts_go_on(run_cli, trained_ru
     assert done.err.count("the disk is full") == 1
     assert "could not be written" in done.err
     assert len(rows_of(tmp_path / "c.csv")) == 3
+
+
+def test_whatever_ends_it_the_film_and_the_rows_are_finished(run_cli, trained_run, video, tmp_path, monkeypatch):
+    stopping(monkeypatch, 2, UsageError("The region lies outside."))
+    words = ["--every", "500ms", "--overlay", tmp_path / "o.mp4", "--csv", tmp_path / "c.csv"]
+    done = run_cli("count", trained_run, video, *words)
+    assert (done.code, "The region lies outside." in done.err) == (2, True)
+    assert "frames counted    2" in done.out
+    assert cv2.VideoCapture(str(tmp_path / "o.mp4")).isOpened()
+    assert len(rows_of(tmp_path / "c.csv")) == 2
 
 
 def test_frames_unlike_training_are_told_once_and_counted(run_cli, trained_run, video, monkeypatch):

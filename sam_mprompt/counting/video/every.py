@@ -8,8 +8,8 @@ from ...errors import UsageError
 from .times import span
 
 _FRAMES = re.compile(r"(\d{1,9}) ?(f|frames?)")
-_SAME = 5e-4
-"""Seconds; containers store times in milliseconds, so that 1 s may be read as 0.9997 s."""
+_SAME = 6e-4
+"""Seconds; containers and rows of counts have times in milliseconds, so that 1 s may be read as 0.9997 s."""
 
 
 @dataclass(frozen=True)

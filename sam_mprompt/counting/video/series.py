@@ -129,7 +129,7 @@ def count_frames(
     regions: Regions | None = None,
     level: float = LEVEL,
     results: bool = False,
-) -> Iterator[FrameCount]:
+) -> Generator[FrameCount, None, None]:
     """Yield the count of each frame that is due; at most 2 x batch_size frames are in memory.
 
     Of a recording, frames are decoded in a thread while those before are counted. Of a live stream each frame is
