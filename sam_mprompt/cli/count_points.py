@@ -14,7 +14,7 @@ from ..shown import csv_cell, csv_line
 
 if TYPE_CHECKING:
     from ..counting.result import CountResult
-    from ..data.formats.family import Content, Family, Picture
+    from ..data.formats.tools.family import Content, Family, Picture
 
 _BY_SUFFIX = {".csv": "csv", ".json": "json", ".geojson": "geojson", ".xml": "cvat"}
 
@@ -85,7 +85,7 @@ class HeadPoints:
 
     @contextmanager
     def _streaming(self) -> "Iterator[Callable[[CountResult], None]]":
-        from ..data.formats.own_files import CSV_HEADER, csv_rows
+        from ..data.formats.tools.own_files import CSV_HEADER, csv_rows
 
         begun = self.resumed and self._only_done()
         with appending(self.path, keep=begun) as add:
@@ -104,13 +104,13 @@ class HeadPoints:
             return False
         with self.path.open(encoding="utf-8", newline="") as file:
             rows = [row for row in csv.reader(file) if len(row) == 3 and row[0] in self.done]
-        from ..data.formats.own_files import CSV_HEADER
+        from ..data.formats.tools.own_files import CSV_HEADER
 
         write_text(self.path, "".join(csv_line(row) for row in (CSV_HEADER, *rows)))
         return True
 
     def _content(self, pictures: "Sequence[Picture]") -> "Content":
-        from ..data.formats.own_files import json_list
+        from ..data.formats.tools.own_files import json_list
 
         if self.family.name == "json":
             return {self.path.name: json_list(pictures)}
@@ -153,7 +153,7 @@ def _names(images: Sequence[Path], family: "Family") -> dict[Path, str]:
 def _picture(image: Path, name: str, size: tuple[int, int], folder: Path) -> "Picture":
     import numpy as np
 
-    from ..data.formats.family import Picture
+    from ..data.formats.tools.family import Picture
 
     reference = Path(os.path.relpath(image, folder)).as_posix()
     return Picture(name, size, np.empty((0, 2)), bytes=image.stat().st_size, reference=reference)

@@ -13,9 +13,9 @@ import numpy as np
 from ..errors import RunError, UsageError, did_you_mean
 from ..files import is_disk_error, recover, replacing, write_with
 from .formats.entries import Problems, SplitName, collect
-from .formats.families import FAMILIES
-from .formats.family import Content, Family, Picture
 from .formats.read import FORMATS, list_splits
+from .formats.tools.families import FAMILIES
+from .formats.tools.family import Content, Family, Picture
 from .head_boxes import nominal_boxes, paired_boxes
 from .sample import Sample
 

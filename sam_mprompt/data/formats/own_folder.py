@@ -9,15 +9,15 @@ from typing import NamedTuple
 from ...errors import UsageError
 from ..image import natural_order, sort_folder
 from .annotation import Annotation, Entry
-from .collection import read_collection
-from .families import FAMILIES, told
-from .family import Collection, Family, Kind
-from .label_studio import without_upload_mark
 from .labels import Counts, Label, Marks
-from .own_files import TXT
-from .sidecars import read_sidecar
 from .splits import LIST_SUFFIXES, split_called
 from .text import file_name
+from .tools.collection import read_collection
+from .tools.families import FAMILIES, told
+from .tools.family import Collection, Family, Kind
+from .tools.label_studio import without_upload_mark
+from .tools.own_files import TXT
+from .tools.sidecars import read_sidecar
 
 _NO_SIDECARS = ("readme", "license", "licence", "classes")
 _IMAGES = ("images", "JPEGImages", "obj_train_data")

@@ -18,12 +18,12 @@ from pathlib import Path
 from ...errors import UsageError
 from ..image import IMAGE_SUFFIXES, sort_folder
 from .annotation import Entries, Entry, SplitName
-from .families import FAMILIES
-from .family import Family
 from .labels import Counts, decide
 from .own_folder import Annotated, OwnFolder, subsets
 from .splits import split_called, split_folders, split_lists, the_only, unread
 from .text import numbered_lines
+from .tools.families import FAMILIES
+from .tools.family import Family
 
 _ALL = tuple(FAMILIES.values())
 

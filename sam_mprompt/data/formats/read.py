@@ -12,9 +12,9 @@ from ..bounds import Reading
 from ..image import HEIC_SUFFIXES, sort_folder
 from . import own_points, public
 from .entries import SPLIT_NAMES, Entries, Problems, Split, SplitName, carve, collect
-from .families import FAMILIES, with_columns
-from .family import Family
 from .splits import split_lists, unread
+from .tools.families import FAMILIES, with_columns
+from .tools.family import Family
 
 __all__ = ["FORMATS", "Format", "Problems", "Split", "list_splits", "read_split", "recognise"]
 

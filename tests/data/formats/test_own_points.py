@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sam_mprompt.data.formats.collection import read_collection
 from sam_mprompt.data.formats.read import read_split, recognise
-from sam_mprompt.data.formats.sidecars import read_sidecar
+from sam_mprompt.data.formats.tools.collection import read_collection
+from sam_mprompt.data.formats.tools.sidecars import read_sidecar
 from sam_mprompt.data.sample import Sample
 from sam_mprompt.errors import UsageError
 

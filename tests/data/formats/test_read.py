@@ -9,9 +9,9 @@ from PIL import Image
 from scipy.io import savemat
 
 from sam_mprompt.data.formats.entries import Annotation, Entry, carve, collect
-from sam_mprompt.data.formats.families import FAMILIES
 from sam_mprompt.data.formats.public import shanghaitech
 from sam_mprompt.data.formats.read import FORMATS, list_splits, read_split, recognise
+from sam_mprompt.data.formats.tools.families import FAMILIES
 from sam_mprompt.errors import UsageError
 
 HEADS = [[3.5, 4.0], [10.0, 2.0]]
