@@ -38,4 +38,3 @@ def read_record(path: Path, advice: str = "") -> dict[str, Any]:
             return value
         fault, reason = f"'{path}' should hold a JSON object", f"got {type(value).__name__}"
     raise UsageError(f"{fault}: {reason}. {advice}".rstrip())
-

@@ -290,8 +290,9 @@ class TrainingSession:
         """Write the adapter of the averaged weights as they are, in the main process, in place of an older one.
 
         `figures` are those of images that it did not see, None before there are any; `folds` says that they come from
-        so many trainings that held them out, 0 that they are a val split's. Raises RunError on a full disk, and where the
-        run's folder was deleted or moved.
+        so many trainings that held them out, 0 that they are a val split's.
+
+        Raises RunError on a full disk, and where the run's folder was deleted or moved.
         """
         if self.is_main_process:
             self.run.expect_begun()

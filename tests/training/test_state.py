@@ -434,7 +434,9 @@ def test_what_an_optimizer_kept_before_it_was_loaded_is_gone(run, model, optimiz
     assert not optimizer.state
 
 
-@pytest.mark.parametrize(("content", "why"), [("", "Expecting value"), ("[]", "should hold a JSON object"), ("{}", "KeyError")])
+@pytest.mark.parametrize(
+    ("content", "why"), [("", "Expecting value"), ("[]", "should hold a JSON object"), ("{}", "KeyError")]
+)
 def test_a_damaged_state_is_named_by_its_folder_with_the_reason(run, model, optimizer, content, why):
     save(run, model, optimizer)
     (run.state / "progress.json").write_text(content)

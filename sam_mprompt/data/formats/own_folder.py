@@ -32,11 +32,13 @@ class Annotated(NamedTuple):
         marks: how to get the marks of each image, raising UsageError where its file is malformed.
         labels: the labels of all marks.
         listed: labels that are defined, whether or not a mark has them.
+        splits: the split that a file of many images states for each, as it says it; without those it states none for.
     """
 
     marks: Mapping[Path, Callable[[], Marks]]
     labels: frozenset[Label]
     listed: frozenset[str]
+    splits: Mapping[Path, str]
 
 
 class OwnFolder:
@@ -129,6 +131,7 @@ class OwnFolder:
         files: dict[Path, Path] = {}
         sources: list[tuple[str, Path, Callable[[], Marks]]] = []
         labels: set[Label] = set()
+        splits: dict[Path, str] = {}
         listed: frozenset[str] = frozenset()
         if found:
             collection = self._read_many(found[0])
@@ -152,7 +155,9 @@ class OwnFolder:
                     [files[image], file],
                 )
             marks[image], files[image] = reader, file
-        return Annotated(marks, frozenset(labels), listed)
+            if found and (split := reader().split):
+                splits[image] = split
+        return Annotated(marks, frozenset(labels), listed, splits)
 
     def entries(self, annotated: Annotated, counts: Counts) -> list[Entry]:
         """Return an entry for each image that is there or that an annotation names."""

@@ -9,18 +9,20 @@
 Without lists there may be folders `train`, `val` and `test` of that form, or `images/train` and so on with
 `annotations/instances_train.json`; without either, all images are train (and val is carved from it), and there is no
 test split. With lists but without `train.txt`, train is what no list names. Names of lists and folders count in any
-case and in their usual variants (`Training`, `valid`, `validation`, `dev`, `testing`; `.list` as `.txt`).
+case and in their usual variants (`Training`, `valid`, `validation`, `dev`, `testing`, `train_list`; `.list` as `.txt`).
+Lists may lie in `splits/`, `lists/` or `ImageSets/Main/`. Without any, what the annotation itself states counts: a
+column `split` of a table, `split` or `subset` of an image in JSON, CVAT's `subset`.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...errors import UsageError
+from ...errors import UsageError, listed
 from ..image import IMAGE_SUFFIXES, sort_folder
 from .annotation import Entries, Entry, SplitName
 from .labels import Counts, decide
 from .own_folder import Annotated, OwnFolder, subsets
-from .splits import split_called, split_folders, split_lists, the_only, unread
+from .splits import list_folders, split_called, split_folders, split_lists, the_only, unread
 from .text import numbered_lines
 from .tools.families import FAMILIES
 from .tools.family import Family
@@ -77,18 +79,52 @@ def _by_lists(whole: OwnFolder, root: Path, label: str | None) -> Entries:
     read = whole.annotations()
     entries = whole.entries(read, _decided([read], root, label))
     known = {entry.image: entry for entry in entries}
-    lists = the_only(split_lists(root) or split_lists(root / "ImageSets" / "Main"))
-    splits: Entries = {}
-    for split, file in lists.items():
-        images = [whole.image(name, f"'{file}' line {number}") for number, name in _listed(file, whole)]
-        splits[split] = [known.get(image, Entry(image, None)) for image in images]
+    inner = list_folders(root)
+    lists = the_only(next(filter(None, map(split_lists, [root, *inner])), {}))
+    named = {
+        split: [whole.image(name, f"'{file}' line {number}") for number, name in _listed(file, whole)]
+        for split, file in lists.items()
+    }
+    stated = _stated(read, root)
+    if lists:
+        _expect_agreement(named, stated, root)
+    for image, split in stated.items() if not lists else ():
+        if split != "train":
+            named.setdefault(split, []).append(image)
+    splits = {split: [known.get(image, Entry(image, None)) for image in images] for split, images in named.items()}
     if "train" not in splits:
         taken = {entry.image for listed in splits.values() for entry in listed}
         splits = {"train": [entry for entry in entries if entry.image not in taken], **splits}
     else:
         splits["train"] += [entry for entry in entries if entry.unused]
-    _note_unused(splits, [root, *whole.places], {*whole.used, *lists.values()})
+    _note_unused(splits, [root, *whole.places, *inner], {*whole.used, *lists.values()})
     return splits
+
+
+def _expect_agreement(named: dict[SplitName, list[Path]], stated: dict[Path, SplitName], root: Path) -> None:
+    """Refuse an image that a list puts into another split than its annotation."""
+    for split, images in named.items():
+        for image in images:
+            if stated.get(image, split) != split:
+                raise UsageError(
+                    f"'{root}': '{image.name}' is in the {split} split by a list and in {stated[image]} by its "
+                    "annotation: expected the same split, or one of them alone."
+                )
+
+
+def _stated(read: Annotated, root: Path) -> dict[Path, SplitName]:
+    """Return the split of each image that the annotation itself states.
+
+    What is not called as a split is (a set "A" or "B") divides otherwise and is passed over where none is; beside names
+    of splits it is a UsageError.
+    """
+    called = {image: split_called(name) for image, name in read.splits.items()}
+    if other := {read.splits[image] for image, split in called.items() if split is None}:
+        if len(other) < len(set(read.splits.values())):
+            names = listed(sorted(set(read.splits.values())))
+            raise UsageError(f"'{root}': its images are of the splits {names}: expected train, val and test alone.")
+        return {}
+    return {image: split for image, split in called.items() if split is not None}
 
 
 def _listed(file: Path, whole: OwnFolder) -> list[tuple[int, str]]:

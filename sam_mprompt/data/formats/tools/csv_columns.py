@@ -12,6 +12,7 @@ from .csv_rows import Numbers, Row, is_number
 
 IMAGE_COLUMNS = ("image", "file", "filename", "file_name", "name", "path", "image_name", "image_path", "img")
 _LABEL = ("label", "labels", "class", "class_name", "category", "category_name")
+_SPLIT = ("split", "subset", "partition", "set", "usage")
 _CORNERS = (("x1", "y1", "x2", "y2"), ("xmin", "ymin", "xmax", "ymax"), ("x_min", "y_min", "x_max", "y_max"))
 _SECOND = (("x2", "y2"), ("xmax", "ymax"))
 _SIZES = (("width", "height"), ("w", "h"))
@@ -34,6 +35,7 @@ class Columns(NamedTuple):
         box: how `place_at` says it: "" (a point), "corners" or "size" (the corner at the upper left, width, height).
         label_at: what the mark is called.
         frame_at: height and width of the image.
+        split_at: the split that the image belongs to.
         header: whether the row that told this was a header and no head.
         names: the names or numbers that tell, one a column; none where a table without them is `image,x,y`.
     """
@@ -43,6 +45,7 @@ class Columns(NamedTuple):
     box: str = ""
     label_at: int | None = None
     frame_at: tuple[int, ...] = ()
+    split_at: int | None = None
     header: bool = False
     names: tuple[str, ...] = ()
 
@@ -63,6 +66,10 @@ class Columns(NamedTuple):
     def label(self, cells: Sequence[str]) -> Label:
         """Return the row's label, None without one."""
         return (_cell(cells, self.label_at) or None) if self.label_at is not None else None
+
+    def split(self, cells: Sequence[str]) -> str:
+        """Return the split that the row states, as it says it; empty without one."""
+        return _cell(cells, self.split_at) if self.split_at is not None else ""
 
     def frame(self, cells: Sequence[str]) -> tuple[int, int] | None:
         """Return (height, width) of the row's image where the row states it in whole numbers."""
@@ -131,9 +138,9 @@ def columns_of(
             place, box = (*points, *second), "corners"
         elif size and (chosen or min(size) > max(points)):
             place, box = (*points, *size), "size"
-    label = next((names.index(name) for name in _LABEL if name in names), None)
+    label, split = (next((names.index(name) for name in known if name in names), None) for known in (_LABEL, _SPLIT))
     frames = (frame for frame in (_first(names, (keys,)) for keys in _FRAMES) if frame and not set(frame) & set(place))
-    return Columns(image, place, box, label, next(frames, ()), header, tuple(names))
+    return Columns(image, place, box, label, next(frames, ()), split, header, tuple(names))
 
 
 def _is_header(cells: Sequence[str]) -> bool:

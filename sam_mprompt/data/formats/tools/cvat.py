@@ -47,7 +47,9 @@ def read_cvat(path: Path) -> Collection:
         for shape in image:
             if shape.tag not in _NO_SHAPES:
                 gathered.add(shape.get("label"), partial(_head, shape, where))
-        marks[plain] = gathered.marks(frame_of(image.get("height"), image.get("width")))
+        marks[plain] = gathered.marks(
+            frame_of(image.get("height"), image.get("width")), split=image.get("subset") or ""
+        )
     defined = (label.findtext("name") for label in root.iterfind("meta//label"))
     return Collection(marks, frozenset(name for name in defined if name))
 

@@ -61,7 +61,9 @@ def test_what_is_written_is_read_again_as_the_same_heads(tmp_path, name, splits,
                 np.testing.assert_allclose(sample.boxes, picture.boxes, atol=PRECISION)
 
 
-@pytest.mark.parametrize("name", [name for name in WRITTEN if {".json", ".geojson", ".pnt"} & {*FAMILIES[name].suffixes}])
+@pytest.mark.parametrize(
+    "name", [name for name in WRITTEN if {".json", ".geojson", ".pnt"} & {*FAMILIES[name].suffixes}]
+)
 def test_a_key_twice_in_an_object_of_json_is_told_in_every_format(tmp_path, name):
     written(tmp_path, name, (None,), boxes=True)
     for file in tmp_path.rglob("*"):
