@@ -68,9 +68,8 @@ def own_points(root: Path, label: str | None = None, families: Sequence[Family] 
     splits = {split: folder.entries(read[split], counts) for split, folder in folders.items()}
     used = {file for folder in folders.values() for file in folder.used}
     _note_unused(splits, [root, *(place for folder in folders.values() for place in folder.places)], used)
-    first = next(iter(splits))
     known = {place for folder in folders.values() for place in (folder.folder, *folder.places)}
-    splits[first] += [Entry(other, None, unused=True) for other in _other_folders(root) if other not in known]
+    splits[next(iter(splits))] += _other_folders(root, known)
     return splits
 
 
@@ -98,6 +97,7 @@ def _by_lists(whole: OwnFolder, root: Path, label: str | None) -> Entries:
     else:
         splits["train"] += [entry for entry in entries if entry.unused]
     _note_unused(splits, [root, *whole.places, *inner], {*whole.used, *lists.values()})
+    splits["train"] += _other_folders(root, {*whole.places, *inner})
     return splits
 
 
@@ -174,7 +174,8 @@ def _split_folders(root: Path, families: Sequence[Family]) -> dict[SplitName, li
     return parts
 
 
-def _other_folders(root: Path) -> list[Path]:
-    """Return the folders beside those of the splits that hold images."""
-    places = [*root.iterdir(), *subsets(root).values()]
-    return sorted(p for p in places if p.is_dir() and not p.name.startswith(".") and sort_folder(p).images)
+def _other_folders(root: Path, known: set[Path]) -> list[Entry]:
+    """Return an entry for each folder that holds images or text of annotation, none of which is read."""
+    places = [p for p in (*root.iterdir(), *subsets(root).values()) if p.is_dir() and not p.name.startswith(".")]
+    other = [p for p in sorted(places) if not any(place == p or p in place.parents for place in known)]
+    return [Entry(p, None, unused=True) for p in other if sort_folder(p).images or unread([p], ())]

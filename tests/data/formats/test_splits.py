@@ -142,6 +142,14 @@ def test_a_folder_of_images_beside_those_of_the_splits_is_named(tmp_path):
     assert unused(tmp_path) == ["holdout"]
 
 
+def test_a_folder_of_annotation_or_images_that_nothing_reads_is_named(tmp_path):
+    for split in ("train", "test"):
+        folder_of(tmp_path / "divided" / split, {"b1.txt": "1 1"}, ["b1.jpg"])
+    for root in (folder_of(tmp_path / "whole", HEADS, SIX), tmp_path / "divided"):
+        folder_of(root, {"again/b0.txt": "1 1", "empty/readme.md": "", ".hidden/b0.txt": "1 1"}, ["more/c.jpg"])
+        assert unused(root) == ["again", "more"]
+
+
 def test_a_text_file_of_an_official_layout_that_nothing_reads_is_named(tmp_path):
     for split in ("train", "test"):
         folder_of(tmp_path, {f"{split}/gt/{split}1.txt": "3 4 2 2 1 0"}, [f"{split}/images/{split}1.jpg"])

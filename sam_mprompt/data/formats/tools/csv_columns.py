@@ -13,7 +13,8 @@ from .csv_rows import Numbers, Row, is_number
 IMAGE_COLUMNS = ("image", "file", "filename", "file_name", "name", "path", "image_name", "image_path", "img")
 _LABEL = ("label", "labels", "class", "class_name", "category", "category_name")
 _SPLIT = ("split", "subset", "partition", "set", "usage")
-_CORNERS = (("x1", "y1", "x2", "y2"), ("xmin", "ymin", "xmax", "ymax"), ("x_min", "y_min", "x_max", "y_max"))
+_SIDES = ("left", "top", "right", "bottom")
+_CORNERS = (("x1", "y1", "x2", "y2"), ("xmin", "ymin", "xmax", "ymax"), ("x_min", "y_min", "x_max", "y_max"), _SIDES)
 _SECOND = (("x2", "y2"), ("xmax", "ymax"))
 _SIZES = (("width", "height"), ("w", "h"))
 _FRAMES = (("image_height", "image_width"), ("img_height", "img_width"), ("height", "width"))
@@ -110,7 +111,7 @@ def columns_of(
     """Return what a file's columns mean, from its first row: a header, or image, x and y.
 
     Points are `x` and `y`; with `x2` and `y2`, or `width` and `height` behind them, those are a box, as are `x1` to
-    `y2` and `xmin` to `ymax`. `width` and `height` that are no part of a box are those of the image.
+    `y2`, `xmin` to `ymax` and `left` to `bottom`. `width` and `height` that are no part of a box are the image's.
 
     Args:
         cells: the first row.
@@ -120,9 +121,10 @@ def columns_of(
 
     Raises:
         UsageError: a header in which no column is known for sure to be the image, x or y: the message names the columns
-            found and suggests which may be meant. Or a chosen column is not there.
+            found and suggests which may be meant. Or one stands twice, or a chosen column is not there.
     """
     names, header = named(cells, chosen, where) if chosen else ([cell.casefold() for cell in cells], True)
+    _expect_once(names, where)
     corners, points = _first(names, _CORNERS), _first(names, (("x", "y"),))
     if not corners and not points:
         if _is_header(cells):
@@ -141,6 +143,13 @@ def columns_of(
     label, split = (next((names.index(name) for name in known if name in names), None) for known in (_LABEL, _SPLIT))
     frames = (frame for frame in (_first(names, (keys,)) for keys in _FRAMES) if frame and not set(frame) & set(place))
     return Columns(image, place, box, label, next(frames, ()), split, header, tuple(names))
+
+
+def _expect_once(names: Sequence[str], where: str) -> None:
+    """Refuse a header in which a column that means something stands twice: which one is meant, nothing tells."""
+    known = {"x", "y", *IMAGE_COLUMNS, *_LABEL, *_SPLIT, *(key for keys in (*_CORNERS, *_SIZES) for key in keys)}
+    if twice := next((name for name in names if name in known and names.count(name) > 1), None):
+        raise UsageError(f"{where}: expected each column once; found '{twice}' {names.count(twice)} times.")
 
 
 def _is_header(cells: Sequence[str]) -> bool:
