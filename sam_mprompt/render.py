@@ -30,7 +30,12 @@ _LONGEST_JPEG = 65_500  # pixels; what libjpeg takes
 
 
 def overlay(
-    image: ByteImage, density: FloatArray, count: float | None, *, points: FloatArray | None = None
+    image: ByteImage,
+    density: FloatArray,
+    count: float | None,
+    *,
+    points: FloatArray | None = None,
+    error: str | None = None,
 ) -> ByteImage:
     """Return the dimmed image under a heat map of the density, captioned with the count.
 
@@ -39,6 +44,7 @@ def overlay(
         density: (h, w), heads per cell, on any grid that covers the image.
         count: the number in the caption; None for no caption.
         points: (N, 2) as (x, y) pixels of the image, marked when given.
+        error: ASCII text that stands behind the number, in brackets, when given.
     """
     heat = _heat(density, image.shape[:2])
     level = _level(heat, _peak(heat))
@@ -48,7 +54,8 @@ def overlay(
         picture[rows] = _glowing(image[rows], level[rows])
     if points is not None:
         picture = draw_points(picture, points, colour=_WHITE)
-    return picture if count is None else caption(picture, f"{count:,.1f} heads")
+    behind = "" if error is None else f" ({error})"
+    return picture if count is None else caption(picture, f"{count:,.1f} heads{behind}")
 
 
 def preview(

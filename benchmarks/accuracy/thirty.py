@@ -27,6 +27,7 @@ from sam_mprompt.evaluation.evaluate import evaluate
 from sam_mprompt.files import write_text
 from sam_mprompt.planning.machine import this_machine
 from sam_mprompt.planning.plan import plan
+from sam_mprompt.planning.profile import profile_of
 from sam_mprompt.planning.rules import TIME_SHARE, VALIDATIONS
 from sam_mprompt.planning.timing import Timing, time_training
 from sam_mprompt.recipe.schema import Recipe, load_recipe
@@ -77,12 +78,13 @@ def thirty_of(part: Path, to: Path) -> Path:
     return to
 
 
-def filling(recipe: Recipe, images: int, minutes: float, timing: Timing) -> list[str]:
+def filling(recipe: Recipe, images: int, val_images: int, minutes: float, timing: Timing) -> list[str]:
     """Return the `KEY=VALUE` that make a recipe fill the minutes, and what follows its epochs in its own shares."""
     train = recipe.train
-    counted = timing.image * VALIDATIONS * max(1, round(recipe.data.val_fraction * images))
+    carved = 0 if val_images else max(1, round(recipe.data.val_fraction * images))
+    counted = timing.image * VALIDATIONS * (val_images or carved)
     seconds = TIME_SHARE * 60 * minutes - timing.preparation - counted
-    epochs = max(1, int(seconds / (math.ceil(images / train.batch_size) * timing.step)))
+    epochs = max(1, int(seconds / (math.ceil((images - carved) / train.batch_size) * timing.step)))
     kappa = round(epochs * recipe.loss.kappa / train.epochs)
     return [
         f"train.epochs={epochs}",
@@ -104,8 +106,8 @@ def recipe_for(way: str, root: Path, seed: int, minutes: float, observer: Observ
         return plan(root, minutes=minutes, machine=this_machine(), timer=timer, overrides=[seeded]).recipe
     given = [f"data.format={recognise(root)}", seeded]
     recipe = load_recipe(way, given)
-    images = len(read_split(root, "train", format=recipe.data.format, val_fraction=0.0).samples)
-    return load_recipe(way, [*given, *filling(recipe, images, minutes, timer(recipe, root))])
+    seen, timing = profile_of(root), timer(recipe, root)
+    return load_recipe(way, [*given, *filling(recipe, seen.images, seen.val_images, minutes, timing)])
 
 
 def run(name: str, root: Path, way: str, seed: int, minutes: float, observer: Observer) -> Record:

@@ -1,6 +1,7 @@
 """Adapter folders on disk: whole or absent, checked before anything is used. `loading` puts one on its base."""
 
 import json
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ from ..recipe.schema import Recipe, parse_recipe
 from ..tensor_files import read_tensors, write_tensors
 from ..tuning.methods import BARE
 from ..version import __version__
+from .calibration_file import CALIBRATION, CalibrationFile, read_calibration
 from .counter_file import COUNTER, FORMAT_VERSION, CounterFile, Dtype, read_counter_file, read_json
 from .model_card import model_card
 from .peft_layout import PREFIX, adapter_config_dict, adapter_state
+from .scope_file import SCOPE, ScopeFile, read_scope
 
 CONFIG, TENSORS = "adapter_config.json", "adapter_model.safetensors"
 RECIPE, METRICS, CARD = "recipe.toml", "metrics.json", "README.md"
@@ -38,6 +41,9 @@ class AdapterFolder:
         config: its adapter_config.json; None for a native counter or one whose encoder has no adapter.
         tensors: on the CPU, as stored.
         metrics: validation figures, as finetune wrote them.
+        calibration: what images were counted as that the weights were not trained on; None where that is not known.
+        uncalibrated: why there is no calibration.
+        scope: what training saw; None where that is not known.
     """
 
     path: Path
@@ -46,6 +52,9 @@ class AdapterFolder:
     config: dict[str, Any] | None
     tensors: dict[str, Tensor]
     metrics: dict[str, Any]
+    calibration: CalibrationFile | None = None
+    uncalibrated: str = "it was written without one"
+    scope: ScopeFile | None = None
 
     @classmethod
     def read(cls, path: Path) -> "AdapterFolder":
@@ -74,11 +83,31 @@ class AdapterFolder:
             )
         _check_geometry(path, info.geometry, recipe.geometry)
         config = read_json(path / CONFIG) if CONFIG in files else None
-        return cls(path, info, recipe, config, tensors, read_json(path / METRICS))
+        scope = read_scope(path) if SCOPE in info.sha256 else None
+        found = cls(path, info, recipe, config, tensors, read_json(path / METRICS), scope=scope)
+        if CALIBRATION in info.sha256:
+            found = found._calibrated(read_calibration(path))
+        elif (path / CALIBRATION).exists():
+            found = replace(found, uncalibrated=f"its {CALIBRATION} was put there by somebody else ({COUNTER})")
+        return found
+
+    def _calibrated(self, calibration: CalibrationFile) -> "AdapterFolder":
+        """Take a calibration if it is that of these weights: of others it would be believed and wrong."""
+        if calibration.weights != self.info.sha256[TENSORS]:
+            return replace(self, uncalibrated=f"its {CALIBRATION} belongs to other weights")
+        return replace(self, calibration=calibration)
 
     @classmethod
     def of(
-        cls, path: Path, built: BuiltCounter, recipe: Recipe, *, metrics: dict[str, Any], dtype: Dtype = "float32"
+        cls,
+        path: Path,
+        built: BuiltCounter,
+        recipe: Recipe,
+        *,
+        metrics: dict[str, Any],
+        dtype: Dtype = "float32",
+        calibration: CalibrationFile | None = None,
+        scope: ScopeFile | None = None,
     ) -> "AdapterFolder":
         """Gather what a trained counter's folder will hold, for `write`; never the base, never the segmenter."""
         counter = built.counter
@@ -105,7 +134,7 @@ class AdapterFolder:
             geometry=recipe.geometry,
             sha256={},
         )
-        return cls(path, info, recipe, config, tensors, metrics)
+        return cls(path, info, recipe, config, tensors, metrics, calibration, scope=scope)
 
     @property
     def geometry(self) -> Geometry:
@@ -127,6 +156,10 @@ class AdapterFolder:
                 _write_json(temporary / CONFIG, self.config)
             (temporary / RECIPE).write_text(self.recipe.to_toml(), encoding="utf-8")
             _write_json(temporary / METRICS, self.metrics)
+            if self.calibration is not None:
+                _write_calibration(temporary, self.calibration)
+            if self.scope is not None:
+                _write_json(temporary / SCOPE, self.scope.model_dump(mode="json"))
             sha256 = {file.name: sha256_of(file) for file in sorted(temporary.iterdir())}
             info = self.info.model_copy(update={"sha256": sha256})
             _write_json(temporary / COUNTER, info.model_dump(mode="json"))
@@ -141,13 +174,30 @@ class AdapterFolder:
             UsageError: `to` holds something already, or values are beyond the range of `dtype`.
             RunError: a full disk.
         """
-        if to.exists() and (not to.is_dir() or any(to.iterdir())):
-            raise UsageError(f"'{to}' is not empty: expected a new folder to export to.", about="export folder")
+        _expect_new(to)
         narrows = any(name.startswith(PREFIX) for name in self.tensors)
         current = {"format_version": FORMAT_VERSION, "written_by": __version__}
         info = self.info.model_copy(update={**current, "dtype": dtype if narrows else self.info.dtype})
         replace(self, path=to, info=info).write()
         return AdapterFolder.read(to)
+
+    def recalibrate(self, calibration: CalibrationFile, to: Path | None = None) -> "AdapterFolder":
+        """Write another calibration into the folder, or into a copy of it, and return that as read back.
+
+        Every other file stays as it is, those that are not the adapter's too.
+
+        Raises:
+            UsageError: `to` holds something already.
+            RunError: a full disk, or a folder that cannot be written; the older calibration is kept then.
+        """
+        if to is not None:
+            _expect_new(to)
+        with replacing(to or self.path) as temporary:
+            shutil.copytree(self.path, temporary)
+            _write_calibration(temporary, calibration)
+            sha256 = self.info.sha256 | {CALIBRATION: sha256_of(temporary / CALIBRATION)}
+            _write_json(temporary / COUNTER, self.info.model_copy(update={"sha256": sha256}).model_dump(mode="json"))
+        return AdapterFolder.read(to or self.path)
 
     def size_on_disk(self) -> int:
         """Return the bytes of all its files."""
@@ -166,7 +216,13 @@ class AdapterFolder:
             "parameters_elsewhere": total - prompts,
             **self.info.model_dump(mode="json", exclude={"sha256"}),
             "metrics": self.metrics,
+            "calibration": None if self.calibration is None else self.calibration.facts(),
         }
+
+
+def _expect_new(to: Path) -> None:
+    if to.exists() and (not to.is_dir() or any(to.iterdir())):
+        raise UsageError(f"'{to}' is not empty: expected a new folder to export to.", about="export folder")
 
 
 def _check_geometry(path: Path, written: Geometry, of_recipe: Geometry) -> None:
@@ -187,6 +243,12 @@ def _narrowed(name: str, tensor: Tensor, dtype: Dtype) -> Tensor:
     if tensor.isfinite().all() and not narrow.isfinite().all():
         raise UsageError(f"{name} has values beyond the range of {dtype}. Export it as float32.")
     return narrow
+
+
+def _write_calibration(folder: Path, calibration: CalibrationFile) -> None:
+    """Write a calibration beside the tensors that it then belongs to."""
+    own = calibration.model_copy(update={"weights": sha256_of(folder / TENSORS)})
+    _write_json(folder / CALIBRATION, own.model_dump(mode="json"))
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 from ..errors import RunError, UsageError
 from ..shown import shown
-from . import ablate, compare, count, describe, evaluate, export, finetune, masks, plan, pretrain
+from . import ablate, calibrate, compare, count, describe, evaluate, export, finetune, masks, plan, pretrain
 from .adapters import adapters
 from .advice import advised
 from .checkpoints import checkpoints
@@ -51,6 +51,7 @@ app.command(epilog=finetune.EXAMPLE)(finetune.finetune)
 app.command(epilog=plan.EXAMPLE)(plan.plan)
 app.command(epilog=evaluate.EXAMPLE)(evaluate.evaluate)
 app.command(epilog=count.EXAMPLE)(count.count)
+app.command(epilog=calibrate.EXAMPLE)(calibrate.calibrate)
 app.command(epilog=export.EXAMPLE)(export.export)
 app.command(epilog=describe.EXAMPLE)(describe.describe)
 app.command(epilog=compare.EXAMPLE)(compare.compare)

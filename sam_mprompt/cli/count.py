@@ -10,7 +10,9 @@ import typer
 
 from ..errors import Interrupted, RunError, SamMpromptError, UsageError
 from .advice import advised
+from .error_bars import LEVEL, ErrorBars, Level, check_level
 from .image_paths import Found, expand, named, picture_names
+from .outside import Outside
 from .ui import (
     Adapter,
     Base,
@@ -59,6 +61,7 @@ def count(
     points_format: Annotated[
         str | None, typer.Option(metavar="F", help="csv, geojson, labelme, label-studio, cvat, ...; else by suffix.")
     ] = None,
+    level: Level = LEVEL,
     batch_size: BatchSize = 1,
     precision: Annotated[
         Literal["no", "fp16", "bf16"], typer.Option(help="Mixed precision on a GPU; a CPU counts in float32.")
@@ -71,20 +74,17 @@ def count(
     base: Base = None,
     device: Device = None,
 ) -> None:
-    """Count the people in images.
+    """Count the people in images, with error bars where the adapter has a calibration.
 
     Every count is printed and written as soon as there is one; an image that cannot be counted costs a line. What was
     stopped goes on with --resume-csv.
     """
-    _check_outputs(csv_file, overlay, resume=resume_csv, as_json=as_json)
+    _check_outputs(csv_file, overlay, resume=resume_csv, as_json=as_json, level=level)
     images = (found := expand(paths)).images
 
-    from .count_csv import counts_in
     from .count_points import HeadPoints
 
-    known = counts_in(csv_file) if csv_file is not None and resume_csv else frozenset()
-    todo = [image for image in images if str(image) not in known]
-    counted = [image for image in images if str(image) in known] if resume_csv else None
+    todo, counted = _divided(images, csv_file if resume_csv else None)
     heads = HeadPoints(points, points_format, images, counted) if points is not None else None
 
     from ..counting.counter import load
@@ -92,10 +92,11 @@ def count(
     counter = load(
         adapter, device=device, base=base, precision=precision, compile=compiled, max_pixels=max_pixels, stretch=stretch
     )
-    job = _Job(todo, picture_names(images, overlay) if overlay is not None else {})
-    job.announce(found, csv_file)
+    pictures = picture_names(images, overlay) if overlay is not None else {}
+    job = _Job(todo, ErrorBars(counter.calibration, level), pictures)
+    job.announce(found, csv_file, resumed=resume_csv)
     with ExitStack() as stack:
-        told = _outputs(stack, heads, csv_file, keep=resume_csv, table=None if as_json else todo)
+        told = _outputs(stack, heads, csv_file, job.bars, keep=resume_csv, table=None if as_json else todo)
         if as_json:
             stack.callback(job.print_json, adapter, found)
         job.run(counter, batch_size, told)
@@ -107,6 +108,7 @@ class _Job:
     """What is counted, and what became of it."""
 
     images: Sequence[Path]
+    bars: ErrorBars
     pictures: dict[Path, Path]
     rows: list[dict[str, object]] = field(default_factory=list)  # not the results: their densities fill the memory
     failed: list[str] = field(default_factory=list)
@@ -115,13 +117,20 @@ class _Job:
 
     def __post_init__(self) -> None:
         self.console = messages()
+        self.outside = Outside(self.say)
 
     def say(self, line: str) -> None:
         """Tell the user a line."""
         say(self.console, line)
 
-    def announce(self, found: Found, csv_file: Path | None) -> None:
-        """Say what is not counted: what was passed over, and what a CSV file holds already."""
+    def announce(self, found: Found, csv_file: Path | None, *, resumed: bool) -> None:
+        """Say what is not counted (what was passed over, what a CSV file holds already), and why without error bars."""
+        from .count_csv import begun_without
+
+        if line := self.bars.why_not():
+            self.say(line)
+        elif resumed and csv_file is not None and begun_without(csv_file):
+            self.say(f"'{csv_file}' was begun without error bars, and goes on without.")
         if found.line:
             self.say(found.line)
         if len(self.images) < (every := len(found.images)):
@@ -140,7 +149,8 @@ class _Job:
         try:
             with progress("counting", len(self.images), console=self.console) as report:
                 for result in counted(counter, self.images, batch_size=batch_size, on_error=left_out):
-                    self.rows.append(_row(result))
+                    self.rows.append(_row(result) | self.bars.record(result))
+                    self.outside.note(result)
                     for tell in told:
                         tell(result)
                     self._draw(result)
@@ -157,6 +167,7 @@ class _Job:
 
     def conclude(self) -> None:
         """Tell of further pages; raise RunError where an image or a picture failed, each of which was told before."""
+        self.outside.conclude()
         if self.several:
             self.say(f"Only the first page or frame was counted of {named(self.several)}.")
         faults = [
@@ -184,7 +195,7 @@ class _Job:
             return
         path = self.pictures[result.image]
         try:
-            save_image(path, result.overlay())
+            save_image(path, result.overlay(level=self.bars.level))
         except Exception as error:
             if not isinstance(error, UsageError | RunError) and not memory_fault(error):
                 raise
@@ -193,8 +204,24 @@ class _Job:
             self.say(f"'{result.image}' was counted, but not drawn as '{path}': {why}")
 
 
+def _divided(images: Sequence[Path], known: Path | None) -> tuple[list[Path], list[Path] | None]:
+    """Return the images that are to be counted, and those that a CSV file has counts of; None without a file."""
+    from .count_csv import counts_in
+
+    if known is None:
+        return list(images), None
+    done = counts_in(known)
+    return [image for image in images if str(image) not in done], [image for image in images if str(image) in done]
+
+
 def _outputs(
-    stack: ExitStack, heads: "HeadPoints | None", csv_file: Path | None, *, keep: bool, table: Sequence[Path] | None
+    stack: ExitStack,
+    heads: "HeadPoints | None",
+    csv_file: Path | None,
+    bars: ErrorBars,
+    *,
+    keep: bool,
+    table: Sequence[Path] | None,
 ) -> list[Callable[["CountResult"], None]]:
     """Open what is written as images are counted, and return what tells each of a result. `table` lists its rows."""
     from .count_csv import csv_rows
@@ -203,16 +230,19 @@ def _outputs(
     if heads is not None:  # before the counts: what has a count has its points, whatever ends the process
         told.append(stack.enter_context(heads.writing()))
     if csv_file is not None:
-        told.append(stack.enter_context(csv_rows(csv_file, keep=keep)))
+        told.append(stack.enter_context(csv_rows(csv_file, bars, keep=keep)))
     if table is not None and str(csv_file) not in _STDOUT:
-        told.append(_printed(table))
+        told.append(_printed(table, bars))
     return told
 
 
-def _check_outputs(csv_file: Path | None, overlay: Path | None, *, resume: bool, as_json: bool) -> None:
-    """Refuse what cannot be written before anything is loaded."""
+def _check_outputs(
+    csv_file: Path | None, overlay: Path | None, *, resume: bool, as_json: bool, level: float = LEVEL
+) -> None:
+    """Refuse what cannot be written before anything is loaded, and a level that is none."""
     from ..files import is_stream
 
+    check_level(level)
     if resume and (csv_file is None or is_stream(csv_file)):
         raise UsageError("--resume-csv needs --csv FILE: the file that holds the counts so far.")
     if as_json and str(csv_file) in _STDOUT:
@@ -222,10 +252,11 @@ def _check_outputs(csv_file: Path | None, overlay: Path | None, *, resume: bool,
 
 def _row(result: "CountResult") -> dict[str, object]:
     height, width = result.image_size
-    return {"image": str(result.image), "count": result.count, "width": width, "height": height}
+    size = {"width": width, "height": height}
+    return {"image": str(result.image), "count": result.count, **size, "warnings": list(result.warnings)}
 
 
-def _printed(images: Sequence[Path]) -> "Callable[[CountResult], None]":
+def _printed(images: Sequence[Path], bars: ErrorBars) -> "Callable[[CountResult], None]":
     """Return what prints a result as a row of a table; the names of all images are known before their counts."""
-    rows = StreamedTable({"image": [str(image) for image in images], "count": ["12345.6"]}, right=("count",))
-    return lambda result: rows.add_row(str(result.image), f"{result.count:.1f}")
+    rows = StreamedTable({"image": [str(image) for image in images], "count": [bars.widest()]}, right=("count",))
+    return lambda result: rows.add_row(str(result.image), bars.shown(result))

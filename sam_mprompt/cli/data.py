@@ -98,6 +98,18 @@ def convert_data(
         raise RunError(f"{done.left_out} annotated images of '{done.root}' were left out.")
 
 
+@data.command("unpack", epilog="Example: `sam-mprompt data unpack photos`")
+def unpack_data(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of labelme's .json files.")],
+) -> None:
+    """Write the images that labelme's files hold (its `imageData`) beside them, where there are none."""
+    from ..data.unpack import unpack
+
+    with progress("unpacking") as shown:
+        written = unpack(directory, shown)
+    typer.echo(f"{len(written):,} images written in {directory}")
+
+
 @data.command("synthesize", epilog="Example: `sam-mprompt data synthesize data/scenes --sheet scenes.png`")
 def synthesize_data(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="New folder.")],

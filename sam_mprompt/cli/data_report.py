@@ -40,6 +40,11 @@ def print_report(report: "CheckReport", console: Console) -> None:
             say(console, f"\nIn {name}")
             for line in lines:
                 say(console, f"  {line}")
+    if any(split.problems.embedded for split in report.splits.values()):
+        say(
+            console,
+            f"\n'sam-mprompt data unpack {report.root}' writes the images that labelme's files hold beside them.",
+        )
     if report.sound:
         say(console, "\nNo problems found.")
 

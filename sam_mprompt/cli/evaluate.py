@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from ..errors import UsageError
+from .error_bars import LEVEL, ErrorBars, Level, check_level
 from .evaluation_tables import print_evaluation
 from .ui import (
     Adapter,
@@ -32,7 +33,8 @@ from .ui import (
 if TYPE_CHECKING:
     from ..counting.counter import Counter
     from ..counting.result import CountResult
-    from ..data.sample import Sample
+    from ..data.formats.entries import Split as SplitData
+    from ..evaluation.evaluate import Evaluation
     from ..training.trained import TrainedRun
 
 EXAMPLE = "Example: `sam-mprompt evaluate runs/shb --data data/part_B --json shb.json --worst worst/`"
@@ -66,6 +68,7 @@ def evaluate(
     worst: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Also draw the worst cases into this folder.")
     ] = None,
+    level: Level = LEVEL,
     batch_size: BatchSize = 1,
     max_pixels: MaxPixels = None,
     stretch: StretchOfAdapter = None,
@@ -77,21 +80,22 @@ def evaluate(
     A val split that is carved from train is the one the adapter's recipe was validated on.
     """
     check_outputs(json_file, submission, locations, folder=worst)
+    check_level(level)
 
     from ..counting.counter import load
     from ..evaluation.evaluate import evaluate as compare_counts
     from ..evaluation.submissions import write_locations, write_submission
     from ..evaluation.worst import write_worst
-    from ..files import write_text
 
     counter = load(adapter, device=device, base=base, max_pixels=max_pixels, stretch=stretch)
-    samples = _samples(counter, data, split, data_format, label, columns)
+    bars = ErrorBars(counter.calibration, level)
+    samples = annotated_split(counter, data, split, data_format, label, columns).samples
     predict = _predictor(counter, _with_segmenter(adapter, device) if masks else None, batch_size)
     with progress("evaluating", len(samples)) as report:
-        evaluation = compare_counts(predict, samples, report, locate=localise or locations is not None)
+        locate = localise or locations is not None
+        evaluation = compare_counts(predict, samples, report, locate=locate, level=level)
     if json_file is not None:
-        record = {"adapter": adapter, "data": str(data), "split": split, **evaluation.as_dict()}
-        write_text(json_file, json.dumps(record, indent=2) + "\n")
+        _write_json(json_file, evaluation, adapter=adapter, data=str(data), split=split, why_no_interval=bars.missing)
     if submission is not None:
         write_submission(submission, evaluation)
     if locations is not None:
@@ -99,13 +103,19 @@ def evaluate(
     if worst is not None:
         write_worst(worst, evaluation, predict, _WORST, reading=counter.reading)
     # Files come first: a reader of stdout that leaves early (`| head`) ends the command.
-    print_evaluation(evaluation, Console(), worst=len(evaluation.rows) if per_image else 5)
+    print_evaluation(evaluation, Console(), bars.why_not(), worst=len(evaluation.rows) if per_image else 5)
 
 
-def _samples(
+def _write_json(file: Path, evaluation: "Evaluation", **asked: str | None) -> None:
+    from ..files import write_text
+
+    write_text(file, json.dumps(asked | evaluation.as_dict(), indent=2) + "\n")
+
+
+def annotated_split(
     counter: "Counter", data: Path, split: Split, data_format: str | None, label: str | None, columns: str
-) -> "list[Sample]":
-    """Return the split's samples; says what was left out of them. The recipe's label counts where the data has it."""
+) -> "SplitData":
+    """Read a split's samples; says what was left out of them. The recipe's label counts where the data has it."""
     from ..data.formats.read import read_split
 
     own, reading = counter.recipe.data, counter.reading
@@ -128,7 +138,7 @@ def _samples(
         say(messages(), f"'{data}' has no label '{own.label}', the recipe's.")
     for line in found.problems.lines():
         say(messages(), line)
-    return found.samples
+    return found
 
 
 def _with_segmenter(adapter: str, device: str | None) -> "TrainedRun":

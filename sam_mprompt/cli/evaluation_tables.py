@@ -14,14 +14,26 @@ if TYPE_CHECKING:
     from ..evaluation.metrics import Metrics
 
 
-def print_evaluation(evaluation: "Evaluation", console: Console, *, worst: int = 5) -> None:
-    """Print metrics by group, the `worst` worst images and every image that could not be read."""
+def print_evaluation(evaluation: "Evaluation", console: Console, no_bars: str = "", *, worst: int = 5) -> None:
+    """Print metrics by group, the `worst` worst images, error bars or why there are none, and what could not be read.
+
+    `no_bars` is the line that says why there are none.
+    """
     if evaluation.metrics is None:
         say(console, f"{len(evaluation.rows)} images counted; none is annotated, so there are no metrics.")
     else:
         print_table(_metrics_table(evaluation, evaluation.metrics), console)
         if worst > 0:
             print_table(_worst_table(evaluation.worst(worst)), console)
+    if (bars := evaluation.coverage) is not None:
+        held = round(bars.inside * bars.images)
+        say(
+            console,
+            f"Error bars of {100 * bars.level:g} % hold {held} of {bars.images} true counts "
+            f"({100 * bars.inside:.1f} %), and are {bars.width:.1f} heads wide in the mean.",
+        )
+    elif no_bars:
+        say(console, no_bars)
     if evaluation.mask_iou is not None:
         say(console, f"Mask IoU with head boxes: {evaluation.mask_iou:.3f}")
     if evaluation.localisation:

@@ -8,7 +8,18 @@ import typer
 
 from ..errors import UsageError
 from .plan import Minutes, Wanted, planned_for, print_plan, refuse_launcher
-from .ui import DataOfRecipe, Format, Overrides, Resume, check_outputs, format_override, messages
+from .ui import (
+    Columns,
+    DataOfRecipe,
+    Format,
+    Label,
+    Overrides,
+    Resume,
+    check_outputs,
+    format_override,
+    marks_override,
+    messages,
+)
 
 if TYPE_CHECKING:
     from ..training.finetune import FinetuneResult, SegmenterResult
@@ -32,6 +43,8 @@ def finetune(
     data: DataOfRecipe = None,
     minutes: Minutes = None,
     data_format: Format = None,
+    label: Label = None,
+    columns: Columns = "",
     base: Annotated[str | None, typer.Option(metavar="NAME|FILE", help="Base instead of the recipe's.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder; by default runs/RECIPE.")] = None,
     overrides: Overrides = None,
@@ -44,17 +57,20 @@ def finetune(
     uninterrupted run.
     """
     check_outputs(folder=out)
+    settings = [*(overrides or ()), *marks_override(label, columns)]
     if recipe is None:
         if data is None:
             raise UsageError("Expected --recipe NAME, or --data DIR to plan a recipe for, got neither.")
-        wanted = Wanted(data, minutes, data_format, base, tuple(overrides or ()))
-        if resume and (minutes, data_format, base) != (None, None, None):
-            raise UsageError("Expected no --minutes, --format or --base with --resume: the run has its plan.")
+        wanted = Wanted(data, minutes, data_format, base, tuple(settings))
+        if resume and (minutes, data_format, base, label, columns) != (None, None, None, None, ""):
+            raise UsageError(
+                "Expected no --minutes, --format, --label, --columns or --base with --resume: the run has its plan."
+            )
         result = _planned(wanted, out, resume=resume)
     else:
         if minutes is not None:
             raise UsageError("Expected --minutes without --recipe only: a recipe says how many epochs it trains.")
-        result = _by_recipe(recipe, data, data_format, base, out, overrides, resume=resume)
+        result = _by_recipe(recipe, data, data_format, base, out, settings, resume=resume)
     if result is None:  # not the main process of a distributed run
         return
     from ..training.finetune import FinetuneResult
@@ -71,13 +87,13 @@ def _by_recipe(
     data_format: str | None,
     base: str | None,
     out: Path | None,
-    overrides: list[str] | None,
+    overrides: list[str],
     *,
     resume: bool,
 ) -> "Result":
     from ..recipe.schema import load_recipe
 
-    wanted = [*(overrides or ()), *([f"model.base={json.dumps(base)}"] if base else ())]
+    wanted = [*overrides, *([f"model.base={json.dumps(base)}"] if base else ())]
     found = load_recipe(recipe, wanted)  # whoever misspelt something need not wait for torch
     if found.data.cache != "none":
         check_outputs(folder=Path(found.data.cache_root))

@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import UsageError
-from .ui import AsJson, Data, Format, Overrides, messages, print_json, print_table, table
+from .ui import (
+    AsJson,
+    Columns,
+    Data,
+    Format,
+    Label,
+    Overrides,
+    marks_override,
+    messages,
+    print_json,
+    print_table,
+    table,
+)
 
 if TYPE_CHECKING:
     from ..planning.plan import Plan
@@ -36,6 +48,8 @@ def plan(
     data: Data,
     minutes: Minutes = None,
     data_format: Format = None,
+    label: Label = None,
+    columns: Columns = "",
     base: Annotated[str | None, typer.Option(metavar="NAME|FILE", help="Base instead of the planned one.")] = None,
     overrides: Overrides = None,
     as_json: AsJson = False,
@@ -47,7 +61,8 @@ def plan(
     from .training_display import TrainingDisplay
 
     with TrainingDisplay(messages()) as display:
-        made = planned_for(Wanted(data, minutes, data_format, base, tuple(overrides or ())), display)
+        settings = (*(overrides or ()), *marks_override(label, columns))
+        made = planned_for(Wanted(data, minutes, data_format, base, settings), display)
     if as_json:
         print_json(made.as_dict())
         return

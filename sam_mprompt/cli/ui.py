@@ -157,6 +157,12 @@ def format_override(recipe: Any, overrides: Sequence[str], data: Path | None, gi
     return [] if given in (None, recipe.data.format) else [f"data.format={given}"]
 
 
+def marks_override(label: str | None, columns: str) -> list[str]:
+    """Return the keys of a recipe's data that --label and --columns stand for."""
+    given = {"data.label": label, "data.columns": columns}
+    return [f"{key}={json.dumps(value)}" for key, value in given.items() if value]
+
+
 def print_table(printed: Table, console: Console | None = None) -> None:
     """Print a table, by default on stdout: folded to the width of a terminal, in full lines where it is piped."""
     console = console or Console()

@@ -19,8 +19,10 @@ from ..models.counter import CrowdCounter
 from ..recipe.schema import Recipe
 from ..tuning.turns import Turns
 from .choice import Choice
+from .intervals import Calibration
 from .predict import check_batch_size, count_many
 from .result import CountResult, ImageLike
+from .scope import Range, Scope
 from .torch_backend import Precision, TorchBackend, check_precision, choose_device
 
 
@@ -71,6 +73,8 @@ class _Loaded:
     folder: AdapterFolder
     model: CrowdCounter
     backend: TorchBackend
+    calibration: Calibration
+    scope: Scope
 
 
 class Counter:
@@ -110,6 +114,16 @@ class Counter:
     def recipe(self) -> Recipe:
         """What the active adapter was trained with."""
         return self._loaded[self.active].folder.recipe
+
+    @property
+    def folder(self) -> AdapterFolder:
+        """The active adapter as it was read."""
+        return self._loaded[self.active].folder
+
+    @property
+    def calibration(self) -> Calibration:
+        """What is known of the active adapter's errors."""
+        return self._loaded[self.active].calibration
 
     @property
     def reading(self) -> Reading:
@@ -162,7 +176,14 @@ class Counter:
         loaded = self._loaded[self.active if adapter is None else self._known(adapter)]
         reading = self._reading_for(loaded)
         return count_many(
-            loaded.backend, images, loaded.folder.geometry, batch_size=batch_size, reading=reading, on_error=on_error
+            loaded.backend,
+            images,
+            loaded.folder.geometry,
+            batch_size=batch_size,
+            reading=reading,
+            calibration=loaded.calibration,
+            scope=loaded.scope,
+            on_error=on_error,
         )
 
     def load_adapter(self, adapter: str | Path, *, name: str) -> None:
@@ -208,4 +229,18 @@ class Counter:
     def _ready(self, folder: AdapterFolder, model: CrowdCounter, name: str) -> _Loaded:
         alone = folder.config is None  # nothing in the encoder that could be switched
         turn: Callable[[], AbstractContextManager[None]] = nullcontext if alone else partial(self._turns.using, name)
-        return _Loaded(folder, model, TorchBackend(model, self.device, precision=self.precision, turn=turn))
+        backend = TorchBackend(model, self.device, precision=self.precision, turn=turn)
+        return _Loaded(folder, model, backend, calibration_of(folder), scope_of(folder))
+
+
+def calibration_of(folder: AdapterFolder) -> Calibration:
+    """Return what an adapter's folder knows of its errors; where that is nothing, the reason."""
+    if folder.calibration is None:
+        return Calibration(missing=f"'{folder.path}' has no calibration: {folder.uncalibrated}")
+    return Calibration.fit(folder.calibration.heads, folder.calibration.counted)
+
+
+def scope_of(folder: AdapterFolder) -> Scope:
+    """Return what an adapter's training saw; nothing is warned of where that is not known."""
+    known = {} if folder.scope is None else folder.scope.ranges
+    return Scope({name: Range(own.least, own.most, own.low, own.high) for name, own in known.items()})

@@ -1,5 +1,6 @@
 """An image of any size becomes a density: decoded, resized, tiled and blended. Free of torch."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,11 +17,14 @@ from ..data.image import as_decoded
 from ..errors import RunError, UsageError
 from ..geometry import Geometry, resize_image, resized
 from .backend import DensityBackend, MaskBackend
+from .intervals import UNCALIBRATED, Calibration
 from .result import CountResult, ImageLike, Prediction
+from .scope import Scope, of_heads, of_pixels
 from .tiles import blend_tiles
 
 _LARGEST_BATCH = 65_536
 _READING = Reading(reduced=True)
+_ANYTHING = Scope()
 
 
 def predict_density(
@@ -64,6 +68,8 @@ def count_many(
     *,
     batch_size: int = 1,
     reading: Reading = _READING,
+    calibration: Calibration = UNCALIBRATED,
+    scope: Scope = _ANYTHING,
     on_error: Callable[[ImageLike, UsageError], None] | None = None,
 ) -> Iterator[CountResult]:
     """Yield one result per image (path, PIL image or uint8 RGB array), in order; at most 2 x batch_size are in memory.
@@ -77,6 +83,8 @@ def count_many(
         geometry: how they are resized and cut.
         batch_size: images decoded ahead, and tiles per call of the network.
         reading: how image files are decoded.
+        calibration: what is known of the errors.
+        scope: what training saw; of images outside is warned (`CountResult.warnings`).
         on_error: called with an image that cannot be read and the reason; the image is then left out. Without it
             the error is raised after the results of the images before it.
 
@@ -98,7 +106,8 @@ def count_many(
             current, coming = coming, submit()
             frames, failure = _collect(current, on_error)
             for frame, p in zip(frames, _densities(backend, frames, geometry, batch_size), strict=True):
-                yield CountResult(p.density, None, p.image_size, p.cell, frame.path, frame.original, reading)
+                known = calibration, frame.warnings(p.density, backend.stride, scope)
+                yield CountResult(p.density, None, p.image_size, p.cell, frame.path, *known, frame.original, reading)
             if failure is not None:
                 raise failure
 
@@ -135,6 +144,13 @@ class _Resized:
         found = as_decoded(image, reading, enough=partial(resized, geometry=geometry))
         pixels, ratio = resize_image(found.pixels, geometry, found.size)
         return cls(pixels, found.size, ratio, path, found.pixels if path is None else None)
+
+    def warnings(self, density: FloatArray, stride: int, scope: Scope) -> tuple[str, ...]:
+        """Say in which respects the image lies outside what training saw."""
+        if not scope.ranges:
+            return ()
+        zoom = math.sqrt(self.ratio[0] * self.ratio[1])
+        return scope.warnings(of_pixels(self.pixels, zoom) | of_heads(density, stride))
 
     def prediction(self, density: FloatArray, mask_logits: FloatArray | None, stride: int) -> Prediction:
         if not np.isfinite(density).all():

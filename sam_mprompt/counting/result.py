@@ -14,6 +14,7 @@ from ..data.image import as_rgb, read_image
 from ..errors import RunError, UsageError
 from ..render import overlay
 from .detections import detections
+from .intervals import LEVEL, UNCALIBRATED, Calibration, Interval
 from .locate import locate_heads
 
 _FEW = 1000
@@ -79,14 +80,32 @@ class CountResult(Prediction):
 
     Attributes:
         image: path of the image, or None when it was given as pixels.
+        calibration: what is known of the counter's errors.
+        warnings: in which respects the image lies outside what training saw, a clause each: expect a wrong count.
     """
 
     image: Path | None = None
+    calibration: Calibration = field(default=UNCALIBRATED, repr=False)
+    warnings: tuple[str, ...] = field(default=(), repr=False)
     _pixels: ByteImage | None = field(default=None, repr=False)
     _reading: Reading = field(default=Reading(reduced=True), repr=False)
 
-    def overlay(self, image: ImageLike | None = None, *, points: bool = False) -> ByteImage:
-        """Return uint8 RGB (H, W, 3): the image under its density, captioned with the count.
+    def interval(self, level: float = LEVEL) -> Interval | None:
+        """Return where the true number of heads lies, for the share `level` of images at least; None without one.
+
+        What it means and what not: `Calibration`. `why_no_interval` says why there is none.
+
+        Raises:
+            UsageError: the level is not between 0 and 1.
+        """
+        return self.calibration.interval(self.count, level)
+
+    def why_no_interval(self, level: float = LEVEL) -> str | None:
+        """Return why there is no interval of that level, None where there is one."""
+        return self.calibration.why_not(level)
+
+    def overlay(self, image: ImageLike | None = None, *, points: bool = False, level: float = LEVEL) -> ByteImage:
+        """Return uint8 RGB (H, W, 3): the image under its density, captioned with the count and, if any, its interval.
 
         The image is the one that was counted (read again from its path) unless another is given; `points` marks the
         head locations too. It has the picture's own size, unless that is above the limit and the file is a JPEG: then
@@ -104,4 +123,7 @@ class CountResult(Prediction):
         if points:
             height, width = self.image_size  # the pixels may be a smaller copy
             heads = self.points() * np.array([pixels.shape[1] / width, pixels.shape[0] / height], np.float32)
-        return overlay(pixels, self.density, self.count, points=heads)
+        interval = self.interval(level)
+        return overlay(
+            pixels, self.density, self.count, points=heads, error=None if interval is None else str(interval)
+        )

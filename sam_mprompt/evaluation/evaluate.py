@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from ..arrays import FloatArray
+from ..counting.intervals import LEVEL, Interval
 from ..counting.result import CountResult
 from ..data.sample import Sample
 from ..errors import RunError, UsageError
+from .coverage import Coverage, coverage
 from .localisation import Localisation, combined, localise
 from .metrics import Metrics, box_iou, crowd_level, metrics
 
@@ -34,6 +36,7 @@ class ImageResult:
         iou: of its mask with the head boxes, where there are both.
         points: predicted head locations (N, 2) as (x, y) pixels, where they were asked for.
         localisation: how they agree with the annotated heads, by rule; empty without both.
+        interval: the error bars of the count, where the counter has a calibration.
     """
 
     sample: Sample
@@ -41,6 +44,7 @@ class ImageResult:
     iou: float | None = None
     points: FloatArray | None = None
     localisation: Mapping[str, Localisation] = field(default_factory=dict)
+    interval: Interval | None = None
 
     @property
     def image(self) -> Path:
@@ -59,7 +63,9 @@ class ImageResult:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the row as JSON-ready values."""
-        return {"image": str(self.image), "actual": self.actual, "predicted": self.predicted, "error": self.error}
+        bars = {} if self.interval is None else {"low": self.interval.low, "high": self.interval.high}
+        row = {"image": str(self.image), "actual": self.actual, "predicted": self.predicted, "error": self.error}
+        return row | bars
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,7 @@ class Evaluation:
         groups: metrics by attribute and value, such as groups["level"]["S3"] or groups["luminance"]["L0"].
         mask_iou: mean over the rows that have a mask and boxes, or None when no row has.
         localisation: over all heads of the rows whose heads were located, by rule.
+        coverage: how often the error bars hold the truth, over the annotated rows; None without error bars.
     """
 
     rows: tuple[ImageResult, ...]
@@ -81,6 +88,7 @@ class Evaluation:
     groups: Mapping[str, Mapping[str, Metrics]] = field(init=False)
     mask_iou: float | None = field(init=False)
     localisation: Mapping[str, Localisation] = field(init=False)
+    coverage: Coverage | None = field(init=False)
 
     def __post_init__(self) -> None:
         annotated = [row for row in self.rows if row.actual is not None]
@@ -89,6 +97,8 @@ class Evaluation:
         object.__setattr__(self, "groups", _groups(annotated))
         object.__setattr__(self, "mask_iou", float(np.mean(ious)) if ious else None)
         object.__setattr__(self, "localisation", combined(row.localisation for row in self.rows))
+        bars = [(row.interval, row.sample.count) for row in annotated if row.interval is not None]
+        object.__setattr__(self, "coverage", coverage(bars))
 
     def worst(self, n: int) -> list[ImageResult]:
         """Return the n annotated rows with the largest absolute errors, largest first."""
@@ -98,6 +108,7 @@ class Evaluation:
         """Return everything as JSON-ready values."""
         return {
             "metrics": None if self.metrics is None else asdict(self.metrics),
+            "coverage": None if self.coverage is None else asdict(self.coverage),
             "mask_iou": self.mask_iou,
             "localisation": {name: found.as_dict() for name, found in self.localisation.items()},
             "groups": {
@@ -114,6 +125,7 @@ def evaluate(
     progress: Callable[[int, int], None] | None = None,
     *,
     locate: bool = False,
+    level: float = LEVEL,
 ) -> Evaluation:
     """Count every sample's image and compare with its annotation.
 
@@ -125,6 +137,7 @@ def evaluate(
         samples: annotated or not.
         progress: called after each image with the number done and the number of all.
         locate: also find head locations, and compare them with the annotated heads.
+        level: of the error bars, where the counter has a calibration.
 
     Raises:
         UsageError: there is no sample.
@@ -136,7 +149,7 @@ def evaluate(
     failed: list[tuple[Path, str]] = []
     for done, sample in enumerate(samples, start=1):
         try:
-            rows.append(_row(sample, predict(sample.image), locate=locate))
+            rows.append(_row(sample, predict(sample.image), locate=locate, level=level))
         except UsageError as error:
             _log.warning("Left out of the evaluation: %s", error)
             failed.append((sample.image, str(error)))
@@ -147,14 +160,15 @@ def evaluate(
     return Evaluation(tuple(rows), tuple(failed))
 
 
-def _row(sample: Sample, result: CountResult, *, locate: bool) -> ImageResult:
-    iou = None
+def _row(sample: Sample, result: CountResult, *, locate: bool, level: float) -> ImageResult:
+    iou, bars = None, result.interval(level)
     if result.mask_logits is not None and sample.boxes is not None and len(sample.boxes) > 0:
         iou = box_iou(result.mask_logits > 0, sample.boxes, result.cell)
     if not locate:
-        return ImageResult(sample, result.count, iou)
+        return ImageResult(sample, result.count, iou, interval=bars)
     points = result.points()
-    return ImageResult(sample, result.count, iou, points, {} if sample.points is None else localise(sample, points))
+    found = {} if sample.points is None else localise(sample, points)
+    return ImageResult(sample, result.count, iou, points, found, bars)
 
 
 def _metrics(rows: Iterable[ImageResult]) -> Metrics:

@@ -92,8 +92,10 @@ def plan(
     """
     if not 0 < minutes <= _MINUTES:
         raise UsageError(f"Expected more than 0 and at most {_MINUTES:g} minutes, got {minutes:g}.")
-    seen = profile_of(root, format)
-    chosen = way(machine, minutes, base or _given_base(overrides))
+    given = _given(overrides)
+    label, columns = (_text(given, "data", key) for key in ("label", "columns"))
+    seen = profile_of(root, format, label=label or None, columns=columns)
+    chosen = way(machine, minutes, base or _given_base(given))
     name = Row("name", recipe_name(root), "the folder's")
     untimed = _overridden([name, *_rows(seen, chosen, machine, minutes, _UNTIMED)], overrides)
     draft = Plan(seen, machine, _UNTIMED, untimed)
@@ -110,12 +112,23 @@ def recipe_name(root: Path) -> str:
     return name or "planned"
 
 
-def _given_base(overrides: Sequence[str]) -> str | None:
-    """Return the base that overrides name, which decides the method as one that is given by itself does."""
+def _given(overrides: Sequence[str]) -> dict[str, Any]:
+    """Return what overrides say, as a recipe's table."""
     table: dict[str, Any] = {}
     apply_overrides(table, overrides, Recipe)
-    base = table.get("model", {}).get("base")
-    return base if isinstance(base, str) and "encoder" not in table["model"] else None
+    return table
+
+
+def _given_base(table: dict[str, Any]) -> str | None:
+    """Return the base that overrides name, which decides the method as one that is given by itself does."""
+    return (_text(table, "model", "base") or None) if not _text(table, "model", "encoder") else None
+
+
+def _text(table: dict[str, Any], section: str, key: str) -> str:
+    """Return a text of a recipe's table, an empty one where there is none; what is of another type is refused later."""
+    found = table.get(section)
+    value = found.get(key) if isinstance(found, dict) else None
+    return value if isinstance(value, str) else ""
 
 
 def _rows(profile: Profile, chosen: Way, machine: Machine, minutes: float, timing: Timing) -> list[Row]:

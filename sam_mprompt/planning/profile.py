@@ -23,7 +23,7 @@ class Profile:
     Attributes:
         format: layout on disk.
         images: annotated training images, those included that a val split would be carved from.
-        own_val: whether the dataset has a val split of its own.
+        val_images: images of the val split that the dataset has of its own, 0 without one.
         short_side, long_side: medians over the images.
         smallest_side, largest_side: the shortest short side and the longest long side.
         heads: fewest, median and most heads of an image.
@@ -36,7 +36,7 @@ class Profile:
 
     format: str
     images: int
-    own_val: bool
+    val_images: int
     short_side: int
     long_side: int
     smallest_side: int
@@ -48,18 +48,22 @@ class Profile:
     heads_per_megapixel: float
 
 
-def profile_of(root: Path, format: str | None = None) -> Profile:
+def profile_of(root: Path, format: str | None = None, *, label: str | None = None, columns: str = "") -> Profile:
     """Read a dataset's training split: image headers and annotations, no pixels, and nothing of its test split.
+
+    Of a val split it is only how many images it has: each is counted again and again while training.
 
     Args:
         root: the dataset's folder.
         format: its layout; recognised when None.
+        label: the label whose marks are heads, as `read_split`.
+        columns: which columns of a table are which, as `read_split`.
 
     Raises:
         UsageError: no such folder, no known format, or fewer than two annotated training images.
     """
-    format = format or recognise(root)
-    found = read_split(root, "train", format=format, val_fraction=0.0)
+    format = format or ("points" if columns else recognise(root))
+    found = read_split(root, "train", format=format, val_fraction=0.0, label=label, columns=columns)
     samples = [sample for sample in found.samples if sample.points is not None]
     if len(samples) < FEWEST:
         raise UsageError(
@@ -67,10 +71,11 @@ def profile_of(root: Path, format: str | None = None) -> Profile:
             about="data",
             root=root,
         )
-    return profile(samples, format, own_val=not found.carved)
+    val = 0 if found.carved else len(read_split(root, "val", format=format, val_fraction=0.0).samples)
+    return profile(samples, format, val_images=val)
 
 
-def profile(samples: Sequence[Sample], format: str, *, own_val: bool) -> Profile:
+def profile(samples: Sequence[Sample], format: str, *, val_images: int) -> Profile:
     """Return the fingerprint of annotated samples."""
     short, long = (np.array([side(sample.size) for sample in samples]) for side in (min, max))
     counts = np.array([sample.count for sample in samples])
@@ -80,7 +85,7 @@ def profile(samples: Sequence[Sample], format: str, *, own_val: bool) -> Profile
     return Profile(
         format=format,
         images=len(samples),
-        own_val=own_val,
+        val_images=val_images,
         short_side=int(np.median(short)),
         long_side=int(np.median(long)),
         smallest_side=int(short.min()),

@@ -25,7 +25,10 @@ MEMORY_SHARE = 0.4
 TIME_SHARE = 0.9
 """Of the minutes; the rest is for what was not timed: saving, pictures, a machine that is busier later."""
 
-MOST_EPOCHS, VALIDATIONS, FOLD_SHARE = 2000, 15, 0.5
+MOST_EPOCHS, FOLD_SHARE = 2000, 0.5
+VALIDATIONS, VALIDATION_SHARE = 15, 0.2
+"""So many times the val split is counted, or as often as this share of the time allows."""
+
 ENSEMBLE = (
     "no ensemble of seeds: an adapter holds one network, so that several cannot be averaged in it yet; the time goes "
     "to folds and epochs"
@@ -139,7 +142,7 @@ def workers(machine: Machine) -> Row:
 
 def folds(profile: Profile) -> Row:
     """Below 60 images, without a val split, train on all and let folds tell the error."""
-    if profile.own_val:
+    if profile.val_images:
         return Row("train.folds", 0, "the dataset has a val split of its own")
     if profile.images >= FEW_IMAGES:
         return Row("train.folds", 0, f"{profile.images} images are enough to carve a val split from")
@@ -153,12 +156,14 @@ def folds(profile: Profile) -> Row:
 
 def length(profile: Profile, batch_size: int, folds: int, minutes: float, timing: Timing) -> list[Row]:
     """Fill the minutes: epochs by the seconds of a step, and what depends on them."""
-    validated = 0 if folds else max(1, profile.images // 10)
-    steps = math.ceil((profile.images - (0 if profile.own_val else validated)) / batch_size)
+    carved = 0 if folds or profile.val_images else max(1, profile.images // 10)
+    steps = math.ceil((profile.images - carved) / batch_size)
     # K trainings of half the steps; as they see all but a K-th of the images, they need more than half of the epochs.
     trainings = 1 + folds * FOLD_SHARE
-    counted = timing.image * (profile.images if folds else VALIDATIONS * validated)
-    seconds = TIME_SHARE * 60 * minutes - timing.preparation - counted
+    once = timing.image * (profile.images if folds else profile.val_images or carved)
+    room = TIME_SHARE * 60 * minutes - timing.preparation
+    times = max(1, min(1 if folds else VALIDATIONS, int(VALIDATION_SHARE * room / once) if once else VALIDATIONS))
+    seconds = room - times * once
     epochs = max(1, min(MOST_EPOCHS, int(seconds / (steps * timing.step * trainings))))
     half = max(1, round(epochs * FOLD_SHARE * folds / (folds - 1))) if folds else 0
     why = f"{minutes:g} minutes at {timing.step:.2g} s a step and {steps} steps an epoch"
@@ -166,11 +171,15 @@ def length(profile: Profile, batch_size: int, folds: int, minutes: float, timing
         why += f", of which {folds} folds take {1 - 1 / trainings:.0%}"
     if epochs == MOST_EPOCHS:
         why = f"more than {MOST_EPOCHS} wear the images out"
+    saved = Row("train.validate_every", math.ceil(epochs / 4), "the adapter is kept so often")
+    if not folds:
+        counted = f"the best epoch is kept; the val split takes {min(times, epochs) * once:.0f} s to count in all"
+        saved = Row("train.validate_every", math.ceil(epochs / times), counted)
     rows = [
         Row("train.epochs", epochs, why),
         Row("train.schedule", "cosine", "it ends where the training ends"),
         Row("train.warmup_epochs", max(1.0, round(epochs / 20, 1)), "a twentieth, at least one epoch"),
-        Row("train.validate_every", _every(epochs, folds), "the adapter is kept so often"),
+        saved,
         Row("loss.kappa", epochs // 4, "a quarter of the epochs, as in the CPU recipes"),
     ]
     if folds:
@@ -186,7 +195,3 @@ def constants() -> list[Row]:
         Row("train.preview_every", 0, "pictures take time; the last one is drawn"),
         Row("train.seed", 0, ENSEMBLE),
     ]
-
-
-def _every(epochs: int, folds: int) -> int:
-    return max(1, math.ceil(epochs / (4 if folds else VALIDATIONS)))

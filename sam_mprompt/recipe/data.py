@@ -29,8 +29,8 @@ def _ascending(value: tuple[float, float]) -> tuple[float, float]:
 
 DataFormat = Literal[
     "shanghaitech", "qnrf", "nwpu", "jhu", "ucf50", "points", "synthetic",
-    "labelme", "cvat", "label-studio", "via", "via-csv", "roboflow", "coco", "yolo", "voc",
-    "geojson", "dotdotgoose", "imagej-roi", "matlab", "imagej", "csv", "json", "txt",
+    "labelme", "cvat", "label-studio", "via", "via3", "via-csv", "roboflow", "coco", "yolo", "voc",
+    "geojson", "supervisely", "cell-counter", "dotdotgoose", "imagej-roi", "matlab", "imagej", "csv", "json", "txt",
 ]  # fmt: skip
 
 

@@ -164,7 +164,7 @@ def finetune(
     if opened.val is None:
         rows = hold_out_folds(recipe, opened, run, observer)
         outcome = replace(outcome, best=metrics([row.counted for row in rows], [row.heads for row in rows]))
-        session.keep_adapter(outcome.best, folds=recipe.train.folds)
+        session.keep_adapter(outcome.best, rows, folds=recipe.train.folds)
         if session.is_main_process:
             return finished(outcome, opened, run, device, mean=mean_mae(rows), folds=recipe.train.folds)
     if not session.is_main_process:

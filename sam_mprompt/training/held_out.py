@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..adapter.calibration_file import CalibrationFile
 from ..errors import UsageError
 from ..files import parse_json, write_text
 
@@ -41,6 +42,15 @@ def read_held_out(path: Path) -> list[HeldOut]:
         return [HeldOut(**parse_json(line)) for line in path.read_text(encoding="utf-8").splitlines()]
     except (ValueError, TypeError) as error:
         raise UsageError(f"'{path}' does not hold held-out counts, one a line ({error}).") from error
+
+
+def calibration_of(rows: Sequence[HeldOut]) -> CalibrationFile:
+    """Return what an adapter keeps of held-out images, so that whoever counts with it knows the errors to expect."""
+    return CalibrationFile(
+        origin="folds" if any(row.fold for row in rows) else "val",
+        heads=tuple(row.heads for row in rows),
+        counted=tuple(row.counted for row in rows),
+    )
 
 
 def mean_mae(rows: Sequence[HeldOut]) -> float:

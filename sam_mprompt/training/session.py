@@ -1,10 +1,10 @@
 """One training from the recipe to its outcome: epochs, validation, previews, and a state to go on from."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Self, cast
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ..adapter.folder import AdapterFolder
+from ..adapter.scope_file import ScopeFile
 from ..data.dataset import Batch, EpochBatches
 from ..errors import Interrupted
 from ..evaluation.metrics import Metrics, metrics
@@ -22,12 +23,13 @@ from ..models.counter import CrowdCounter
 from ..recipe.schema import Recipe
 from ..render import save_image
 from ..tuning.report import report
-from .held_out import HeldOut, write_held_out
+from .held_out import HeldOut, calibration_of, write_held_out
 from .log import MetricsLog, peak_memory_mb
 from .loop import Parts, Steps, train_epoch
 from .observer import SILENT, Observer
 from .run import RunFolder
 from .schedule import learning_rate
+from .scope import scope_of
 from .setup import assemble, batch_loader, start_accelerator
 from .splits import TrainingData
 from .state import TrainingProgress, load_state, save_state
@@ -279,18 +281,19 @@ class TrainingSession:
         result = metrics(predicted, actual)
         if progress.best is None or result.mae < progress.best.mae:
             progress.best, progress.best_epoch = result, progress.epoch
-            self.keep_adapter(result)
+            names = map(val.source.name, range(len(counts)))
+            rows = [HeldOut(name, 0, heads, count) for name, (count, heads) in zip(names, counts, strict=True)]
+            self.keep_adapter(result, rows)
             if self.is_main_process:
-                names = map(val.source.name, range(len(counts)))
-                rows = [HeldOut(name, 0, heads, count) for name, (count, heads) in zip(names, counts, strict=True)]
                 write_held_out(self.run.held_out, rows)
         return {"val_mae": result.mae, "val_rmse": result.rmse, "val_nae": result.nae}
 
-    def keep_adapter(self, figures: Metrics | None, *, folds: int = 0) -> None:
+    def keep_adapter(self, figures: Metrics | None, held_out: Sequence[HeldOut] = (), *, folds: int = 0) -> None:
         """Write the adapter of the averaged weights as they are, in the main process, in place of an older one.
 
-        `figures` are those of images that it did not see, None before there are any; `folds` says that they come from
-        so many trainings that held them out, 0 that they are a val split's.
+        `figures` are those of images that it did not see, None before there are any, and `held_out` their counts, from
+        which its error bars come; `folds` says that they come from so many trainings that held them out, 0 that they
+        are a val split's.
 
         Raises RunError on a full disk, and where the run's folder was deleted or moved.
         """
@@ -301,7 +304,18 @@ class TrainingSession:
                 known["folds"] = folds
             record = {**known, "epoch": self.progress.epoch, "seconds": self.progress.seconds}
             with self._averaged():
-                AdapterFolder.of(self.run.adapter, self.built, self.recipe, metrics=record).write()
+                AdapterFolder.of(
+                    self.run.adapter,
+                    self.built,
+                    self.recipe,
+                    metrics=record,
+                    calibration=calibration_of(held_out) if held_out else None,
+                    scope=self._scope,
+                ).write()
+
+    @cached_property
+    def _scope(self) -> ScopeFile:
+        return scope_of(self.data.train.source, self.recipe.geometry, self.counter.stride)
 
     def _preview(self) -> None:
         if not self.is_main_process:

@@ -68,10 +68,11 @@ def check_pattern(pattern: str, names: Sequence[str], key: str = "target_modules
     """
     longest = max(map(len, names), default=0)
     ways = _ways(pattern, longest) if len(pattern) <= _LONGEST else None
-    try:
-        re.compile(pattern)
-    except (re.error, OverflowError, RecursionError):
-        ways = None
+    if ways is not None:
+        try:
+            re.compile(pattern)
+        except (re.error, OverflowError, RecursionError):
+            ways = None
     if ways is None or ways * len(names) > MOST_STEPS:
         raise UsageError(
             f"{key}: expected names of modules, or a regular expression without repeated groups and with few '*' and "

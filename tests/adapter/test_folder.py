@@ -11,9 +11,11 @@ from small_counter import Patches, small_counter
 from small_training import TABLE
 from tampering import as_version_1, change_counter_file, change_tensors, sign
 
+from sam_mprompt.adapter.calibration_file import CALIBRATION
 from sam_mprompt.adapter.counter_file import COUNTER, FORMAT_VERSION
 from sam_mprompt.adapter.folder import CONFIG, METRICS, RECIPE, TENSORS, AdapterFolder
 from sam_mprompt.adapter.loading import load_adapter
+from sam_mprompt.adapter.scope_file import SCOPE
 from sam_mprompt.errors import RunError, UsageError
 from sam_mprompt.models.build import Base, BuiltCounter
 from sam_mprompt.recipe.schema import parse_recipe
@@ -22,7 +24,7 @@ from sam_mprompt.version import __version__
 
 def test_the_folder_holds_prompt_modules_and_regressor_and_neither_base_nor_segmenter(adapter):
     names = {path.name for path in adapter.iterdir()}
-    assert names == {CONFIG, TENSORS, COUNTER, "recipe.toml", "metrics.json", "README.md"}
+    assert names == {CONFIG, TENSORS, COUNTER, CALIBRATION, SCOPE, "recipe.toml", "metrics.json", "README.md"}
     tensors = load_file(adapter / TENSORS)
     assert all(name.startswith(("base_model.model.blocks.", "counter.regressor.")) for name in tensors)
     assert all("mprompt_" in name for name in tensors if name.startswith("base_model."))

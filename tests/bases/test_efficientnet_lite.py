@@ -1,10 +1,14 @@
 from importlib.metadata import PackageNotFoundError, version
 
+import numpy as np
 import pytest
+import timm
+import torch
 
 from sam_mprompt.bases.efficientnet_lite import timm_names
-from sam_mprompt.bases.locate import verify
+from sam_mprompt.bases.locate import resolve, verify
 from sam_mprompt.bases.registry import read_registry
+from sam_mprompt.data.scenes.objects import object_scene
 from sam_mprompt.errors import UsageError
 
 TIMMS = ["conv_stem.weight", "blocks.0.0.bn1.bias", "blocks.1.0.bn1.bias", "blocks.1.1.bn1.bias", "blocks.2.0.bn1.bias"]
@@ -56,3 +60,23 @@ def test_what_a_package_carries_is_what_the_registry_says(name: str) -> None:
     except PackageNotFoundError:
         pytest.skip(f"{entry.package} is not installed")
     assert verify(name).state == "ready"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"])
+def test_timms_network_computes_what_the_packages_own_computes(name: str) -> None:
+    companion = pytest.importorskip("efficientnet_lite_pytorch").EfficientNet
+    try:
+        file = resolve(name)
+    except UsageError:
+        pytest.skip(f"{name} is not installed")
+    tensors = torch.load(file, weights_only=True)
+    theirs, ours = companion.from_name(name).eval(), timm.create_model(read_registry()[name].timm).eval()
+    theirs.load_state_dict(tensors)
+    names = timm_names(tensors, ours.state_dict(), str(file))
+    assert ours.load_state_dict({names[key]: value for key, value in tensors.items()}).missing_keys == []
+    side = companion.get_image_size(name)  # which its padding is made for
+    scene = (object_scene(0, 7, (side, side)).image.astype(np.float32) / 127.5 - 1).transpose(2, 0, 1)
+    batch = torch.from_numpy(np.stack([scene, scene[:, ::-1].copy()]))
+    with torch.inference_mode():
+        assert torch.equal(ours(batch), theirs(batch))

@@ -11,6 +11,11 @@ from sam_mprompt.counting.counter import Counter, load
 from sam_mprompt.errors import RunError
 
 
+def _said(done):
+    """Lines on stderr, but for the one that three validation images are too few for error bars."""
+    return [line for line in done.err.splitlines() if not line.startswith("No error bars: ")]
+
+
 def test_count_prints_a_table_and_writes_csv_and_overlays(run_cli, trained_run, crowd_folder, tmp_path):
     images = [crowd_folder / "0.png", crowd_folder / "5.png"]
     done = run_cli("count", trained_run, *images, "--csv", tmp_path / "c.csv", "--overlay", tmp_path / "o")
@@ -258,7 +263,7 @@ def test_a_jpeg_above_the_limit_that_is_shrunk_anyway_is_counted_and_drawn_as_a_
     [whole] = json.loads(run_cli(*asked).out)["images"]
     copied = run_cli(*asked, "--max-pixels", 4096 * 80, "--overlay", tmp_path / "o")
     assert copied.code == 0, copied.err
-    assert copied.err.splitlines() == [
+    assert _said(copied) == [
         f"sam-mprompt: Image '{tmp_path / 'wide.jpg'}' has 8192x160 pixels, more than accepted: a smaller copy of "
         "4096x80 is read."
     ]
@@ -278,7 +283,7 @@ def test_what_is_passed_over_in_a_folder_and_behind_a_first_page_is_named(run_cl
     page.convert("RGB").save(photos / "d.jfif", format="JPEG")
     done = run_cli("count", trained_run, photos, "--json")
     assert done.code == 0, done.err
-    assert done.err.splitlines() == [
+    assert _said(done) == [
         "Passed over, as it reads no such files: 2 files (IMG_1.HEIC, b.gif).",
         "Only the first page or frame was counted of 1 file (scan.tif).",
     ]
@@ -300,12 +305,12 @@ def test_images_of_a_camera_with_12_bits_are_told_once_and_count_as_their_8_bits
         )
     expected = json.loads(run_cli("count", trained_run, tmp_path / "*.png", "--json").out)["images"]
     dark = run_cli("count", trained_run, tmp_path / "camera", "--json")
-    assert [("uses 12 of its 16 bits" in line, "2 other images" in line) for line in dark.err.splitlines()] == [
+    assert [("uses 12 of its 16 bits" in line, "2 other images" in line) for line in _said(dark)] == [
         (True, False),
         (False, True),
     ]
     bright = run_cli("count", trained_run, tmp_path / "camera", "--stretch", "--json")
-    assert bright.err == ""
+    assert _said(bright) == []
     counts = [row["count"] for row in json.loads(bright.out)["images"]]
     assert counts == pytest.approx([row["count"] for row in expected], rel=1e-5)
     assert counts != pytest.approx([row["count"] for row in json.loads(dark.out)["images"]], rel=1e-3)

@@ -1,3 +1,5 @@
+import base64
+import io
 import json
 import os
 
@@ -170,3 +172,21 @@ def test_photographs_in_heic_are_told_with_the_extra_that_reads_them(run_cli, tm
         refused = run_cli(*command)
         assert refused.code == 2
         assert "pip install 'sam-mprompt[heic]'" in refused.err
+
+
+def test_images_that_labelme_holds_are_told_and_unpacked(run_cli, tmp_path):
+    image = io.BytesIO()
+    Image.new("RGB", (40, 30), (9, 9, 9)).save(image, "PNG")
+    data = base64.b64encode(image.getvalue()).decode()
+    shapes = [{"label": "head", "shape_type": "point", "points": [[3, 4]]}]
+    for name in "ab":
+        (tmp_path / f"{name}.json").write_text(json.dumps({"shapes": shapes, "imagePath": "x.png", "imageData": data}))
+    refused = run_cli("data", "check", tmp_path)
+    assert (refused.code, f"sam-mprompt data unpack {tmp_path}" in refused.err) == (2, True)
+    done = run_cli("data", "unpack", tmp_path)
+    assert (done.code, done.out) == (0, f"2 images written in {tmp_path}\n")
+    (tmp_path / "b.png").unlink()
+    checked = run_cli("data", "check", tmp_path)
+    assert checked.code == 1
+    assert "images that are no files, but held by the files of their annotation, left out: 1 (b)" in checked.out
+    assert f"'sam-mprompt data unpack {tmp_path}' writes the images" in checked.out

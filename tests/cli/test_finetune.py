@@ -168,7 +168,7 @@ def test_training_on_several_labels_tells_the_key_and_evaluation_takes_the_recip
     refused = run_cli(*train, "--data", several, "--out", tmp_path / "run")
     assert refused.code == 2
     assert "several labels (adult, child)" in refused.err
-    assert "--set data.label=" in refused.err
+    assert "--label NAME" in refused.err
     assert not (tmp_path / "run").exists()
     done = run_cli(*train, "--data", several, "--out", tmp_path / "run", "--set", "data.label=adult")
     assert done.code == 0, done.err

@@ -82,6 +82,35 @@ def test_a_base_and_a_format_can_be_given(run_cli, photos):
     assert (wrong.code, "not of format 'nwpu'" in wrong.err, wrong.err.count("\n")) == (2, True, 1)
 
 
+def test_a_label_and_columns_of_other_names_are_planned_and_trained_with(run_cli, photos, tmp_path, tiny_base):
+    rows = [
+        f"{file.stem}.png,{line.replace(' ', ',')},{kind}"
+        for file in sorted(photos.glob("*.txt"))
+        for line, kind in zip(file.read_text().splitlines(), ["adult", "adult", "child"] * 9, strict=False)
+    ]
+    for file in photos.glob("*.txt"):
+        file.unlink()
+    (photos / "crowd.csv").write_text("\n".join(["photo,cx,cy,label", *rows]))
+    refused = run_cli("plan", "--data", photos)
+    assert (refused.code, "--columns image=photo,x=cx,y=cy" in refused.err) == (2, True)
+    columns = ("--data", photos, "--columns", "image=photo,x=cx,y=cy")
+    refused = run_cli("plan", *columns)
+    assert (refused.code, "several labels (adult, child)" in refused.err) == (2, True)
+    told = json.loads(run_cli("plan", *columns, "--label", "adult", "--json").out)
+    assert told["profile"]["heads"] == [6, 9, 12]
+    assert {"key": "data.label", "value": "adult", "because": "it was given"} in told["rows"]
+    done = run_cli("finetune", *columns, "--label", "adult", "--base", tiny_base, *SHORT)
+    assert done.code == 0, done.err
+    data = load_recipe(tmp_path / "runs" / "station" / "recipe.toml").data
+    assert (data.label, data.columns) == ("adult", "image=photo,x=cx,y=cy")
+    assert sorted(row.heads for row in read_held_out(tmp_path / "runs" / "station" / "held_out.jsonl")) == [
+        6,
+        8,
+        10,
+        12,
+    ]
+
+
 def test_finetune_without_a_recipe_plans_one_trains_it_and_keeps_it_with_its_reasons(
     run_cli, photos, tmp_path, timed, tiny_base
 ):

@@ -48,6 +48,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_every_public_name_is_described_on_the_built_site(site):
     html = (site / "reference" / "python.html").read_text(encoding="utf-8")
     for name in set(sam_mprompt.__all__) - {"__version__"}:
@@ -56,6 +57,7 @@ def test_every_public_name_is_described_on_the_built_site(site):
         assert f'id="sam_mprompt.{method}"' in html
 
 
+@pytest.mark.slow
 def test_the_references_are_on_the_built_site(site):
     recipes = (site / "reference" / "recipes.html").read_text(encoding="utf-8")
     assert "max_grad_norm" in recipes
@@ -64,6 +66,7 @@ def test_the_references_are_on_the_built_site(site):
     assert "--recipe" in (site / "reference" / "commands.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_no_page_fetches_anything_from_elsewhere(site):
     fetched = re.compile(r"<(?:script|img|iframe|link)\b[^>]*\b(?:src|href)=\"?(?:https?:)?//[^\s>]+", re.IGNORECASE)
     pages = list(site.rglob("*.html"))

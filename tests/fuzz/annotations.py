@@ -190,6 +190,36 @@ def _coco() -> Any:
     }
 
 
+def _via3() -> Any:
+    return {
+        "project": {"data_format_version": "3.1.2", "vid_list": ["1", "2", "3"]},
+        "config": {},
+        "attribute": {"1": {"aname": "label", "anchor_id": "FILE1_Z0_XY1", "type": 3, "options": {"1": "head"}}},
+        "file": {str(n): {"fid": n, "fname": name, "type": 2, "loc": 1, "src": ""} for n, name in enumerate(_NAMES, 1)},
+        "metadata": {
+            f"1_{place}": {"vid": "1", "flg": 0, "z": [], "xy": [1, *point], "av": {"1": "1"}}
+            for place, point in enumerate(_POINTS)
+        },
+        "view": {str(n): {"fid_list": [n]} for n in range(1, 4)},
+    }
+
+
+def _supervisely() -> Any:
+    objects = [
+        {"classTitle": "head", "geometryType": "point", "points": {"exterior": [point], "interior": []}}
+        for point in _POINTS
+    ]
+    return {"description": "", "tags": [], "size": {"height": 24, "width": 32}, "objects": objects}
+
+
+_CELLS = """<?xml version="1.0" encoding="UTF-8"?>
+<CellCounter_Marker_File><Image_Properties><Image_Filename>a.png</Image_Filename></Image_Properties>
+<Marker_Data><Current_Type>0</Current_Type><Marker_Type><Type>1</Type><Name>head</Name>
+<Marker><MarkerX>3</MarkerX><MarkerY>4</MarkerY><MarkerZ>1</MarkerZ></Marker></Marker_Type></Marker_Data>
+</CellCounter_Marker_File>
+"""
+
+
 def _labelme(name: str) -> Any:
     shapes: list[Any] = [
         {"label": "head", "shape_type": "point", "points": [point], "group_id": None} for point in _POINTS
@@ -328,8 +358,22 @@ _LAYOUTS: dict[str, Callable[[], Files]] = {
     },
     "voc": lambda: _own({f"{name[:-4]}.xml": _VOC.replace("a.png", name) for name in _NAMES}),
     "cvat": lambda: _own({"annotations.xml": _CVAT}),
+    "cvat of a project": lambda: {
+        **_images("images/train/"), **_images("images/default/"),
+        "annotations.xml": _CVAT.replace("<image ", '<image subset="train" ', 1),
+    },
+    "yolo's folders": lambda: {
+        **_images("images/one/"), **_images("images/two/"),
+        **{f"labels/{part}/{name[:-4]}.txt": "0 0.3 0.4 0.1 0.1\n0 0.1 0.1 0.2 0.1 0.2 0.2\n" for part in ("one", "two")
+            for name in _NAMES},
+        "data.yaml": "path: /data\ntrain: [images/one]\nval: mine.txt\nnames: [head]\n",
+        "mine.txt": "images/two/a.png\n",
+    },
     "label studio": lambda: _own({"export.json": _STUDIO}),
     "via": lambda: _own({"via_region_data.json": _VIA}),
+    "via 3": lambda: _own({"via3.json": _via3()}),
+    "supervisely": lambda: {**_images("img/"), **{f"ann/{name}.json": _supervisely() for name in _NAMES}},
+    "cell counter": lambda: _own({f"CellCounter_{name[:-4]}.xml": _CELLS.replace("a.png", name) for name in _NAMES}),
 }  # fmt: skip
 
 _EXTRA: dict[str, str] = {

@@ -290,8 +290,13 @@ def with_prompts(encoder: SamEncoder) -> nn.Module:
 @pytest.mark.parametrize("block", range(5))
 @pytest.mark.parametrize(
     "wrapped",
-    [lambda encoder: encoder, with_prompts, lambda encoder: torch.compile(with_prompts(encoder), backend="eager")],
-    ids=["bare", "adapted", "compiled"],
+    [
+        pytest.param(lambda encoder: encoder, id="bare"),
+        pytest.param(with_prompts, id="adapted"),
+        pytest.param(
+            lambda encoder: torch.compile(with_prompts(encoder), backend="eager"), id="compiled", marks=pytest.mark.slow
+        ),
+    ],
 )
 def test_the_encoder_goes_on_exactly_from_where_it_stopped(wrapped, block: int, levels: bool) -> None:
     config = SamConfig(embed_dim=32, depth=4, num_heads=2, global_attn_indexes=(1, 3), out_channels=16, grid=20)

@@ -40,7 +40,7 @@ def profile_with() -> Callable[..., Profile]:
 
     def make(**changes: object) -> Profile:
         values: dict[str, object] = {
-            "format": "points", "images": 30, "own_val": False, "short_side": 768, "long_side": 1024,
+            "format": "points", "images": 30, "val_images": 0, "short_side": 768, "long_side": 1024,
             "smallest_side": 768, "largest_side": 1024, "heads": (10, 100, 400), "mean_heads": 120.0,
             "spacing": 16.0, "head_side": None, "heads_per_megapixel": 150.0,
         }  # fmt: skip

@@ -113,11 +113,9 @@ def test_one_core_is_left_to_what_trains(laptop, cores, workers):
     assert rules.workers(replace(laptop, cores=cores)).value == workers
 
 
-@pytest.mark.parametrize(
-    ("images", "own_val", "folds"), [(2, False, 2), (6, False, 3), (59, False, 3), (60, False, 0), (30, True, 0)]
-)
-def test_below_sixty_images_without_a_val_split_folds_tell_the_error(profile_with, images, own_val, folds):
-    assert rules.folds(profile_with(images=images, own_val=own_val)).value == folds
+@pytest.mark.parametrize(("images", "val_images", "folds"), [(2, 0, 2), (6, 0, 3), (59, 0, 3), (60, 0, 0), (30, 1, 0)])
+def test_below_sixty_images_without_a_val_split_folds_tell_the_error(profile_with, images, val_images, folds):
+    assert rules.folds(profile_with(images=images, val_images=val_images)).value == folds
 
 
 def spent(profile, rows, timing, batch, folds):
@@ -157,10 +155,22 @@ def test_however_short_the_time_one_epoch_is_trained_and_however_long_no_more_th
     assert values(rules.length(profile_with(), 4, 3, 1000, Timing(1e-3, 0.0)))["train.epochs"] == rules.MOST_EPOCHS
 
 
-def test_validations_of_a_val_split_are_counted_into_the_time(profile_with):
-    seen = profile_with(images=100)
-    fast, slow = (values(rules.length(seen, 4, 0, 20, Timing(0.5, image)))["train.epochs"] for image in (0.0, 4.0))
-    assert fast > slow
+@pytest.mark.parametrize("val_images", [0, 10])
+def test_validations_of_a_val_split_are_counted_into_the_time(profile_with, val_images):
+    seen = profile_with(images=100, val_images=val_images)
+    rows, timing = rules.length(seen, 4, 0, 20, Timing(0.5, 1.0, 60.0)), Timing(0.5, 1.0, 60.0)
+    epochs, every = values(rows)["train.epochs"], values(rows)["train.validate_every"]
+    steps = -(-(100 if val_images else 90) // 4) * epochs
+    assert 0.85 * 1200 < timing.preparation + steps * timing.step + 10 * timing.image * -(-epochs // every) < 1200
+
+
+def test_a_val_split_that_is_slow_to_count_is_counted_less_often_and_leaves_the_time_to_training(profile_with):
+    seen, step = profile_with(images=240, val_images=200), 6.0
+    rows = values(rules.length(seen, 4, 0, 60, Timing(step, 2.0)))
+    assert rows["train.epochs"] == 7  # of 60 steps: 2520 of 3240 seconds
+    assert rows["train.validate_every"] == 7
+    rare = values(rules.length(seen, 4, 0, 600, Timing(step, 2.0)))
+    assert -(-rare["train.epochs"] // rare["train.validate_every"]) * 200 * 2.0 <= rules.VALIDATION_SHARE * 36000
 
 
 def test_the_plan_says_that_there_is_no_ensemble():

@@ -105,6 +105,7 @@ def test_metrics_tell_the_losses_and_how_well_held_out_things_are_segmented(tmp_
     assert records[-1]["lr"] < records[0]["lr"]
 
 
+@pytest.mark.slow
 def test_pretraining_learns_to_segment(tmp_path, recipe_file):
     run(recipe_file, tmp_path / "run", "train.steps=150", "train.log_every=30", "train.lr=1e-2", RARELY)
     records = metrics_of(tmp_path / "run")

@@ -153,6 +153,7 @@ def test_a_native_timm_model_from_scratch_starts_from_the_seed(tiny_recipe):
     assert drawn[0] == drawn[2] != drawn[1]
 
 
+@pytest.mark.slow
 def test_a_segmenter_alone_learns_the_boxes_and_makes_masks(tmp_path, tiny_recipe, crowd_folder):
     alone = ["loss.density=0", "loss.context=0", "loss.online=false", "loss.offline=false", "train.epochs=25"]
     recipe = load_recipe(tiny_recipe, [*alone, "train.lr=1e-2", "train.ema=0", "model.stem_channels=8"])

@@ -13,6 +13,9 @@ from sam_mprompt.tuning.attach import add_adapter
 from sam_mprompt.tuning.prompt_tuner import EVERY_SUBLAYER, PromptConfig
 from sam_mprompt.tuning.selection import target_modules
 
+_FOR_EVER = 10
+"""Seconds of CPU: what is refused takes milliseconds, what could take for ever takes minutes, whatever else runs."""
+
 NAMES = [name for name, _ in small_sam().named_modules()]
 LONG = [f"backbone.stages_{i % 4}.blocks.{i}.attn.proj" for i in range(400)]
 
@@ -69,7 +72,7 @@ def test_patterns_that_could_take_for_ever_are_refused_at_once(pattern):
         UsageError, match=r"^target_modules: expected names of modules, or a regular expression"
     ) as said:
         check_pattern(pattern, LONG)
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < _FOR_EVER
     assert len(str(said.value)) < 300
 
 
@@ -78,7 +81,7 @@ def test_the_slowest_pattern_that_is_taken_is_matched_in_a_moment():
     check_pattern(pattern, LONG)
     started = time.process_time()
     assert not any(re.fullmatch(pattern, name) for name in LONG)
-    assert time.process_time() - started < 2
+    assert time.process_time() - started < _FOR_EVER
 
 
 @pytest.mark.parametrize(

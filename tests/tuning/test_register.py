@@ -11,6 +11,7 @@ from sam_mprompt.tuning.prompt_tuner import PEFT_TYPE
 from sam_mprompt.tuning.register import AfterImport, register_with_peft
 
 
+@pytest.mark.slow
 def test_importing_the_package_is_light_and_a_later_import_of_peft_knows_prompt_modules():
     script = (
         "import sys, sam_mprompt\n"

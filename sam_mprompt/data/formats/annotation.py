@@ -46,6 +46,7 @@ class Entry:
         attributes: what the dataset says about the image.
         hidden: the dataset keeps this annotation to itself, so that its absence is no problem.
         official: a published benchmark's annotation, which is taken as it is: heads that it repeats stay.
+        embedded: the image is no file, but the file of its annotation holds it.
         unused: `image` is no image of the split but a file of the dataset's folder that nothing reads.
     """
 
@@ -54,6 +55,7 @@ class Entry:
     attributes: Mapping[str, str | int | float] = field(default_factory=dict)
     hidden: bool = False
     official: bool = False
+    embedded: bool = False
     unused: bool = False
 
 

@@ -73,7 +73,9 @@ def collect(entries: Sequence[Entry], reading: Reading = _USUAL) -> tuple[list[S
         read = list(pool.map(partial(_read, reading=reading), unique.values()))
     samples = []
     for entry, (header, annotation) in zip(unique.values(), read, strict=True):
-        if header is None:
+        if header is None and entry.embedded:
+            problems.embedded.append(entry.image)
+        elif header is None:
             problems.missing_images.append(entry.image)
         elif isinstance(header, UsageError):
             problems.unreadable[entry.image] = str(header)

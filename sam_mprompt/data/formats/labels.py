@@ -29,6 +29,7 @@ class Marks:
         reading: how the file was understood, where that is worth telling.
         shares: they are shares (0..1) of the image by their format, not pixels.
         split: the split that the file states for the image, as it says it; empty where it states none.
+        embedded: the file holds the image, too.
     """
 
     by_label: Mapping[Label, Annotation | UsageError]
@@ -37,6 +38,7 @@ class Marks:
     reading: str = ""
     shares: bool = False
     split: str = ""
+    embedded: bool = False
 
     @property
     def labels(self) -> frozenset[Label]:

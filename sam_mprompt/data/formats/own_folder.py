@@ -1,7 +1,7 @@
 """One folder of the user's own images: its images, its files of annotation, and which belongs to which."""
 
-import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -9,20 +9,17 @@ from typing import NamedTuple
 from ...errors import UsageError
 from ..image import natural_order, sort_folder
 from .annotation import Annotation, Entry
+from .image_folders import ANNOTATIONS, files_in, folders_below, image_folder, label_folders, without_twins
+from .image_names import ImageNames, Meant
 from .labels import Counts, Label, Marks
-from .splits import LIST_SUFFIXES, split_called
-from .text import file_name
+from .splits import LIST_SUFFIXES, TEXT_SUFFIXES, split_called
 from .tools.collection import read_collection
 from .tools.families import FAMILIES, told
 from .tools.family import Collection, Family, Kind
-from .tools.label_studio import without_upload_mark
 from .tools.own_files import TXT
 from .tools.sidecars import read_sidecar
 
 _NO_SIDECARS = ("readme", "license", "licence", "classes")
-_IMAGES = ("images", "JPEGImages", "obj_train_data")
-"""Folders of images as most tools, Pascal VOC and CVAT's YOLO call them."""
-_ANNOTATIONS = ("annotations", "Annotations", "labels")
 
 
 class Annotated(NamedTuple):
@@ -41,48 +38,91 @@ class Annotated(NamedTuple):
     splits: Mapping[Path, str]
 
 
+class _Source(NamedTuple):
+    """What one file says of one image: which it means, and how to get the marks."""
+
+    meant: Meant
+    name: str
+    file: Path
+    marks: Callable[[], Marks]
+
+
 class OwnFolder:
     """One folder of images, listed once.
 
     Args:
         folder: where the annotation is: in it, in its `annotations/` or `labels/`, or beside the images.
-        images: where the images are; None for `images/`, or the one folder below that has some, else `folder` itself.
+        images: where the images are; several folders only of one dataset whose files tell which image they mean. None
+            for `images/`, or the one folder below that has some, else `folder` itself; where that has none, and
+            `folder` annotates many images, all folders below.
         families: the tools whose files are read; those of others are passed over.
+        apart: files that are known to be no annotation.
 
     Attributes:
+        image_folders: where the images are.
+        spread: whether they are in several folders.
         images: the images.
         passed_over: pictures of other kinds among them.
-        collections: the files that annotate many images; there should be at most one.
+        collections: the files that annotate many images.
         sidecars: the files that may annotate one image each.
     """
 
     def __init__(
-        self, folder: Path, images: Path | None = None, families: Sequence[Family] = tuple(FAMILIES.values())
+        self,
+        folder: Path,
+        images: Path | Sequence[Path] | None = None,
+        families: Sequence[Family] = tuple(FAMILIES.values()),
+        apart: Sequence[Path] = (),
     ) -> None:
-        self.folder, self.families = folder, families
-        self.subset = None if images is None else images.name
-        self.image_folder = images or _image_folder(folder)
-        self.images, self.passed_over = sort_folder(self.image_folder)
-        self.names: dict[str, list[Path]] = {}
-        for image in self.images:
-            for name in (image.name, image.stem):
-                self.names.setdefault(_key(name), []).append(image)
-        kinds = {file: self._kind(file) for place in self.places for file in _files(place)}
+        self.folder, self.families, self.apart = folder, families, frozenset(apart)
+        self.subset = images.name if isinstance(images, Path) else None
+        given = [images] if isinstance(images, Path) else images
+        self.image_folders = list(given) if given else [image_folder(folder)]
+        self._list(folder if given is None else None)
+
+    def _list(self, root: Path | None) -> None:
+        """List images and files; where there is no image, and `root` has annotation, those of the folders below."""
+        listed = [sort_folder(place) for place in self.image_folders]
+        self.images = [image for found in listed for image in found.images]
+        self.passed_over = [other for found in listed for other in found.passed_over]
+        self.names = ImageNames(self.images, self.image_folders)
+        if root is not None and not self.images and self._annotates_below(root) and (below := folders_below(root)):
+            self.image_folders = below
+            self._list(None)
+            return
+        kinds = {file: self._kind(file) for place in self.places for file in files_in(place) if file not in self.apart}
         self.collections = [file for file, kind in kinds.items() if kind == "many"]
         self.sidecars = [file for file, kind in kinds.items() if kind == "one"]
+
+    def _annotates_below(self, root: Path) -> bool:
+        """Whether a folder without images has a file of many images, or a folder of annotation with any file."""
+        known = {suffix for family in self.families for suffix in family.suffixes}
+        for name in ANNOTATIONS:
+            for place in files_in(root / name):
+                files = files_in(place) if place.is_dir() else [place]
+                if any(file.suffix.lower() in known for file in files):
+                    return True
+        return any(self._kind(file) == "many" for file in files_in(root))
+
+    @property
+    def spread(self) -> bool:
+        """Whether the images lie in several folders."""
+        return len(self.image_folders) > 1
 
     @cached_property
     def places(self) -> list[Path]:
         """The folders in which annotation may be."""
-        below = [self.folder / name for name in _ANNOTATIONS]
-        if self.image_folder.parent != self.folder:  # images/train/ has its labels in labels/train/
-            below += [place / self.image_folder.name for place in below]
-        return _without_twins([self.image_folder, self.folder, *below])
+        return without_twins([*self._beside_images, *label_folders(self.folder, self.image_folders)])
+
+    @property
+    def _beside_images(self) -> list[Path]:
+        """The folders of images whose own files count: of several, each may be a dataset of its own."""
+        return [] if self.spread else self.image_folders
 
     @property
     def annotated(self) -> bool:
         """Whether at least one image is annotated, as far as the names of the files tell."""
-        named = any(_key(file.stem) in self.names for file in self.sidecars)
+        named = any(self.names.has(self._called(file)) for file in self.sidecars)
         return bool(self.images and (self.collections or named))
 
     @property
@@ -90,29 +130,19 @@ class OwnFolder:
         """The files that annotate its images."""
         return {*self.collections} if self.collections else {*self.sidecars}
 
+    @property
+    def unused(self) -> list[Path]:
+        """The files of a tool that could annotate its images and do not, beside those that `splits.unread` names."""
+        known = (*self.collections, *self.sidecars)
+        return [file for file in known if file not in self.used and file.suffix.lower() not in TEXT_SUFFIXES]
+
     def has(self, name: str) -> bool:
         """Whether an image is called so, with or without folders and suffix."""
-        return _key(name.replace("\\", "/").rsplit("/", 1)[-1]) in self.names
+        return self.names.has(name)
 
     def image(self, name: str, where: str) -> Path:
-        """Return the image that is called `name`, with or without folders and suffix; it may turn out not to exist.
-
-        Names that differ only in how their accents are composed (NFC, or NFD of a Mac) are the same, and so are those
-        that differ in case where there is but one (a camera's .JPG is .jpg to many a tool).
-
-        Raises:
-            UsageError: two images have this name, or no file can have it.
-        """
-        plain = file_name(name, where)
-        # A cell of a csv that a spreadsheet would take for a formula has an apostrophe in front.
-        spellings = (plain, without_upload_mark(plain), plain.removeprefix("'"))
-        found = next((self.names[key] for name in spellings if (key := _key(name)) in self.names), [])
-        if len(found) > 1:
-            exact = [image for image in found if image.name == plain]
-            found = exact or [image for image in found if image.stem == plain] or found
-        if len(found) > 1:
-            raise UsageError(f"{where} says '{name}', which may be '{found[0].name}' or '{found[1].name}'. Rename one.")
-        return found[0] if found else self.image_folder / plain
+        """Return the image that a list means; see `ImageNames.meant`."""
+        return self.names.meant(name, where).image
 
     def annotations(self) -> Annotated:
         """Read what the folder's files say; what is malformed in the file of one image is kept for that image.
@@ -120,53 +150,77 @@ class OwnFolder:
         Raises:
             UsageError: two kinds of annotation, an image annotated twice, or a malformed file of many images.
         """
-        found = self.collections + [file for file in self.sidecars if self.collections and self.has(file.stem)]
-        if len(found) > 1:
-            raise _choice(
-                f"Expected one kind of annotation in '{self.folder}'; found '{found[0].name}' and '{found[1].name}'. "
-                "Keep one of them, or make folders 'train', 'val' and 'test' with images and annotations of their own.",
-                found,
-            )
+        self._check_one_kind()
+        sources, labels, listed = self._collected() if self.collections else self._beside()
         marks: dict[Path, Callable[[], Marks]] = {}
         files: dict[Path, Path] = {}
-        sources: list[tuple[str, Path, Callable[[], Marks]]] = []
-        labels: set[Label] = set()
         splits: dict[Path, str] = {}
-        listed: frozenset[str] = frozenset()
-        if found:
-            collection = self._read_many(found[0])
-            listed = collection.listed
-            sources += [(name, found[0], partial(_given, given)) for name, given in collection.marks.items()]
-            sources += [
-                (self._numbered(number, found[0]).name, found[0], partial(_given, given))
-                for number, given in collection.slices.items()
-            ]
-            labels = {label for _, _, read in sources for label in _labels(read)}
-        else:
-            for file in self.sidecars:
-                read = self._read_one(file)
-                sources.append((file.stem, file, read))
-                labels |= _labels(read)
-        for name, file, reader in sources:
-            image = self.image(name, f"'{file}'")
+        for meant, name, file, reader in sorted(sources, key=lambda source: bool(source.meant.told)):
+            image, read = meant.image, reader
+            if meant.told and image in marks:  # another file has this very name
+                image = self.image_folders[0] / Path(name.replace("\\", "/")).name
+            elif meant.told:
+                read = partial(_noted, reader, meant.told)
             if image in marks:
                 raise _choice(
                     f"'{file}' annotates '{image.name}' a second time, as '{name}'. Keep one annotation.",
                     [files[image], file],
                 )
-            marks[image], files[image] = reader, file
-            if found and (split := reader().split):
+            marks[image], files[image] = read, file
+            if self.collections and (split := reader().split):
                 splits[image] = split
         return Annotated(marks, frozenset(labels), listed, splits)
 
+    def _check_one_kind(self) -> None:
+        """Refuse files of several kinds, and of one kind where their names say that they are of several splits."""
+        if not self.collections:
+            return
+        found = self.collections + [file for file in self.sidecars if self.has(self._called(file))]
+        families = {known.family.name for file in found if (known := told(file, self.families)) is not None}
+        apart = any(split_called(part) for file in found for part in file.stem.replace("-", "_").split("_"))
+        if len(found) > 1 and (len(families) > 1 or len(found) > len(self.collections) or apart):
+            raise _choice(
+                f"Expected one kind of annotation in '{self.folder}'; found '{found[0].name}' and '{found[1].name}'. "
+                "Keep one of them, or make folders 'train', 'val' and 'test' with images and annotations of their own.",
+                found,
+            )
+
+    def _collected(self) -> tuple[list[_Source], set[Label], frozenset[str]]:
+        """Read the files of many images."""
+        sources: list[_Source] = []
+        listed: frozenset[str] = frozenset()
+        for file in self.collections:
+            collection = self._read_many(file)
+            listed |= collection.listed
+            for name, given in collection.marks.items():
+                sources.append(_Source(self.names.meant(name, f"'{file}'"), name, file, partial(_given, given)))
+            for number, given in collection.slices.items():
+                image = self._numbered(number, file)
+                sources.append(_Source(Meant(image), image.name, file, partial(_given, given)))
+        return sources, {label for source in sources for label in _labels(source.marks)}, listed
+
+    def _beside(self) -> tuple[list[_Source], set[Label], frozenset[str]]:
+        """Read the files of one image each."""
+        sources = []
+        for file in self.sidecars:
+            name = self._called(file)
+            meant = self.names.meant(f"{file.parent.name}/{name}" if self.spread else name, f"'{file}'")
+            sources.append(_Source(meant, name, file, self._read_one(file)))
+        return sources, {label for source in sources for label in _labels(source.marks)}, frozenset()
+
     def entries(self, annotated: Annotated, counts: Counts) -> list[Entry]:
-        """Return an entry for each image that is there or that an annotation names."""
-        images = {*self.images, *annotated.marks}
+        """Return an entry for each image that is there or that an annotation names.
+
+        Of several folders of images, one of which no image is annotated is named as unused.
+        """
+        known = {image.parent for image in annotated.marks} if self.spread else {*self.image_folders}
+        images = {*(image for image in self.images if image.parent in known), *annotated.marks}
         found = [
-            Entry(image, partial(_heads, annotated.marks[image], counts) if image in annotated.marks else None)
+            _entry(image, annotated.marks[image], counts) if image in annotated.marks else Entry(image, None)
             for image in sorted(images, key=natural_order)
         ]
-        return found + [Entry(picture, None, unused=True) for picture in self.passed_over]
+        others = [*self.passed_over, *self.unused, *(place for place in self.image_folders if place not in known)]
+        return found + [Entry(other, None, unused=True) for other in others]
 
     @property
     def tools(self) -> frozenset[str]:
@@ -174,12 +228,21 @@ class OwnFolder:
         found = (told(file, self.families) for file in self.used)
         return frozenset(known.family.name for known in found if known is not None)
 
+    def _called(self, file: Path) -> str:
+        """Return the name of the image that a file is called after, if it is one's own: its own without the suffix, or
+        without what its tool adds to that."""
+        if not self.has(file.stem):
+            for family in self.families:
+                if file.suffix.lower() in family.suffixes and self.has(name := family.image_of(file.stem)):
+                    return name
+        return file.stem
+
     def _kind(self, file: Path) -> Kind | None:
         """Return what a file annotates, None where nothing reads it."""
         suffix, stem = file.suffix.lower(), file.stem.casefold()
         if not any(suffix in family.suffixes for family in self.families) or stem.startswith(_NO_SIDECARS):
             return None
-        named = self.has(file.stem)
+        named = self.has(self._called(file))
         if named and suffix in (".txt", ".json") and len(self.families) == len(FAMILIES):
             return "one"  # whose it is, is asked when it is read
         found = told(file, self.families)
@@ -188,7 +251,7 @@ class OwnFolder:
         if found.kind == "one" or (named and found.family.read_one is not None):  # what is called so is its own
             is_list = suffix in LIST_SUFFIXES and split_called(stem) is not None
             return "one" if named or (file.is_file() and not is_list) else None
-        if self.subset is not None and file.parent != self.image_folder:  # of several subsets each has its own
+        if self.subset is not None and file.parent not in self.image_folders:  # of several subsets each has its own
             return "many" if stem.endswith(f"_{self.subset.casefold()}") else None
         return "many"
 
@@ -199,7 +262,7 @@ class OwnFolder:
         if number == 0 and len(self.images) == 1:
             return self.images[0]
         what = f"slice {number}" if number else "no image by name nor number"
-        raise UsageError(f"'{file}' says {what}; there are {len(self.images)} images in '{self.image_folder}'.")
+        raise UsageError(f"'{file}' says {what}; there are {len(self.images)} images in '{self.image_folders[0]}'.")
 
     def _read_many(self, file: Path) -> Collection:
         found = told(file, self.families)
@@ -218,54 +281,27 @@ class OwnFolder:
             return partial(_raise, error)
 
 
-def subsets(root: Path) -> dict[str, Path]:
-    """Return the folders of images below `root/images/` by name, where that holds no image itself (as CVAT has it)."""
-    inner = root / "images"
-    if not inner.is_dir() or sort_folder(inner).images:
-        return {}
-    return {
-        child.name: child
-        for child in sorted(inner.iterdir())
-        if child.is_dir() and not child.name.startswith(".") and sort_folder(child).images
-    }
-
-
-def _image_folder(folder: Path) -> Path:
-    below = subsets(folder)
-    if len(below) == 1:
-        return next(iter(below.values()))
-    called = (folder / name for name in _IMAGES)
-    return next((place for place in called if sort_folder(place).images), folder)
-
-
-def _without_twins(places: list[Path]) -> list[Path]:
-    """Return the folders that are there, one that a file system calls by two names once."""
-    found: dict[tuple[int, int], Path] = {}
-    for place in places:
-        if place.is_dir():
-            status = place.stat()
-            found.setdefault((status.st_dev, status.st_ino), place)
-    return list(found.values())
-
-
-def _files(place: Path) -> Iterator[Path]:
-    if place.is_dir():
-        yield from (file for file in sorted(place.iterdir()) if not file.name.startswith("."))
-
-
-def _key(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
-
-
 def _labels(read: Callable[[], Marks]) -> set[Label]:
     """Return the labels of an annotation that was read; a table that was not has none."""
-    if isinstance(read, partial) and read.func is _given:
-        return set(read.args[0].labels)
-    return set()
+    return set(read().labels) if _is_read(read) else set()
+
+
+def _entry(image: Path, read: Callable[[], Marks], counts: Counts) -> Entry:
+    embedded = _is_read(read) and read().embedded
+    return Entry(image, partial(_heads, read, counts), embedded=embedded)
+
+
+def _is_read(read: Callable[[], Marks]) -> bool:
+    return isinstance(read, partial) and read.func is _given
 
 
 def _heads(read: Callable[[], Marks], counts: Counts) -> Annotation:
     return read().heads(counts)
+
+
+def _noted(read: Callable[[], Marks], told: str) -> Marks:
+    marks = read()
+    return replace(marks, reading="; ".join(filter(None, (marks.reading, told))))
 
 
 def _given(marks: Marks) -> Marks:

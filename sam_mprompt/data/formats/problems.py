@@ -15,6 +15,7 @@ class Problems:
     Attributes:
         missing_annotations: images without an annotation.
         missing_images: images that a list or an annotation names, but that are not there.
+        embedded: images that are no files, but are held by the file of their annotation (labelme's `imageData`).
         unreadable: image -> why it cannot be read.
         malformed: image -> what is wrong in the file of its annotation.
         misframed: image -> in which other frame its annotation was made; left out.
@@ -43,6 +44,7 @@ class Problems:
 
     missing_annotations: list[Path] = field(default_factory=list)
     missing_images: list[Path] = field(default_factory=list)
+    embedded: list[Path] = field(default_factory=list)
     unreadable: dict[Path, str] = field(default_factory=dict)
     malformed: dict[Path, str] = field(default_factory=dict)
     misframed: dict[Path, str] = field(default_factory=dict)
@@ -95,6 +97,7 @@ class Problems:
 _MEANINGS = {
     "missing_annotations": "images without annotation, left out",
     "missing_images": "images listed or annotated, but missing",
+    "embedded": "images that are no files, but held by the files of their annotation, left out",
     "unreadable": "unreadable images, left out",
     "malformed": "images with a malformed annotation, left out",
     "misframed": "images annotated in another frame, left out",

@@ -12,9 +12,11 @@ from ..bounds import Reading
 from ..image import HEIC_SUFFIXES, sort_folder
 from . import own_points, public
 from .entries import SPLIT_NAMES, Entries, Problems, Split, SplitName, carve, collect
+from .image_folders import files_in
 from .splits import split_lists, unread
 from .tools.families import FAMILIES, with_columns
 from .tools.family import Family
+from .tools.labelme import LABELME, embedded_image
 
 __all__ = ["FORMATS", "Format", "Problems", "Split", "list_splits", "read_split", "recognise"]
 
@@ -44,6 +46,13 @@ class Format:
     folds: int = 1
     lists: bool = False
     labels: bool = False
+
+
+def _holds_its_image(file: Path) -> bool:
+    try:
+        return LABELME.kind_of(file) is not None and embedded_image(file) is not None
+    except UsageError:
+        return False
 
 
 def _of_tool(family: Family) -> Format:
@@ -89,6 +98,8 @@ def recognise(root: Path) -> str:
     places = (root, root / "images")
     if any(file.suffix.lower() in HEIC_SUFFIXES for place in places for file in sort_folder(place).passed_over):
         raise UsageError(f"{message} Its HEIC photographs need the package 'pillow-heif'.", about="extra", extra="heic")
+    if any(_holds_its_image(file) for place in places for file in files_in(place)):
+        raise UsageError(f"{message} Its .json files of labelme hold their images.", about="embedded images", root=root)
     raise UsageError(message)
 
 

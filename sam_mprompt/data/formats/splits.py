@@ -20,7 +20,8 @@ _AROUND = {"list", "lists", "file", "files", "image", "images", "img", "names", 
 """Words that lists and folders have beside the split's name, as in `train_list.txt`."""
 
 _LIST_FOLDERS = ("split", "splits", "list", "lists", "imagesets", "main")
-_TEXT_SUFFIXES = {*LIST_SUFFIXES, ".csv", ".tsv", ".json", ".jsonl", ".xml", ".geojson", ".pnt", ".roi"}
+TEXT_SUFFIXES = {*LIST_SUFFIXES, ".csv", ".tsv", ".json", ".jsonl", ".xml", ".geojson", ".pnt", ".roi", ".mat"}
+"""Suffixes of files that are named where nothing reads them."""
 _ABOUT = ("readme", "license", "licence", "classes", "changelog", "citation", "notes")
 
 
@@ -76,7 +77,7 @@ def unread(folders: Iterable[Path], used: Iterable[Path]) -> list[Entry]:
     return [
         Entry(path, None, unused=True)
         for path in files
-        if path.suffix.lower() in _TEXT_SUFFIXES
+        if path.suffix.lower() in TEXT_SUFFIXES
         and path not in known
         and not path.name.casefold().startswith(_ABOUT)
         and path.is_file()

@@ -29,7 +29,7 @@ def test_the_same_thirty_images_are_taken_with_their_annotation_however_often(pa
 
 def test_the_other_recipe_gets_as_many_epochs_as_fill_the_minutes_and_keeps_its_shares():
     recipe = load_recipe("shb-scratch")
-    given = filling(recipe, 30, 20.0, Timing(0.5, 0.1, 10.0))
+    given = filling(recipe, 30, 0, 20.0, Timing(0.5, 0.1, 10.0))
     longer = load_recipe("shb-scratch", given)
     seconds = longer.train.epochs * 4 * 0.5
     assert 0.8 * 1200 < seconds < 1200

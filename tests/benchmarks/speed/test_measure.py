@@ -6,6 +6,7 @@ from benchmarks.speed import adapters, busy_core, cached_epoch, counting, large_
 from sam_mprompt.recipe.schema import load_recipe
 
 
+@pytest.mark.slow
 def test_adapters_are_loaded_and_switched_faster_than_everything_is_loaded_again():
     load, switch = adapters.measure("tiny", rounds=1)
     assert min(load.ratio.median, switch.ratio.median) > 1

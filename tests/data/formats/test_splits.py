@@ -75,9 +75,9 @@ def test_a_split_that_the_annotation_states_is_the_images_split(tmp_path, form):
 
 def test_a_split_that_the_annotation_states_and_a_list_contradicts_is_refused(tmp_path):
     folder_of(tmp_path / "same", stated_in("csv") | {"test.txt": "b4\nb5"}, SIX)
-    assert sizes(tmp_path / "same") == {"train": 4, "test": 2}
+    assert sizes(tmp_path / "same") == {"train": 3, "val": 1, "test": 2}
     folder_of(tmp_path / "other", stated_in("csv") | {"test.txt": "b0\nb5"}, SIX)
-    with pytest.raises(UsageError, match=r"'b0\.jpg' is in the test split by a list and in train by its annotation"):
+    with pytest.raises(UsageError, match=r"'b4\.jpg' is in the train split by a list or folder and in test by its"):
         list_splits(tmp_path / "other")
 
 

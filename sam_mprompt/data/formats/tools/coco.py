@@ -1,7 +1,10 @@
 """COCO instances and keypoints (https://cocodataset.org/#format-data): one .json of many images."""
 
 import json
+import re
+from collections import Counter
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +22,13 @@ from .outline import json_outline
 
 _Key = int | str | None
 _NOBODY = Annotation(np.empty((0, 2)))
+_OF_HEAD = {"head", "nose", "eye", "ear", "face", "forehead", "chin", "headtop", "skull"}
 _NAMES = ("*coco*.json", "instances*.json", "person_keypoints*.json", "annotations.json")
 _LISTS = {"images", "annotations"}
 
 
 def _kind(file: Path) -> Kind | None:
-    if any(file.match(pattern) for pattern in _NAMES):
+    if any(fnmatchcase(file.name.casefold(), pattern) for pattern in _NAMES):
         return "many"
     outline = json_outline(file)
     return "many" if not outline.is_list and (outline.keys >= _LISTS or _only_begun(outline.keys)) else None
@@ -38,8 +42,9 @@ def _only_begun(keys: frozenset[str]) -> bool:
 def read_coco(path: Path) -> Collection:
     """Return the marks of each image by its file name, and the names of the categories that are defined.
 
-    Each annotation is one head, at its first labelled keypoint, else at the centre of its box; its label is its
-    category. Annotations with `iscrowd` cover a group and are reported instead of counted.
+    Each annotation is one head, at its first labelled keypoint of a head (by the names that the category gives: head,
+    nose, eyes, ears), else at the first labelled one, which is told of a person's body; else at the centre of its box.
+    Its label is its category. Annotations with `iscrowd` cover a group and are reported instead of counted.
 
     Raises:
         UsageError: malformed; the message names the field.
@@ -50,7 +55,8 @@ def read_coco(path: Path) -> Collection:
     ):
         raise UsageError(f"'{path}': expected a COCO file, an object with the lists 'images' and 'annotations'.")
     images = _images(content["images"], path)
-    labels = _labels(content)
+    labels, bodies = _labels(content), _bodies(content)
+    elsewhere: dict[_Key, Counter[str]] = {}
     parts: dict[_Key, dict[Label, list[Annotation]]] = {}
     wrong: dict[_Key, dict[Label, UsageError]] = {}
     for index, annotation in enumerate(content["annotations"]):
@@ -62,7 +68,11 @@ def read_coco(path: Path) -> Collection:
         label = None if category is None else labels.get(category, f"category {category}")
         heads = parts.setdefault(image, {}).setdefault(label, [])
         try:
-            heads.append(_head(annotation, where))
+            body = bodies.get(category, ())
+            head, joint = _head(annotation, body, where)
+            heads.append(head)
+            if joint:
+                elsewhere.setdefault(image, Counter())[joint] += 1
         except UsageError as error:  # matters only if this label counts
             wrong.setdefault(image, {}).setdefault(label, error)
     marks: dict[str, Marks] = {}
@@ -73,7 +83,7 @@ def read_coco(path: Path) -> Collection:
             twice = UsageError(f"'{path}' annotates '{name}' under two ids, {annotated[name]} and {image}: keep one.")
             marks[name] = Marks({}, frame, twice, split=split)
         elif by_label or name not in marks:
-            marks[name] = Marks(by_label, frame, split=split)
+            marks[name] = Marks(by_label, frame, reading=_told(elsewhere.get(image)), split=split)
         if by_label:
             annotated.setdefault(name, image)
     return Collection(marks, frozenset(_defined(content)))
@@ -93,9 +103,16 @@ def _images(listed: list[Any], path: Path) -> dict[_Key, tuple[str, tuple[int, i
     return images
 
 
-def _head(annotation: dict[str, Any], where: str) -> Annotation:
+def _told(joints: Counter[str] | None) -> str:
+    """Return what to tell of people whose head has no key point, by the joint that stands for it."""
+    listed = ", ".join(f"{joint} ({number})" for joint, number in joints.most_common(3)) if joints else ""
+    return f"heads without a key point, placed at another of the body: {listed}" if listed else ""
+
+
+def _head(annotation: dict[str, Any], body: Sequence[str], where: str) -> tuple[Annotation, str]:
+    """Return a head, and the name of the key point that it is placed at where that is none of a head's."""
     if annotation.get("iscrowd"):
-        return _NOBODY._replace(groups=1)
+        return _NOBODY._replace(groups=1), ""
     boxes = None
     if annotation.get("bbox"):
         x, y, width, height = table([annotation["bbox"]], "x y width height", f"{where} bbox")[0]
@@ -105,13 +122,26 @@ def _head(annotation: dict[str, Any], where: str) -> Annotation:
         raise UsageError(f"{where} keypoints: expected a list of x, y, visibility, x, y, visibility...")
     triples = [keypoints[start : start + 3] for start in range(0, len(keypoints), 3)]
     places = table(triples, "x y visibility", f"{where} keypoints")
-    labelled = places[places[:, 2] > 0, :2]
-    if len(labelled):
+    labelled = np.flatnonzero(places[:, 2] > 0).tolist()
+    if labelled:
+        of_head = [number for number in labelled if number < len(body) and _is_of_head(body[number])]
+        chosen = of_head[0] if of_head else labelled[0]
+        joint = body[chosen] if not of_head and chosen < len(body) and any(map(_is_of_head, body)) else ""
         has_box = boxes is not None and (boxes[:, 2:] > boxes[:, :2]).all()  # readers want one, if of no extent
-        return Annotation(labelled[:1], boxes if has_box else None)
+        return Annotation(places[chosen : chosen + 1, :2], boxes if has_box else None), joint
     if boxes is None:
         raise UsageError(f"{where}: expected a 'bbox' or a labelled keypoint.")
-    return Annotation(centres(boxes), boxes)
+    return Annotation(centres(boxes), boxes), ""
+
+
+def _is_of_head(joint: str) -> bool:
+    return bool(_OF_HEAD & set(re.split(r"[\W_]+", joint.casefold())))
+
+
+def _bodies(content: dict[str, Any]) -> dict[_Key, list[str]]:
+    """Return the names of the key points of each category by its id."""
+    listed = {_key(category, "id"): category.get("keypoints") for category in _categories(content)}
+    return {key: [str(joint) for joint in joints] for key, joints in listed.items() if isinstance(joints, list)}
 
 
 def _labels(content: dict[str, Any]) -> dict[_Key, str]:

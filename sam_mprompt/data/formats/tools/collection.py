@@ -25,9 +25,10 @@ def read_collection(path: Path) -> Collection:
     Raises:
         UsageError: malformed; the message names the line or the field.
     """
-    if path.suffix == ".json":
+    suffix = path.suffix.lower()
+    if suffix == ".json":
         return Collection(_listed(path)) if json_outline(path).is_list else read_coco(path)
-    return read_csv(path) if path.suffix in (".csv", ".tsv") else Collection(_jsonl(path))
+    return read_csv(path) if suffix in (".csv", ".tsv") else Collection(_jsonl(path))
 
 
 def _jsonl(path: Path) -> dict[str, Marks]:

@@ -16,7 +16,11 @@ from .family import Collection, Kind
 from .neighbours import beside_its_image, is_alone, is_called_as
 
 _CALLED = "annotations"
-_SUFFIXES = (".csv", ".tsv")
+_ANY_CASE = [
+    form
+    for name in (f"{_CALLED}.csv", f"{_CALLED}.tsv")
+    for form in (name, name.capitalize(), name.upper(), name[:-3] + name[-3:].upper())
+]
 
 
 class Rows:
@@ -66,9 +70,9 @@ def table_kind(file: Path, columns: Mapping[str, str] | None = None) -> Kind | N
     A table whose columns have other names is taken for one where it is called `annotations.csv` or as an image is, or
     is the only file that may annotate the images: reading it then says which columns there are.
     """
-    if file.stem == _CALLED:
+    if file.stem.casefold() == _CALLED:
         return "many"
-    if any(file.with_name(_CALLED + suffix).is_file() for suffix in _SUFFIXES):
+    if any(file.with_name(name).is_file() for name in _ANY_CASE):
         return None
     try:
         cells = next((row.cells for row in CsvRows(file, columns=2)), [])

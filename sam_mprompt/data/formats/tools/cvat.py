@@ -25,8 +25,9 @@ def _kind(file: Path) -> Kind | None:
 
 
 def read_cvat(path: Path) -> Collection:
-    """Return the marks of each image by its file name, and the labels of the task.
+    """Return the marks of each image by its name, and the labels of the task or of all tasks of a project.
 
+    In a project's export the subset of an image, which is the folder below `images/` that it lies in, leads its name.
     Each point of <points> is a head; a box or an ellipse is one in its middle. Tags of a whole image are no marks.
 
     Raises:
@@ -38,18 +39,17 @@ def read_cvat(path: Path) -> Collection:
         raise UsageError(f"'{path}': expected CVAT's annotation for images; received tracks of a video.")
     marks = {}
     for image in images:
-        name = image.get("name") or ""
+        name = "/".join(filter(None, (image.get("subset"), image.get("name"))))
         where = f"'{path}' image '{name}'"
-        plain = file_name(name, where)
-        if plain in marks:
+        file_name(image.get("name") or "", where)
+        if name in marks:
             raise UsageError(f"{where}: expected one element for each image; received a second one of this name.")
         gathered = Gathered()
         for shape in image:
             if shape.tag not in _NO_SHAPES:
                 gathered.add(shape.get("label"), partial(_head, shape, where))
-        marks[plain] = gathered.marks(
-            frame_of(image.get("height"), image.get("width")), split=image.get("subset") or ""
-        )
+        frame = frame_of(image.get("height"), image.get("width"))
+        marks[name] = gathered.marks(frame, split=image.get("subset") or "")
     defined = (label.findtext("name") for label in root.iterfind("meta//label"))
     return Collection(marks, frozenset(name for name in defined if name))
 

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from .cell_counter import CELL_COUNTER
 from .coco import COCO
 from .csv_heads import read_csv, read_csv_of_one_image, table_kind
 from .cvat import CVAT
@@ -19,14 +20,16 @@ from .labelme import LABELME
 from .matlab import MATLAB
 from .own_files import CSV, JSON, TXT
 from .roboflow import ROBOFLOW
+from .supervisely import SUPERVISELY
 from .via import VIA, VIA_CSV
+from .via3 import VIA3
 from .voc import VOC
 from .yolo import YOLO
 
-_OTHERS = (GEOJSON, DOTDOTGOOSE, IMAGEJ_ROIS, MATLAB, IMAGEJ)
+_OTHERS = (GEOJSON, SUPERVISELY, CELL_COUNTER, DOTDOTGOOSE, IMAGEJ_ROIS, MATLAB, IMAGEJ)
 FAMILIES: dict[str, Family] = {
     family.name: family
-    for family in (LABELME, CVAT, LABEL_STUDIO, VIA, VIA_CSV, ROBOFLOW, COCO, YOLO, VOC, *_OTHERS, CSV, JSON, TXT)
+    for family in (LABELME, CVAT, LABEL_STUDIO, VIA, VIA3, VIA_CSV, ROBOFLOW, COCO, YOLO, VOC, *_OTHERS, CSV, JSON, TXT)
 }
 """The families by name, in the order in which a file is asked for: what is told by less comes later."""
 

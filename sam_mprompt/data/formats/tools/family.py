@@ -109,6 +109,10 @@ def file_each(suffix: str, content: Callable[[Picture], str | bytes]) -> Writer:
     return write
 
 
+def _itself(stem: str) -> str:
+    return stem
+
+
 @dataclass(frozen=True)
 class Family:
     """What one tool writes.
@@ -123,6 +127,7 @@ class Family:
         read_many: reads a file of many images, likewise.
         write: makes its files, which read again give the same points to the format's precision; None: it is only read.
         place: where the images lie that it is written beside.
+        image_of: the image that a file of one image is called after, from the file's name without suffix.
         boxes_only: it has no points: a head is a box, and the writer gets one for each.
     """
 
@@ -134,6 +139,7 @@ class Family:
     read_many: Callable[[Path], Collection] | None = None
     write: Writer | None = None
     place: Placed = in_folders
+    image_of: Callable[[str], str] = _itself
     boxes_only: bool = False
 
     def kind_of(self, file: Path) -> Kind | None:

@@ -1,6 +1,7 @@
 """ImageJ and Fiji: points as regions of interest, one .roi or a RoiSet.zip of them, by the package roifile."""
 
 import io
+import re
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -29,6 +30,12 @@ _SUB_PIXEL = 128
 _SIGNATURE = b"Iout"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _OF_MANY = "roiset"
+_ADDED = re.compile(r"^roiset[ _-]+|[ _-]+roiset$", re.IGNORECASE)
+
+
+def _image_of(stem: str) -> str:
+    """Return `a` of `a_RoiSet.zip` and `RoiSet_a.zip`, as people call the set of one image."""
+    return _ADDED.sub("", stem)
 
 
 def _kind(file: Path) -> Kind | None:
@@ -162,4 +169,5 @@ IMAGEJ_ROIS = Family(
     read_one=read_rois,
     read_many=read_rois_of_many,
     write=file_each(".zip", _written),
+    image_of=_image_of,
 )

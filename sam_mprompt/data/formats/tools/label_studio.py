@@ -4,9 +4,10 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from ....errors import UsageError
@@ -22,6 +23,7 @@ from .outline import json_outline
 _ANNOTATED = ("annotations", "completions")
 _MINIMAL = {"annotation_id", "annotator", "lead_time", "created_at", "updated_at"}
 _UPLOAD = re.compile(r"[0-9a-f]{8}-(?=.)")
+_SIGNS = re.compile(r"[^-\w.]")
 _LOCAL = "/data/local-files/?d="
 _DOT = 0.5  # percent of the image's width, as wide as the dot is drawn
 _Item = Mapping[str, Any]
@@ -38,59 +40,96 @@ def without_upload_mark(name: str) -> str:
     return _UPLOAD.sub("", name, count=1)
 
 
+def as_uploaded(name: str) -> str:
+    """Return what Label Studio makes of a file's name, beside the digits in front: of blanks `_`, of signs nothing."""
+    return _SIGNS.sub("", name.strip().replace(" ", "_"))
+
+
 def read_label_studio(path: Path) -> Collection:
     """Return the marks of each image by its file name, from an export as JSON or JSON-MIN.
 
     Key points are heads, rectangles and ellipses one in their middle; all are percents of the image. Predictions are
     none of a person and are passed over, as are skipped annotations; a task without an annotation is not annotated.
+    Where several people annotated an image, the ground truth counts, else what was saved last, and that is told.
 
     Raises:
-        UsageError: malformed; the message names the task. That several people annotated an image is its own error.
+        UsageError: malformed; the message names the task. That two tasks are of one image is its own error.
     """
     content = read_json(path)
     if not isinstance(content, list):
         raise UsageError(f"'{path}': expected Label Studio's export, a list of tasks.")
-    marks: dict[str, Marks] = {}
-    for place, task in enumerate(content):
+    tasks: dict[str, list[_Task]] = {}
+    for place, item in enumerate(content):
         where = f"'{path}' task {place}"
-        if not isinstance(task, dict):
-            raise UsageError(f"{where}: expected an object; received {task!a:.60}.")
-        name = _image_of(task, where)
-        results = _results(task, where)
-        if isinstance(results, UsageError):
-            marks[name] = Marks({}, error=results)
-        elif results is not None and name in marks:
-            marks[name] = Marks({}, error=UsageError(f"{where}: '{name}' is that of an earlier task, too: keep one."))
-        elif results is not None:
-            marks[name] = _marks(results, where)
-    return Collection(marks)
+        if not isinstance(item, dict):
+            raise UsageError(f"{where}: expected an object; received {item!a:.60}.")
+        tasks.setdefault(_image_of(item, where), []).append(_Task(where, item.get("id"), _annotations(item)))
+    found = {name: _of_tasks([task for task in some if task.annotations], name) for name, some in tasks.items()}
+    return Collection({name: marks for name, marks in found.items() if marks is not None})
+
+
+class _Task(NamedTuple):
+    """An image as it stands in the file: where, its number, and what people did with it."""
+
+    where: str
+    number: object
+    annotations: list[_Item]
+
+
+def _of_tasks(tasks: Sequence[_Task], name: str) -> Marks | None:
+    """Return the marks of one image, None where nobody annotated it; of several people's those that count."""
+    if not tasks:
+        return None
+    minimal = all("result" not in task.annotations[0] for task in tasks)
+    if minimal and len({str(task.number) for task in tasks}) == 1:
+        tasks = [tasks[0]._replace(annotations=[item for task in tasks for item in task.annotations])]  # of JSON-MIN
+    if len(tasks) > 1:
+        where = tasks[1].where
+        return Marks({}, error=UsageError(f"{where}: '{name}' is that of an earlier task, too: keep one."))
+    where, _, found = tasks[0]
+    best = [item for item in found if item.get("ground_truth")] or found
+    chosen = max(best, key=_saved)
+    marks = _marks(_results(chosen), where)
+    if len(best) == 1:
+        return marks
+    who = chosen.get("completed_by", chosen.get("annotator"))
+    by = f", by annotator {who}" if isinstance(who, int | str) else ""
+    return replace(marks, reading=f"annotated {len(best)} times, of which what was saved last{by} counts")
+
+
+def _saved(annotation: _Item) -> tuple[str, int]:
+    """Return what orders annotations by when they were saved."""
+    times = (annotation.get(key) for key in ("updated_at", "created_at"))
+    number = annotation.get("annotation_id", annotation.get("id"))
+    return next((time for time in times if isinstance(time, str)), ""), number if isinstance(number, int) else 0
 
 
 def _image_of(task: _Item, where: str) -> str:
     data = task.get("data") if isinstance(task.get("data"), dict) else task
     texts = {key: value for key, value in data.items() if isinstance(value, str)} if isinstance(data, dict) else {}
+    texts = {key: text for key, text in texts.items() if key not in _MINIMAL}
     named = texts.get("image") or next((text for text in texts.values() if "." in text.rsplit("/", 1)[-1]), "")
     parts = urlsplit(named) if "://" in named or "?" in named else None
     inner = parse_qs(parts.query).get("d", [""])[0] if parts is not None else ""
-    return file_name(inner or unquote(parts.path if parts is not None else named), where)
+    path = inner or unquote(parts.path if parts is not None else named)
+    file_name(path, where)
+    return path
 
 
-def _results(task: _Item, where: str) -> list[Any] | UsageError | None:
-    """Return what a person marked in an image, None where nobody did, or the error of several people."""
+def _annotations(task: _Item) -> list[_Item]:
+    """Return what people saved for an image: an item for each, without those that they skipped."""
     key = next((key for key in _ANNOTATED if isinstance(task.get(key), list)), None)
-    if key is None:
-        if isinstance(task.get("data"), dict):
-            return None
-        parts = [value for value in task.values() if isinstance(value, list)]
-        return [item for part in parts for item in part]
-    found = [item for item in task[key] if isinstance(item, dict) and not item.get("was_cancelled")]
-    chosen = [item for item in found if item.get("ground_truth")] or found
-    if len(chosen) > 1:
-        return UsageError(
-            f"{where}: {len(chosen)} annotations of one image; expected one, or one that is ground truth."
-        )
-    results = chosen[0].get("result") if chosen else None
-    return results if isinstance(results, list) else ([] if chosen else None)
+    if key is not None:
+        return [item for item in task[key] if isinstance(item, dict) and not item.get("was_cancelled")]
+    return [] if isinstance(task.get("data"), dict) else [task]
+
+
+def _results(annotation: _Item) -> list[Any]:
+    """Return the marks of an annotation; one of JSON-MIN has them under the names of the controls."""
+    if "result" in annotation:
+        return annotation["result"] if isinstance(annotation["result"], list) else []
+    parts = [value for key, value in annotation.items() if isinstance(value, list) and key not in _ANNOTATED]
+    return [item for part in parts for item in part]
 
 
 def _marks(results: Iterable[Any], where: str) -> Marks:

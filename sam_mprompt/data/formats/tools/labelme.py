@@ -1,7 +1,8 @@
 """labelme and X-AnyLabeling (https://github.com/wkentaro/labelme): a .json of shapes beside each image."""
 
 import json
-from pathlib import Path
+from base64 import b64decode
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,25 @@ def shapes_of(content: dict[str, Any], path: Path) -> Marks:
         except UsageError as error:  # a polygon around a car is no fault
             wrong.setdefault(label, error)
     by_label = {label: wrong.get(label) or joined(marks) for label, marks in parts.items()}
-    return Marks(by_label, stated_frame(content))
+    return Marks(by_label, stated_frame(content), embedded=bool(content.get("imageData")))
+
+
+def embedded_image(path: Path) -> tuple[str, bytes] | None:
+    """Return name and bytes of the image that a file of labelme holds, None where it holds none.
+
+    Raises:
+        UsageError: malformed.
+    """
+    content = read_json(path)
+    data = content.get("imageData") if isinstance(content, dict) else None
+    if not isinstance(data, str) or not data:
+        return None
+    try:
+        image = b64decode(data, validate=True)
+    except ValueError as error:
+        raise UsageError(f"'{path}' imageData: expected an image in base64; received {data[:20]!a}.") from error
+    named = content.get("imagePath")
+    return PurePosixPath(named.replace("\\", "/")).name if isinstance(named, str) else "", image
 
 
 def _shape(shape: dict[str, Any], where: str) -> Annotation:

@@ -11,7 +11,7 @@ _ANNOTATION = {".txt", ".json", ".jsonl", ".xml", ".csv", ".tsv", ".geojson", ".
 def beside_its_image(file: Path) -> bool:
     """Whether an image of the same name lies in the file's folder, the one above, or `images/` there."""
     folders = (file.parent, file.parent.parent, file.parent.parent / "images")
-    suffixes = [form for suffix in sorted(IMAGE_SUFFIXES) for form in (suffix, suffix.upper())]
+    suffixes = [form for suffix in sorted(IMAGE_SUFFIXES) for form in (suffix, suffix.upper(), suffix.title())]
     return any((folder / f"{file.stem}{suffix}").is_file() for folder in folders for suffix in suffixes)
 
 

@@ -26,7 +26,7 @@ def _csv_text(pictures: Sequence[Picture]) -> str:
 
 def _is_json(file: Path) -> Kind | None:
     if file.suffix.lower() == ".jsonl":
-        return "many" if file.name == "annotations.jsonl" else None
+        return "many" if file.name.casefold() == "annotations.jsonl" else None
     outline = json_outline(file)
     if outline.is_list:
         return "many" if "image" in outline.inner and outline.inner & {"points", "boxes", "x"} else None

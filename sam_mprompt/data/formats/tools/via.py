@@ -27,7 +27,7 @@ _HEADER = (
     "region_shape_attributes",
     "region_attributes",
 )
-_CALLED = ("label", "class", "category", "name", "type", "object")
+CALLED = ("label", "class", "category", "name", "type", "object")
 """Attributes of a region that say what it is, where it has several."""
 
 
@@ -104,7 +104,7 @@ def _add(gathered: Gathered, shape: Any, attributes: Any, where: str) -> None:
 
 def _label(attributes: Mapping[str, Any]) -> Label:
     named = {key.strip().casefold(): value for key, value in attributes.items()}
-    given = next((named[key] for key in _CALLED if key in named), None)
+    given = next((named[key] for key in CALLED if key in named), None)
     if given is None and len(named) == 1:
         given = next(iter(named.values()))
     if isinstance(given, dict):  # of a checkbox: which are ticked

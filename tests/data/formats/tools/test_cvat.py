@@ -46,7 +46,7 @@ def test_points_of_another_size_are_scaled_and_of_another_shape_are_left_out(tmp
         ("<annotations><image", r"is not valid XML: .*line 1"),
         ("<annotations><track id='0'/></annotations>", "annotation for images; received tracks of a video"),
         ('<annotations><image id="0"/></annotations>', "expected the file name of an image"),
-        ('<annotations><image name="a"/><image name="x/a"/></annotations>', "a second one of this name"),
+        ('<annotations><image name="a"/><image name="a"/></annotations>', "a second one of this name"),
         ('<!DOCTYPE a [<!ENTITY b "c">]><annotations/>', "expected XML without a document type"),
         ("<annotation/>", "expected <annotations> as the first element; received <annotation>"),
     ],

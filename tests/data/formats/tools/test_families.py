@@ -16,8 +16,10 @@ from sam_mprompt.recipe.data import DataFormat
 
 PRECISION = 0.011  # pixels: two digits behind the point
 WRITTEN = [name for name, family in FAMILIES.items() if family.write is not None]
-BOXES = {"labelme", "cvat", "label-studio", "via", "via-csv", "roboflow", "coco", "yolo", "voc", "json"}
+BOXES = {"labelme", "cvat", "label-studio", "via", "via3", "via-csv", "roboflow", "coco", "yolo", "voc", "json"}
 """Families that keep boxes."""
+IN_SHARES = {"label-studio", "yolo"}
+"""Families in which (y, x) lies inside every image as (x, y) does."""
 
 
 def written(root: Path, name: str, splits: tuple, *, boxes: bool) -> list[Picture]:
@@ -74,6 +76,29 @@ def test_a_key_twice_in_an_object_of_json_is_told_in_every_format(tmp_path, name
     except UsageError as error:
         said = str(error)
     assert "the key 'twice' stands twice in an object" in said
+
+
+@pytest.mark.parametrize("size", [(150, 200), (200, 150)], ids=["landscape", "portrait"])
+@pytest.mark.parametrize("name", [name for name in WRITTEN if name not in IN_SHARES])
+def test_rows_before_columns_are_told_in_every_format_that_has_pixels(tmp_path, name, size):
+    height, width = size
+    places = np.array([[width - 4, height - 5], [width / 2, 9], [9, height / 2], [7, 8]], float)
+    family = FAMILIES[name]
+    pictures = []
+    for stem, points in (("right", places), ("wrong", places[:, ::-1])):
+        path = family.place(f"{stem}.jpg", None)
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (width, height), (len(pictures), 0, 0)).save(tmp_path / path)
+        boxes = np.hstack([points - 3, points + 3]) if family.boxes_only else None
+        pictures.append(Picture(path, size, points, boxes))
+    for path, content in family.write(pictures).items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(content if isinstance(content, bytes) else content.encode())
+    split = read_split(tmp_path, "train", val_fraction=0)
+    assert [sample.image.stem for sample in split.samples] == ["right"]
+    reason = f"as (x, y) 1 of 4 lie outside {width}x{height}, as (y, x) none does"
+    assert {path.stem: told for path, told in split.problems.swapped.items()} == {"wrong": reason}
+    assert any("fit better as (y, x)" in line and "wrong.jpg" in line for line in split.problems.lines())
 
 
 @pytest.mark.parametrize("name", WRITTEN)

@@ -75,6 +75,14 @@ def test_a_set_that_names_no_slice_is_that_of_the_only_image_and_of_no_other(tmp
         train(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "name", ["{}_RoiSet.zip", "{}-roiset.zip", "RoiSet_{}.zip", "{}.jpg_RoiSet.ZIP", "{} RoiSet.zip"]
+)
+def test_a_set_is_that_of_the_image_that_stands_beside_the_word(tmp_path, name):
+    files = {name.format("a"): zipped(point_roi(*HEADS)), name.format("b"): zipped(point_roi([1, 1]))}
+    assert points(folder_of(tmp_path, files)) == {"a.jpg": HEADS, "b.jpg": [[1, 1]]}
+
+
 def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path):
     path = tmp_path / "a.zip"
     path.write_bytes(zipped(bytes((1 << 26) + 1)))

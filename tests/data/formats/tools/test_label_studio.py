@@ -1,7 +1,10 @@
+from urllib.parse import quote
+
 import numpy as np
 import pytest
 from crowd_files import folder_of, points, train
 
+from sam_mprompt.data.formats.tools.label_studio import as_uploaded
 from sam_mprompt.errors import UsageError
 
 SIDES = {"original_width": 40, "original_height": 30, "image_rotation": 0}
@@ -85,14 +88,47 @@ def test_what_nobody_annotated_is_no_image_with_nobody(tmp_path):
     assert sorted(path.name for path in split.problems.missing_annotations) == ["b.jpg", "c.jpg"]
 
 
-def test_of_two_annotations_the_ground_truth_counts_and_else_neither(tmp_path):
-    twice = task("a.jpg", key_point(10, 20))
-    twice["annotations"].append({"result": [key_point(50, 50)], "ground_truth": False})
-    root = folder_of(tmp_path, {"l.json": [twice, NOBODY]})
-    with pytest.raises(UsageError, match="task 0: 2 annotations of one image"):
-        train(root)
-    twice["annotations"][1]["ground_truth"] = True
-    assert points(folder_of(tmp_path, {"l.json": [twice, NOBODY]}))["a.jpg"] == [[20, 15]]
+def test_of_several_annotators_the_ground_truth_counts_else_what_was_saved_last_which_is_told(tmp_path):
+    several = task("a.jpg", key_point(10, 20), updated_at="2026-05-01T10:00:00Z", completed_by=1)
+    later = {"id": 0, "result": [key_point(50, 50)], "updated_at": "2026-05-02T10:00:00Z", "completed_by": 7}
+    several["annotations"] += [later, {"result": [key_point(1, 1)], "was_cancelled": True, "updated_at": "2027"}]
+    root = folder_of(tmp_path, {"l.json": [several, NOBODY]})
+    split = train(root)
+    assert points(root)["a.jpg"] == [[20, 15]]
+    told = "annotated 2 times, of which what was saved last by annotator 7 counts"
+    assert split.problems.readings == {root / "a.jpg": told.replace("last by", "last, by")}
+    assert not split.problems.serious
+    several["annotations"][0]["ground_truth"] = True
+    root = folder_of(tmp_path, {"l.json": [several, NOBODY]})
+    assert points(root)["a.jpg"] == [[4, 6]]
+    assert not train(root).problems.readings
+
+
+def test_of_several_annotators_in_the_minimal_export_the_last_counts_too(tmp_path):
+    def item(number: int, x: float) -> dict[str, object]:
+        mark = {**SIDES, "x": x, "y": 20, "width": 0.5, "keypointlabels": ["head"]}
+        saved = {
+            "annotator": number,
+            "annotation_id": number,
+            "created_at": "2026-05-01T10:00:00.123Z",
+            "lead_time": 2.0,
+        }
+        return {"photo": "/data/upload/1/0a1b2c3d-a.jpg", "id": 5, "kp": [mark], **saved}
+
+    root = folder_of(tmp_path, {"l.json": [item(4, 50), item(3, 10)]}, ("a.jpg",))
+    assert points(root)["a.jpg"] == [[20, 6]]
+    assert "annotated 2 times" in train(root).problems.readings[root / "a.jpg"]
+    other = {**item(4, 50), "id": 6}
+    with pytest.raises(UsageError, match="that of an earlier task, too"):
+        train(folder_of(tmp_path, {"l.json": [item(3, 10), other]}, ("a.jpg",)))
+
+
+@pytest.mark.parametrize("name", ["my photo (1).jpg", "déjà vu.jpg"])
+@pytest.mark.parametrize("given", ["/data/upload/3/0a1b2c3d-{}", "/data/local-files/?d=x/{}", "https://host/{}"])
+def test_blanks_accents_and_signs_of_a_name_are_found_in_its_address(tmp_path, name, given):
+    address = given.format(quote(name) if "upload" not in given else quote(as_uploaded(name)))
+    root = folder_of(tmp_path, {"l.json": [task(address, key_point(10, 20)), NOBODY]}, (name, "b.jpg"))
+    assert points(root)[name] == [[4, 6]]
 
 
 def test_a_shape_whose_label_is_a_result_of_its_own_is_one_head(tmp_path):
@@ -120,7 +156,7 @@ def test_choices_of_an_image_are_no_marks_and_other_labels_do_not_count(tmp_path
 @pytest.mark.parametrize(
     ("tasks", "message"),
     [
-        ([task("a.jpg", key_point(1, 1)), task("x/a.jpg", key_point(1, 1))], "that of an earlier task, too"),
+        ([task("a.jpg", key_point(1, 1)), task("a.jpg", key_point(1, 1))], "that of an earlier task, too"),
         ([task("", key_point(1, 1))], "task 0: expected the file name of an image"),
         ([task("a.jpg", key_point("1", 1))], "result 0: expected rows of 2 numbers"),
         ([task("a.jpg", key_point(1, 1, image_rotation=90))], "turned by 90 degrees"),

@@ -59,12 +59,24 @@ def test_a_file_in_pixels_is_refused_by_line(tmp_path):
         train(folder_of(tmp_path, {"a.txt": "0 20 15 4 4\n", "b.txt": ""}))
 
 
-def test_confidences_are_passed_over_and_outlines_cannot_be_heads(tmp_path):
+def test_confidences_are_passed_over_and_key_points_need_their_shape(tmp_path):
     root = folder_of(tmp_path, {"a.txt": "0 0.1 0.2 0.05 0.1 0.93\n", "b.txt": ""})
     assert points(root)["a.jpg"] == [[4, 6]]
-    outline = {"a.txt": "0 0.1 0.1 0.2 0.1 0.2 0.2\n", "b.txt": ""}
-    with pytest.raises(UsageError, match=r"line 1: expected 'class x y width height'; received 7 numbers"):
-        train(folder_of(tmp_path / "outlines", outline))
+    pose = {"a.txt": "0 0.5 0.5 0.4 0.4 0.1 0.2 2\n", "b.txt": ""}
+    with pytest.raises(UsageError, match=r"line 1: .*received 8 numbers. Key points need 'kpt_shape' in data.yaml"):
+        train(folder_of(tmp_path / "pose", pose))
+
+
+def test_outlines_of_segments_are_heads_in_the_middle_of_their_box_and_told(tmp_path):
+    rows = "0 0.1 0.1 0.2 0.1 0.2 0.3\n0 0.5 0.5 0.1 0.2\n"
+    root = folder_of(tmp_path, {"a.txt": rows, "b.txt": ""})
+    split = train(root)
+    assert split.samples[0].points.ravel() == pytest.approx([6, 6, 20, 15])
+    assert split.samples[0].boxes[0] == pytest.approx([4, 3, 8, 9])
+    assert split.problems.readings == {root / "a.jpg": "1 outlines, of each the middle of its box"}
+    assert not split.problems.serious
+    with pytest.raises(UsageError, match="shares of the image from 0 to 1; received 4"):
+        train(folder_of(tmp_path / "pixels", {"a.txt": "0 1 1 4 1 4 4\n"}))
 
 
 def test_the_first_labelled_key_point_is_the_head(tmp_path):
