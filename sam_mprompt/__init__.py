@@ -15,20 +15,35 @@ from .version import __version__
 
 if TYPE_CHECKING:
     from .counting.counter import Counter, load
+    from .counting.region import Region
+    from .counting.region_files import read_regions
+    from .counting.regions import RegionCounts, Regions
     from .counting.result import CountResult
 
 __all__ = [
     "CountResult",
     "Counter",
     "Interrupted",
+    "Region",
+    "RegionCounts",
+    "Regions",
     "RunError",
     "SamMpromptError",
     "UsageError",
     "__version__",
     "load",
+    "read_regions",
 ]
 
-_LAZY = {"load": "counting.counter", "Counter": "counting.counter", "CountResult": "counting.result"}
+_LAZY = {
+    "load": "counting.counter",
+    "Counter": "counting.counter",
+    "CountResult": "counting.result",
+    "Region": "counting.region",
+    "RegionCounts": "counting.regions",
+    "Regions": "counting.regions",
+    "read_regions": "counting.region_files",
+}
 
 register_with_peft()
 

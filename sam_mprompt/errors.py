@@ -54,3 +54,7 @@ class DimImageWarning(UserWarning):
 
 class SmallerCopyWarning(UserWarning):
     """A JPEG above the limit on pixels is decoded to a smaller copy, as it is shrunk anyway."""
+
+
+class RegionWarning(UserWarning):
+    """Regions can be counted in, but not quite as somebody may expect who drew them."""

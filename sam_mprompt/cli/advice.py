@@ -30,6 +30,8 @@ ADVICE: dict[str, str] = {
     "stopped between saves": "Go on from the last saved state with --resume --out {run}",
     "other masks": "Choose another --out.",
     "no boxes for masks": "Use --source points, segmenter or sam.",
+    "frame rate": "Give it with --fps N.",
+    "stopped video": "Go on with --resume-csv.",
     "other training": "Give another folder with --out.",
     "trained without test": (
         "Leave --test out and count '{run}' with 'sam-mprompt evaluate', or give another folder with --out."

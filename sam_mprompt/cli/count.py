@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,6 +11,8 @@ import typer
 
 from ..errors import Interrupted, RunError, SamMpromptError, UsageError
 from .advice import advised
+from .count_regions import CountedRegions, RegionsFile, counted_regions
+from .count_video import count_video
 from .error_bars import LEVEL, ErrorBars, Level, check_level
 from .image_paths import Found, expand, named, picture_names
 from .outside import Outside
@@ -28,6 +31,8 @@ from .ui import (
     progress,
     say,
 )
+from .video_options import Every, Fps, Jsonl, Plot, Reconnect, Smooth, VideoOptions, video_among
+from .video_request import Outputs, VideoRequest
 
 if TYPE_CHECKING:
     from ..counting.counter import Counter
@@ -41,66 +46,99 @@ _STDOUT = ("-", "/dev/stdout")
 _FAULTS = "could not be counted", "could not be drawn"
 _OF_PAGES = (".tif", ".tiff", ".png", ".webp")
 
+CsvFile = Annotated[
+    Path | None, typer.Option("--csv", metavar="FILE", help="Also write image,count, row by row; - is stdout.")
+]
+ResumeCsv = Annotated[bool, typer.Option("--resume-csv", help="Keep what the CSV file holds, and count the rest.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON in the end, instead of the table.")]
+Overlay = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Also draw heat maps into this folder; of a video, a FILE.mp4 or .mkv."),
+]
+Points = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Also write where the heads are, to correct and train on.")
+]
+PointsFormat = Annotated[
+    str | None, typer.Option(metavar="F", help="csv, geojson, labelme, label-studio, cvat, ...; else by suffix.")
+]
+Precision = Annotated[
+    Literal["no", "fp16", "bf16"], typer.Option(help="Mixed precision on a GPU; a CPU counts in float32.")
+]
+Compiled = Annotated[
+    bool, typer.Option("--compile", help="Translate the encoder first: for many images beyond a tile.")
+]
+
 
 def count(
     adapter: Adapter,
     paths: Paths,
-    csv_file: Annotated[
-        Path | None, typer.Option("--csv", metavar="FILE", help="Also write image,count, row by row; - is stdout.")
-    ] = None,
-    resume_csv: Annotated[
-        bool, typer.Option("--resume-csv", help="Keep what the CSV file holds, and count the other images.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON in the end, instead of the table.")] = False,
-    overlay: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Also draw heat maps with the count into this folder.")
-    ] = None,
-    points: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write where the heads are, to correct and train on.")
-    ] = None,
-    points_format: Annotated[
-        str | None, typer.Option(metavar="F", help="csv, geojson, labelme, label-studio, cvat, ...; else by suffix.")
-    ] = None,
+    csv_file: CsvFile = None,
+    resume_csv: ResumeCsv = False,
+    as_json: AsJson = False,
+    overlay: Overlay = None,
+    points: Points = None,
+    points_format: PointsFormat = None,
+    regions: RegionsFile = None,
     level: Level = LEVEL,
     batch_size: BatchSize = 1,
-    precision: Annotated[
-        Literal["no", "fp16", "bf16"], typer.Option(help="Mixed precision on a GPU; a CPU counts in float32.")
-    ] = "no",
-    compiled: Annotated[
-        bool, typer.Option("--compile", help="Translate the encoder first: for many images beyond a tile.")
-    ] = False,
+    precision: Precision = "no",
+    compiled: Compiled = False,
     max_pixels: MaxPixels = None,
     stretch: StretchOfAdapter = None,
     base: Base = None,
     device: Device = None,
+    every: Every = None,
+    smooth: Smooth = None,
+    fps: Fps = None,
+    jsonl: Jsonl = None,
+    plot: Plot = None,
+    reconnect: Reconnect = None,
 ) -> None:
-    """Count the people in images, with error bars where the adapter has a calibration.
+    """Count the people in images, or over time in a video, with error bars where the adapter has a calibration.
 
     Every count is printed and written as soon as there is one; an image that cannot be counted costs a line. What was
-    stopped goes on with --resume-csv.
+    stopped goes on with --resume-csv. A video is a file, an address (rtsp://, http://), webcam:0, or images with --fps.
     """
+    loading = partial(_loaded, adapter, device, base, precision, compiled, max_pixels, stretch)
+    of_video = VideoOptions(every, smooth, fps, jsonl, plot, reconnect)
+    if (video := video_among(paths, of_video)) is not None:
+        made = Outputs(csv_file, resume_csv, as_json, overlay, points, regions, level)
+        count_video(VideoRequest(video, of_video, made, max_pixels), adapter, loading, batch_size)
+        return
     _check_outputs(csv_file, overlay, resume=resume_csv, as_json=as_json, level=level)
     images = (found := expand(paths)).images
 
-    from .count_points import HeadPoints
+    parts = counted_regions(regions)
+    todo, counted = _divided(images, csv_file if resume_csv else None, parts)
+    heads = _heads(points, points_format, images, counted, parts)
 
-    todo, counted = _divided(images, csv_file if resume_csv else None)
-    heads = HeadPoints(points, points_format, images, counted) if points is not None else None
-
-    from ..counting.counter import load
-
-    counter = load(
-        adapter, device=device, base=base, precision=precision, compile=compiled, max_pixels=max_pixels, stretch=stretch
-    )
+    counter = loading()
     pictures = picture_names(images, overlay) if overlay is not None else {}
-    job = _Job(todo, ErrorBars(counter.calibration, level), pictures)
+    bars = ErrorBars(counter.calibration, level, of_parts=parts is not None and parts.regions.ignores)
+    job = _Job(todo, bars, pictures, parts)
     job.announce(found, csv_file, resumed=resume_csv)
     with ExitStack() as stack:
-        told = _outputs(stack, heads, csv_file, job.bars, keep=resume_csv, table=None if as_json else todo)
+        told = _outputs(stack, heads, csv_file, job, keep=resume_csv, table=not as_json)
         if as_json:
             stack.callback(job.print_json, adapter, found)
         job.run(counter, batch_size, told)
     job.conclude()
+
+
+def _loaded(
+    adapter: str,
+    device: str | None,
+    base: str | None,
+    precision: Literal["no", "fp16", "bf16"],
+    compiled: bool,
+    max_pixels: int | None,
+    stretch: bool | None,
+) -> "Counter":
+    from ..counting.counter import load
+
+    return load(
+        adapter, device=device, base=base, precision=precision, compile=compiled, max_pixels=max_pixels, stretch=stretch
+    )
 
 
 @dataclass
@@ -110,6 +148,7 @@ class _Job:
     images: Sequence[Path]
     bars: ErrorBars
     pictures: dict[Path, Path]
+    regions: CountedRegions | None = None
     rows: list[dict[str, object]] = field(default_factory=list)  # not the results: their densities fill the memory
     failed: list[str] = field(default_factory=list)
     undrawn: int = 0
@@ -135,6 +174,8 @@ class _Job:
             self.say(found.line)
         if len(self.images) < (every := len(found.images)):
             self.say(f"{every - len(self.images)} of {every} images are in '{csv_file}' already.")
+        for line in self.regions.announcement(found.images) if self.regions else ():
+            self.say(line)
 
     def run(self, counter: "Counter", batch_size: int, told: Sequence[Callable[["CountResult"], None]]) -> None:
         """Count the images and tell of each; raises the error of one that is alone, and Interrupted."""
@@ -149,7 +190,11 @@ class _Job:
         try:
             with progress("counting", len(self.images), console=self.console) as report:
                 for result in counted(counter, self.images, batch_size=batch_size, on_error=left_out):
-                    self.rows.append(_row(result) | self.bars.record(result))
+                    try:
+                        self.rows.append(_row(result, self.bars, self.regions))
+                    except UsageError as error:  # a region that does not fit the image
+                        left_out(result.image or Path(), error)
+                        continue
                     self.outside.note(result)
                     for tell in told:
                         tell(result)
@@ -168,6 +213,8 @@ class _Job:
     def conclude(self) -> None:
         """Tell of further pages; raise RunError where an image or a picture failed, each of which was told before."""
         self.outside.conclude()
+        for line in self.regions.conclusion() if self.regions else ():
+            self.say(line)
         if self.several:
             self.say(f"Only the first page or frame was counted of {named(self.several)}.")
         faults = [
@@ -195,7 +242,10 @@ class _Job:
             return
         path = self.pictures[result.image]
         try:
-            save_image(path, result.overlay(level=self.bars.level))
+            regions = self.regions
+            save_image(
+                path, regions.overlay(result, self.bars.level) if regions else result.overlay(level=self.bars.level)
+            )
         except Exception as error:
             if not isinstance(error, UsageError | RunError) and not memory_fault(error):
                 raise
@@ -204,35 +254,52 @@ class _Job:
             self.say(f"'{result.image}' was counted, but not drawn as '{path}': {why}")
 
 
-def _divided(images: Sequence[Path], known: Path | None) -> tuple[list[Path], list[Path] | None]:
+def _divided(
+    images: Sequence[Path], known: Path | None, regions: CountedRegions | None
+) -> tuple[list[Path], list[Path] | None]:
     """Return the images that are to be counted, and those that a CSV file has counts of; None without a file."""
     from .count_csv import counts_in
 
     if known is None:
         return list(images), None
-    done = counts_in(known)
+    done = counts_in(known, regions.columns if regions else ())
     return [image for image in images if str(image) not in done], [image for image in images if str(image) in done]
+
+
+def _heads(
+    path: Path | None,
+    given: str | None,
+    images: Sequence[Path],
+    counted: Sequence[Path] | None,
+    regions: CountedRegions | None,
+) -> "HeadPoints | None":
+    """Return what head points are written to, without those that regions ignore."""
+    from .count_points import HeadPoints
+
+    if path is None:
+        return None
+    return HeadPoints(path, given, images, counted, located=regions.points if regions else None)
 
 
 def _outputs(
     stack: ExitStack,
     heads: "HeadPoints | None",
     csv_file: Path | None,
-    bars: ErrorBars,
+    job: _Job,
     *,
     keep: bool,
-    table: Sequence[Path] | None,
+    table: bool,
 ) -> list[Callable[["CountResult"], None]]:
-    """Open what is written as images are counted, and return what tells each of a result. `table` lists its rows."""
+    """Open what is written as images are counted, and return what tells each of a result."""
     from .count_csv import csv_rows
 
     told = []
     if heads is not None:  # before the counts: what has a count has its points, whatever ends the process
         told.append(stack.enter_context(heads.writing()))
     if csv_file is not None:
-        told.append(stack.enter_context(csv_rows(csv_file, bars, keep=keep)))
-    if table is not None and str(csv_file) not in _STDOUT:
-        told.append(_printed(table, bars))
+        told.append(stack.enter_context(csv_rows(csv_file, job.bars, keep=keep, regions=job.regions)))
+    if table and str(csv_file) not in _STDOUT:
+        told.append(job.regions.printed(job.images, job.bars) if job.regions else _printed(job.images, job.bars))
     return told
 
 
@@ -250,10 +317,11 @@ def _check_outputs(
     check_outputs(csv_file, folder=overlay)
 
 
-def _row(result: "CountResult") -> dict[str, object]:
+def _row(result: "CountResult", bars: ErrorBars, regions: CountedRegions | None) -> dict[str, object]:
     height, width = result.image_size
-    size = {"width": width, "height": height}
-    return {"image": str(result.image), "count": result.count, **size, "warnings": list(result.warnings)}
+    row = {"image": str(result.image), "count": result.count, "width": width, "height": height}
+    row |= {"warnings": list(result.warnings)} | bars.record(result)
+    return row | (regions.as_dict(result) if regions else {})
 
 
 def _printed(images: Sequence[Path], bars: ErrorBars) -> "Callable[[CountResult], None]":

@@ -13,6 +13,7 @@ from ..files import appending, check_output, is_stream, write_text, write_with
 from ..shown import csv_cell, csv_line
 
 if TYPE_CHECKING:
+    from ..arrays import FloatArray
     from ..counting.result import CountResult
     from ..data.formats.tools.family import Content, Family, Picture
 
@@ -27,13 +28,23 @@ class HeadPoints:
         given: what `--points-format` names, None for what the suffix says.
         images: all that are counted.
         counted: where an earlier count is gone on with, the images that it has done, whose points `path` holds.
+        located: where the heads of a result are; all of its points when not given.
 
     Raises:
         UsageError: a format that is none, or that cannot be gone on with; a path that cannot be written or holds
             something; images that would share a name.
     """
 
-    def __init__(self, path: Path, given: str | None, images: Sequence[Path], counted: Sequence[Path] | None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        given: str | None,
+        images: Sequence[Path],
+        counted: Sequence[Path] | None,
+        *,
+        located: "Callable[[CountResult], FloatArray] | None" = None,
+    ) -> None:
+        self.located: Callable[[CountResult], FloatArray] = located or methodcaller("points")
         self.path, self.family = path, _family(path, given)
         self.each = self.family.read_many is None
         if str(path) == "-":
@@ -71,7 +82,7 @@ class HeadPoints:
         def keep(result: "CountResult") -> None:
             if result.image is not None:
                 picture = _picture(result.image, self.names[result.image], result.image_size, self._folder)
-                pictures.append(_with_points(picture, result))
+                pictures.append(_with_points(picture, self.located(result)))
 
         try:
             yield keep
@@ -94,7 +105,7 @@ class HeadPoints:
 
             def written(result: "CountResult") -> None:
                 if result.image is not None:
-                    add(csv_rows(self.names[result.image], result.points().tolist()))
+                    add(csv_rows(self.names[result.image], self.located(result).tolist()))
 
             yield written
 
@@ -159,7 +170,7 @@ def _picture(image: Path, name: str, size: tuple[int, int], folder: Path) -> "Pi
     return Picture(name, size, np.empty((0, 2)), bytes=image.stat().st_size, reference=reference)
 
 
-def _with_points(picture: "Picture", result: "CountResult") -> "Picture":
+def _with_points(picture: "Picture", points: "FloatArray") -> "Picture":
     from dataclasses import replace
 
-    return replace(picture, points=result.points().astype("float64"))
+    return replace(picture, points=points.astype("float64"))

@@ -1,18 +1,19 @@
 """`evaluate`: count an annotated split and compare."""
 
 import json
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 
 from ..errors import UsageError
+from .count_regions import RegionsFile
 from .error_bars import LEVEL, ErrorBars, Level, check_level
-from .evaluation_tables import print_evaluation
+from .evaluation_tables import print_evaluation, print_regions
 from .ui import (
     Adapter,
     Base,
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from ..counting.result import CountResult
     from ..data.formats.entries import Split as SplitData
     from ..evaluation.evaluate import Evaluation
+    from ..evaluation.metrics import Metrics
+    from ..evaluation.regions import EvaluatedRegions
     from ..training.trained import TrainedRun
 
 EXAMPLE = "Example: `sam-mprompt evaluate runs/shb --data data/part_B --json shb.json --worst worst/`"
@@ -68,6 +71,7 @@ def evaluate(
     worst: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Also draw the worst cases into this folder.")
     ] = None,
+    regions: RegionsFile = None,
     level: Level = LEVEL,
     batch_size: BatchSize = 1,
     max_pixels: MaxPixels = None,
@@ -81,35 +85,57 @@ def evaluate(
     """
     check_outputs(json_file, submission, locations, folder=worst)
     check_level(level)
+    parts = _parts(regions)
 
     from ..counting.counter import load
     from ..evaluation.evaluate import evaluate as compare_counts
-    from ..evaluation.submissions import write_locations, write_submission
     from ..evaluation.worst import write_worst
 
     counter = load(adapter, device=device, base=base, max_pixels=max_pixels, stretch=stretch)
-    bars = ErrorBars(counter.calibration, level)
+    bars = ErrorBars(counter.calibration, level, of_parts=parts.regions.ignores)
     samples = annotated_split(counter, data, split, data_format, label, columns).samples
     predict = _predictor(counter, _with_segmenter(adapter, device) if masks else None, batch_size)
+    samples, predict = parts.kept(samples), parts.counted(predict)
     with progress("evaluating", len(samples)) as report:
-        locate = localise or locations is not None
-        evaluation = compare_counts(predict, samples, report, locate=locate, level=level)
+        evaluation = compare_counts(predict, samples, report, locate=localise or locations is not None, level=level)
     if json_file is not None:
-        _write_json(json_file, evaluation, adapter=adapter, data=str(data), split=split, why_no_interval=bars.missing)
-    if submission is not None:
-        write_submission(submission, evaluation)
-    if locations is not None:
-        write_locations(locations, evaluation)
+        asked = {"adapter": adapter, "data": str(data), "split": split, "why_no_interval": bars.missing}
+        _write_json(json_file, asked | evaluation.as_dict() | _json_of(parts.metrics(samples)))
+    _write_submissions(evaluation, submission, locations)
     if worst is not None:
         write_worst(worst, evaluation, predict, _WORST, reading=counter.reading)
     # Files come first: a reader of stdout that leaves early (`| head`) ends the command.
     print_evaluation(evaluation, Console(), bars.why_not(), worst=len(evaluation.rows) if per_image else 5)
+    print_regions(parts.metrics(samples), Console())
 
 
-def _write_json(file: Path, evaluation: "Evaluation", **asked: str | None) -> None:
+def _write_submissions(evaluation: "Evaluation", submission: Path | None, locations: Path | None) -> None:
+    from ..evaluation.submissions import write_locations, write_submission
+
+    if submission is not None:
+        write_submission(submission, evaluation)
+    if locations is not None:
+        write_locations(locations, evaluation)
+
+
+def _write_json(file: Path, content: dict[str, Any]) -> None:
     from ..files import write_text
 
-    write_text(file, json.dumps(asked | evaluation.as_dict(), indent=2) + "\n")
+    write_text(file, json.dumps(content, indent=2) + "\n")
+
+
+def _parts(regions: Path | None) -> "EvaluatedRegions":
+    """Return the regions of a file; none at all without one."""
+    from ..counting.regions import Regions
+    from ..evaluation.regions import EvaluatedRegions
+    from .count_regions import CountedRegions
+
+    return EvaluatedRegions(Regions(()) if regions is None else CountedRegions(regions).regions)
+
+
+def _json_of(regions: "Mapping[str, Metrics]") -> dict[str, Any]:
+    """Return what JSON says of regions, nothing without any."""
+    return {"regions": {name: asdict(found) for name, found in regions.items()}} if regions else {}
 
 
 def annotated_split(

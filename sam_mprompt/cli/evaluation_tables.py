@@ -44,6 +44,16 @@ def print_evaluation(evaluation: "Evaluation", console: Console, no_bars: str = 
             say(console, f"  {reason}")
 
 
+def print_regions(found: Mapping[str, "Metrics"], console: Console) -> None:
+    """Print the errors in each region; nothing without any."""
+    if not found:
+        return
+    shown = table("region", "images", "MAE", "RMSE", "NAE", right=("images", "MAE", "RMSE", "NAE"))
+    for name, part in found.items():
+        shown.add_row(name, *_cells(part))
+    print_table(shown, console)
+
+
 def _metrics_table(evaluation: "Evaluation", total: "Metrics") -> Table:
     shown = table("group", "images", "MAE", "RMSE", "NAE", right=("images", "MAE", "RMSE", "NAE"))
     shown.add_row("all", *_cells(total), style="bold")

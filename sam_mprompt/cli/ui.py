@@ -42,7 +42,7 @@ MaxPixels = Annotated[
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe key; repeatable.")
 ]
-Paths = Annotated[list[str], typer.Argument(metavar="PATH...", help="Images, folders of images, or globs.")]
+Paths = Annotated[list[str], typer.Argument(metavar="PATH...", help="Images, folders of images, or globs; or a video.")]
 Stretch = Annotated[bool, typer.Option("--stretch", help="Scale 16-bit images from the bits that each uses.")]
 StretchOfAdapter = Annotated[
     bool | None,
@@ -125,7 +125,7 @@ class StreamedTable:
         for name, width, cell in zip(self.columns, self.widths, map(shown, cells), strict=True):
             blanks = " " * max(0, width - cell_len(cell))
             padded.append(blanks + cell if name in self.right else cell + blanks)
-        return "  ".join(padded)
+        return "  ".join(padded).rstrip()
 
 
 def check_outputs(*files: Path | None, folder: Path | None = None) -> None:

@@ -19,11 +19,18 @@ from ..models.counter import CrowdCounter
 from ..recipe.schema import Recipe
 from ..tuning.turns import Turns
 from .choice import Choice
-from .intervals import Calibration
+from .intervals import LEVEL, Calibration, checked_level
 from .predict import check_batch_size, count_many
+from .region import Region
+from .regions import Regions
 from .result import CountResult, ImageLike
 from .scope import Range, Scope
 from .torch_backend import Precision, TorchBackend, check_precision, choose_device
+from .video.every import Every
+from .video.frame import Notice, silent
+from .video.live import RECONNECT
+from .video.series import FrameCount, TrailingMedian, count_frames
+from .video.source import VideoLike, as_video
 
 
 def load(
@@ -184,6 +191,67 @@ class Counter:
             calibration=loaded.calibration,
             scope=loaded.scope,
             on_error=on_error,
+        )
+
+    def count_video(
+        self,
+        source: VideoLike,
+        *,
+        every: str | float | Every = "1s",
+        smooth: str | float | TrailingMedian = 0,
+        fps: float | None = None,
+        reconnect: float = RECONNECT,
+        after: float | None = None,
+        regions: Regions | Iterable[Region] | None = None,
+        level: float = LEVEL,
+        adapter: str | None = None,
+        batch_size: int = 1,
+        results: bool = False,
+        notice: Notice = silent,
+    ) -> Iterator[FrameCount]:
+        """Yield the count of frame after frame of a video, as soon as there is one; memory does not grow with them.
+
+        This is occupancy, how many people are in the picture at a time. How many different people came by is another
+        question, which takes tracking.
+
+        Args:
+            source: a file; `rtsp://`, `http://` and other addresses; `webcam:0`; images as a folder, a pattern
+                (`frames/%06d.jpg`) or a list of paths; or what `open_video` returns. A stream has no end: its newest
+                frame is counted each time, and closing this iterator stops it.
+            every: "1s", "500ms", "10min", a number of seconds, or "10f" for every tenth frame. Times are the
+                container's own.
+            smooth: seconds of the median that `FrameCount.smoothed` is, which looks back only; 0 for none.
+            fps: frames per second of a sequence of images, which has no times of its own.
+            reconnect: for how many seconds a lost stream is tried again, with longer and longer pauses.
+            after: count only frames later than this, in seconds, to go on with a file.
+            regions: parts of the picture that are counted too, such as `read_regions` returns.
+            level: of the intervals.
+            adapter: name of a loaded adapter; by default the one that is active now.
+            batch_size: tiles per forward pass; frames of a file are decoded ahead in such numbers.
+            results: whether each count keeps its `CountResult` in `FrameCount.result`, to draw it.
+            notice: called with a line about broken frames, a lost stream, its return, a file that ends early.
+
+        Raises:
+            UsageError: no such video or adapter, nothing that can be decoded, a span, level or region that is none.
+            RunError: a lost stream did not come back; what was yielded before holds.
+        """
+        check_batch_size(batch_size)
+        checked_level(level)
+        name = self._known(adapter) if adapter is not None else self.active
+        step, median = Every.of(every), smooth if isinstance(smooth, TrailingMedian) else TrailingMedian(smooth)
+        reading = self._reading_for(self._loaded[name])
+        video = as_video(source, fps=fps, reconnect=reconnect, reading=reading, notice=notice)
+        return count_frames(
+            video,
+            partial(self.count_many, adapter=name, batch_size=batch_size),
+            every=step,
+            notice=notice,
+            batch_size=1 if video.live else batch_size,
+            smooth=median,
+            after=after,
+            regions=regions if regions is None or isinstance(regions, Regions) else Regions(regions),
+            level=level,
+            results=results,
         )
 
     def load_adapter(self, adapter: str | Path, *, name: str) -> None:

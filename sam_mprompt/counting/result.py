@@ -1,6 +1,7 @@
 """What counting one image gives."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,18 @@ from ..arrays import ByteImage, FloatArray
 from ..data.bounds import Reading, any_size
 from ..data.image import as_rgb, read_image
 from ..errors import RunError, UsageError
-from ..render import overlay
+from ..render import draw_regions, overlay
 from .detections import detections
 from .intervals import LEVEL, UNCALIBRATED, Calibration, Interval
 from .locate import locate_heads
+from .region import Region
+from .regions import PlacedRegions, RegionCounts, Regions
 
 _FEW = 1000
 """Heads that are located even where there are fewer pixels."""
+
+OF_PARTS = "counts leave out ignore zones, and the errors that are known are those of whole images"
+"""Why there is no interval where something is ignored."""
 
 ImageLike = str | PathLike[str] | Image.Image | ByteImage
 """A path, a PIL image or uint8 RGB pixels (H, W, 3)."""
@@ -104,12 +110,56 @@ class CountResult(Prediction):
         """Return why there is no interval of that level, None where there is one."""
         return self.calibration.why_not(level)
 
-    def overlay(self, image: ImageLike | None = None, *, points: bool = False, level: float = LEVEL) -> ByteImage:
+    def regions(self, regions: Regions | Iterable[Region]) -> RegionCounts:
+        """Return how many heads are in each of some regions, elsewhere, and in ignore zones.
+
+        Mass is taken to lie evenly in its cell; a cell at an outline is divided by the area on either side, exactly.
+        Regions, those of `read_regions` or a list, are placed on the cells once for images of one size where the same
+        `Regions` are given again. Of regions that name an image, those of this one are counted.
+
+        Raises:
+            UsageError: a region lies outside the image, was drawn in another one, or two have the same name.
+        """
+        return self._placed(regions).counts(self.density)
+
+    def points_outside(self, regions: Regions | Iterable[Region]) -> FloatArray:
+        """Return the head locations of `points` that lie in no ignore zone. Raises UsageError as `regions`."""
+        points = self.points()
+        return points[self._placed(regions).kept(points)]
+
+    def without_ignored(self, regions: Regions | Iterable[Region]) -> "CountResult":
+        """Return what is left without what lies in ignore zones: count, density and points, and no interval.
+
+        An interval is that of the whole image. Raises UsageError as `regions`.
+        """
+        placed = self._placed(regions)
+        if placed.ignored is None:
+            return self
+        mask = self.mask_logits
+        if mask is not None:
+            mask = np.where(placed.ignored > 0.5, np.float32(-np.inf), mask)
+        density = placed.without_ignored(self.density)
+        return replace(self, density=density, mask_logits=mask, calibration=Calibration(missing=OF_PARTS))
+
+    def _placed(self, regions: Regions | Iterable[Region]) -> PlacedRegions:
+        known = regions if isinstance(regions, Regions) else Regions(regions)
+        rows, columns = self.density.shape
+        return known.placed(self.image_size, (rows, columns), self.cell, self.image)
+
+    def overlay(
+        self,
+        image: ImageLike | None = None,
+        *,
+        points: bool = False,
+        level: float = LEVEL,
+        regions: Regions | Iterable[Region] | None = None,
+    ) -> ByteImage:
         """Return uint8 RGB (H, W, 3): the image under its density, captioned with the count and, if any, its interval.
 
         The image is the one that was counted (read again from its path) unless another is given; `points` marks the
-        head locations too. It has the picture's own size, unless that is above the limit and the file is a JPEG: then
-        it is a smaller copy. Raises UsageError when the file has gone.
+        head locations too, `regions` are outlined, with their names and counts, and what they ignore is hatched. It has
+        the picture's own size, unless that is above the limit and the file is a JPEG: then it is a smaller copy. Raises
+        UsageError when the file has gone, and as `regions` does.
         """
         if image is not None:
             pixels = as_rgb(image)
@@ -119,11 +169,17 @@ class CountResult(Prediction):
             pixels = read_image(self.image, self._reading, enough=any_size)
         else:
             raise UsageError("This result keeps no image: expected overlay(image=...).")
+        height, width = self.image_size  # the pixels may be a smaller copy
+        ratio = (pixels.shape[1] / width, pixels.shape[0] / height)
+        placed = None if regions is None else self._placed(regions)
         heads = None
         if points:
-            height, width = self.image_size  # the pixels may be a smaller copy
-            heads = self.points() * np.array([pixels.shape[1] / width, pixels.shape[0] / height], np.float32)
+            found = self.points()
+            heads = (found if placed is None else found[placed.kept(found)]) * np.array(ratio, np.float32)
         interval = self.interval(level)
-        return overlay(
-            pixels, self.density, self.count, points=heads, error=None if interval is None else str(interval)
-        )
+        error = None if interval is None else str(interval)
+        if placed is None:
+            return overlay(pixels, self.density, self.count, points=heads, error=error)
+        counts = placed.counts(self.density)
+        picture = overlay(pixels, placed.without_ignored(self.density), None, points=heads)
+        return draw_regions(picture, placed.outlines(counts, ratio), counts.heading(error))

@@ -50,7 +50,7 @@ def test_a_picture_with_nothing_to_see_counts_about_nobody(demo, name):
 
 
 def test_procedural_clutter_without_people_counts_about_nobody(demo):
-    """Lamps, parasols, shrubs and bicycles; a panel of head-sized dots does deceive the demo, so the middle is taken."""
+    """Lamps, parasols, shrubs, bicycles; a panel of head-sized dots does deceive the demo, so the middle is taken."""
     empty = [scene.image for scene in (crowd_scene(11, index, (SIDE, SIDE)) for index in (32, 40, 44, 48, 67))]
     assert np.median([demo.count(image).count for image in empty]) < 2
 

@@ -115,6 +115,11 @@ def test_the_python_examples_run_as_they_stand(page, example, trained_run, crowd
     if "gate-7" in example:
         assert len(lines) == 3
         assert lines[1].startswith("crowd.jpg ")
+    elif "regions" in example:
+        total, left, density, elsewhere = map(float, lines[0].split())
+        assert 0 <= left <= total
+        assert density == pytest.approx(left / 30)
+        assert 0 <= elsewhere <= total
     else:
         assert lines[0].startswith("No adapter 'adapters/nowhere'")
 

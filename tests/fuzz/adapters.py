@@ -12,7 +12,8 @@ from .dice import NUMBERS, Dice
 IMPORTS = ("sam_mprompt.counting.counter",)
 
 _CONFIG, _COUNTER, _RECIPE, _TENSORS = "adapter_config.json", "counter.json", "recipe.toml", "adapter_model.safetensors"
-_FILES = (_CONFIG, _CONFIG, _COUNTER, _COUNTER, _RECIPE, _RECIPE, _TENSORS, "metrics.json", "README.md")
+_KNOWN = ("calibration.json", "scope.json")
+_FILES = (*_KNOWN, _CONFIG, _CONFIG, _COUNTER, _COUNTER, _RECIPE, _RECIPE, _TENSORS, "metrics.json", "README.md")
 
 
 def prepare(folder: Path) -> None:
@@ -50,7 +51,9 @@ def _load(adapter: Path, whole: Path) -> None:
         first = sam_mprompt.load(whole, device="cpu")
         first.load_adapter(adapter, name="b")  # raises likewise
         raise
-    counter.count(picture).points()
+    result = counter.count(picture)
+    result.points()
+    assert (result.interval() is None) == (result.why_no_interval() is not None)
 
 
 def _change(dice: Dice, adapter: Path, name: str) -> str:

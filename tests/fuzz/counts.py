@@ -42,12 +42,14 @@ def _go_on(path: Path) -> None:
     import numpy as np
 
     from sam_mprompt.cli.count_csv import counts_in, csv_rows
+    from sam_mprompt.cli.error_bars import ErrorBars
+    from sam_mprompt.counting.intervals import UNCALIBRATED
     from sam_mprompt.counting.result import CountResult
 
     known = counts_in(path)
     result = CountResult(np.zeros((2, 2), np.float32), None, (16, 16), (8.0, 8.0), image=Path("new.jpg"))
     new = "new.jpg" not in known
-    with csv_rows(path, keep=True) as add:
+    with csv_rows(path, ErrorBars(UNCALIBRATED), keep=True) as add:
         add(result)
     if path.is_file() and new and "new.jpg" not in counts_in(path):
         raise Finding("a row that was added is not read back")

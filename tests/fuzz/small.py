@@ -53,12 +53,16 @@ def write_recipe(folder: Path, *, name: str = "tiny") -> Path:
 
 def write_adapter(folder: Path, *, name: str = "adapter") -> Path:
     """Write an adapter, untrained, on `write_base`."""
+    from sam_mprompt.adapter.calibration_file import CalibrationFile
     from sam_mprompt.adapter.folder import AdapterFolder
+    from sam_mprompt.adapter.scope_file import RangeRecord, ScopeFile
     from sam_mprompt.models.build import build_counter
     from sam_mprompt.recipe.schema import load_recipe
 
     recipe = load_recipe(folder / "tiny.toml")
+    known = CalibrationFile(origin="val", heads=tuple(range(20)), counted=tuple(map(float, range(20))))
+    seen = ScopeFile(images=20, ranges={"side": RangeRecord(least=64, most=64, low=4.0, high=4.3)})
     built = build_counter(recipe.model, recipe.tuning, segmenter=False)
     metrics = {"val": {"images": 2, "mae": 1.0, "rmse": 2.0, "nae": 0.5}, "epoch": 1}
-    AdapterFolder.of(folder / name, built, recipe, metrics=metrics).write()
+    AdapterFolder.of(folder / name, built, recipe, metrics=metrics, calibration=known, scope=seen).write()
     return folder / name

@@ -173,3 +173,11 @@ def test_held_out_counts_are_read_as_they_were_written_and_damage_is_told(tmp_pa
 def test_folds_that_cannot_be_are_refused_by_the_recipe(tiny_recipe, wrong, said):
     with pytest.raises(UsageError, match=said.replace(".", r"\.")):
         recipe(tiny_recipe, *wrong)
+
+
+def test_the_adapter_keeps_what_the_folds_counted_for_its_error_bars(folded):
+    result, run = folded
+    known = AdapterFolder.read(result.adapter).calibration
+    rows = read_held_out(run.held_out)
+    assert known.origin == "folds"
+    assert (known.heads, known.counted) == (tuple(row.heads for row in rows), tuple(row.counted for row in rows))

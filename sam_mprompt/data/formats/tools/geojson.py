@@ -24,9 +24,9 @@ from .neighbours import is_called_as
 from .outline import beginning, json_outline
 from .sidecars import label_of
 
-_IMAGE = ("image", "file", "filename", "file_name", "image_name", "image_path", "img")
+IMAGE_PROPERTIES = ("image", "file", "filename", "file_name", "image_name", "image_path", "img")
 _POINTS = ("Point", "MultiPoint")
-_NAMES_IMAGES = re.compile(rf'"properties"\s*:\s*\{{[^{{}}]*"(?:{"|".join(_IMAGE)})"\s*:\s*"', re.IGNORECASE)
+_NAMES_IMAGES = re.compile(rf'"properties"\s*:\s*\{{[^{{}}]*"(?:{"|".join(IMAGE_PROPERTIES)})"\s*:\s*"', re.IGNORECASE)
 _TYPE = re.compile(r'"type"\s*:\s*"(?:FeatureCollection|Feature|GeometryCollection|Point|MultiPoint)"')
 _UPWARDS = "y is negative, as in QGIS for an image without a place on the map, and was turned downwards"
 
@@ -95,7 +95,7 @@ def _features(path: Path) -> Iterator[_Feature]:
             raise UsageError(f"{where}: expected a Feature with a geometry; received {feature!a:.60}.")
         properties = feature.get("properties")
         named = properties if isinstance(properties, dict) else {}
-        yield _Feature(where, _label(named), _image(named), partial(_points, feature["geometry"], where))
+        yield _Feature(where, _label(named), image_named(named), partial(_points, feature["geometry"], where))
 
 
 def _points(geometry: Any, where: str) -> Annotation:
@@ -128,9 +128,10 @@ def _label(properties: dict[str, Any]) -> Label:
     return label_of({key.casefold(): value for key, value in properties.items()})
 
 
-def _image(properties: dict[str, Any]) -> str:
+def image_named(properties: dict[str, Any]) -> str:
+    """Return the image that a feature's properties name, an empty text where they name none."""
     named = {key.casefold(): value for key, value in properties.items()}
-    return next((named[key] for key in _IMAGE if isinstance(named.get(key), str) and named[key]), "")
+    return next((named[key] for key in IMAGE_PROPERTIES if isinstance(named.get(key), str) and named[key]), "")
 
 
 def _downwards(found: dict[str, Marks]) -> dict[str, Marks]:

@@ -1,32 +1,21 @@
-"""Pictures of counts: heat maps over images, training previews, masks and head locations.
-
-Images are uint8 RGB (H, W, 3) throughout; no function changes its input.
-"""
-
-from pathlib import Path
+"""What was counted, over its image: heat maps, training previews, masks and head locations."""
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from .arrays import ByteImage, FloatArray
-from .errors import UsageError
-from .files import write_with
+from ..arrays import ByteImage, FloatArray
+from .pixels import WHITE, Colour, as_bytes, resized
+from .text import caption, side_by_side
 
-Colour = tuple[int, int, int]
 MaskLike = NDArray[np.bool_] | FloatArray
 
 _POINT_COLOUR: Colour = (80, 255, 120)
 _MASK_COLOUR: Colour = (64, 190, 255)
 _DIFFERENCE: tuple[Colour, Colour, Colour] = ((255, 150, 40), _MASK_COLOUR, (90, 220, 120))
-_WHITE: Colour = (255, 255, 255)
-_BACKGROUND = 20
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
-_LEGIBLE = 7  # pixels, the least height of a caption's letters
 _DARKEST = 0.15  # of the colour map, under an overlay: black would look like a hole
 _STRIP = 256
-_LONGEST_JPEG = 65_500  # pixels; what libjpeg takes
 
 
 def overlay(
@@ -53,7 +42,7 @@ def overlay(
         rows = slice(top, top + _STRIP)
         picture[rows] = _glowing(image[rows], level[rows])
     if points is not None:
-        picture = draw_points(picture, points, colour=_WHITE)
+        picture = draw_points(picture, points, colour=WHITE)
     behind = "" if error is None else f" ({error})"
     return picture if count is None else caption(picture, f"{count:,.1f} heads{behind}")
 
@@ -78,13 +67,13 @@ def preview(
     """
     factor = height / max(image.shape[0], image.shape[1] / 2)
     size = (max(1, round(image.shape[0] * factor)), max(1, round(image.shape[1] * factor)))
-    shown = _resize(image, size)
+    shown = resized(image, size)
     target, predicted = _heat(target_density, size), _heat(predicted_density, size)
     peak = _peak(target) if target.max() > 0 else _peak(predicted)
     panels = [
         ("Image", shown),
-        (f"Target {_total(target_density):,.0f}", _bytes(_colours(_level(target, peak)))),
-        (f"Predicted {_total(predicted_density):,.1f}", _bytes(_colours(_level(predicted, peak)))),
+        (f"Target {_total(target_density):,.0f}", as_bytes(_colours(_level(target, peak)))),
+        (f"Predicted {_total(predicted_density):,.1f}", as_bytes(_colours(_level(predicted, peak)))),
     ]
     masks = (("Target mask", target_mask), ("Predicted mask", predicted_mask))
     panels += [(title, mask_overlay(shown, mask)) for title, mask in masks if mask is not None]
@@ -100,7 +89,7 @@ def mask_overlay(image: ByteImage, mask: MaskLike, *, colour: Colour = _MASK_COL
     share = _fit(mask.astype(np.float32), size, cv2.INTER_NEAREST if mask.dtype == np.bool_ else cv2.INTER_LINEAR)
     share = np.clip(share, 0, 1)
     tint = (0.55 * share)[..., None]
-    picture = _bytes(_dim(image) * (1 - tint) + np.asarray(colour, np.float32) * tint)
+    picture = as_bytes(_dim(image) * (1 - tint) + np.asarray(colour, np.float32) * tint)
     outlines, _ = cv2.findContours((share > 0.5).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(picture, outlines, -1, colour, max(1, round(min(size) / 400)), cv2.LINE_AA)
     return picture
@@ -123,7 +112,7 @@ def mask_difference(image: ByteImage, first: NDArray[np.bool_], second: NDArray[
     picture = _dim(image)
     for where, colour in zip((first & ~second, second & ~first, first & second), _DIFFERENCE, strict=True):
         picture[where] = 0.45 * picture[where] + 0.55 * np.asarray(colour, np.float32)
-    return _bytes(picture)
+    return as_bytes(picture)
 
 
 def draw_points(image: ByteImage, points: FloatArray, *, colour: Colour = _POINT_COLOUR) -> ByteImage:
@@ -140,69 +129,6 @@ def draw_points(image: ByteImage, points: FloatArray, *, colour: Colour = _POINT
         for extra, shade in ((1.0, (0, 0, 0)), (0.0, colour)):
             cv2.circle(picture, centre, round((radius + extra) * 2**fraction), shade, -1, cv2.LINE_AA, fraction)
     return picture
-
-
-def caption(image: ByteImage, text: str) -> ByteImage:
-    """Return the image with ASCII text in a dark box at the top left, as large as suits the image.
-
-    An image too small for legible text is returned without it.
-    """
-    height, width = image.shape[:2]
-    scale, thickness, (text_width, text_height), baseline = _text_layout(
-        text, max(10, min(height, width) / 26), 0.9 * width
-    )
-    if text_height < _LEGIBLE or 2 * text_height > height:
-        return image.copy()
-    pad = round(0.55 * text_height)
-    picture = image.copy()
-    box = picture[: text_height + baseline + 2 * pad, : text_width + 2 * pad]
-    box[:] = _bytes(box * np.float32(0.25))
-    cv2.putText(picture, text, (pad, pad + text_height), _FONT, scale, _WHITE, thickness, cv2.LINE_AA)
-    return picture
-
-
-def side_by_side(panels: list[ByteImage], titles: list[str]) -> ByteImage:
-    """Return panels of one height in a row, each under its ASCII title on a dark strip."""
-    height = panels[0].shape[0]
-    gap, strip = max(2, height // 90), max(16, height // 11)
-    columns = []
-    for panel, title in zip(panels, titles, strict=True):
-        width = panel.shape[1]
-        column = np.full((strip + height, width, 3), _BACKGROUND, np.uint8)
-        column[strip:] = panel
-        scale, thickness, (_, text_height), _ = _text_layout(title, 0.45 * strip, 0.94 * width)
-        origin = (round(0.03 * width), (strip + text_height) // 2)
-        cv2.putText(column, title, origin, _FONT, scale, _WHITE, thickness, cv2.LINE_AA)
-        columns += [column, np.full((strip + height, gap, 3), _BACKGROUND, np.uint8)]
-    return np.concatenate(columns[:-1], axis=1)
-
-
-def fit_within(image: ByteImage, longest: int) -> ByteImage:
-    """Return the image shrunk so that its longer side is at most `longest` pixels; smaller ones as they are."""
-    factor = min(1.0, longest / max(image.shape[:2]))
-    return _resize(image, (max(1, round(image.shape[0] * factor)), max(1, round(image.shape[1] * factor))))
-
-
-PICTURES = (".png", ".jpg", ".jpeg")
-"""How the name of a picture that `save_image` writes may end."""
-
-
-def save_image(path: Path, image: ByteImage) -> None:
-    """Write a uint8 RGB image as PNG or JPEG by the path's suffix, whole or not at all.
-
-    Raises:
-        UsageError: another suffix, or more pixels a side than a JPEG can have.
-        RunError: the disk is full or not writable.
-    """
-    suffix = path.suffix.lower()
-    if suffix not in PICTURES:
-        raise UsageError(f"Expected a picture named .png or .jpg, got '{path}'.")
-    if suffix != ".png" and max(image.shape[:2]) > _LONGEST_JPEG:
-        height, width = image.shape[:2]
-        raise UsageError(f"'{path}' cannot be a JPEG of {width}x{height}: expected at most {_LONGEST_JPEG} a side.")
-    quality = [] if suffix == ".png" else [cv2.IMWRITE_JPEG_QUALITY, 92]
-    _, encoded = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)
-    write_with(path, lambda temporary: temporary.write_bytes(encoded.tobytes()))
 
 
 def _heat(density: FloatArray, size: tuple[int, ...]) -> FloatArray:
@@ -225,14 +151,14 @@ def _level(heat: FloatArray, peak: float) -> FloatArray:
 
 def _colours(level: FloatArray) -> FloatArray:
     """Return float32 RGB (H, W, 3) in 0..255 of levels in [0, 1]."""
-    bgr = cv2.applyColorMap(_bytes(level * 255), cv2.COLORMAP_INFERNO)
+    bgr = cv2.applyColorMap(as_bytes(level * 255), cv2.COLORMAP_INFERNO)
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB).astype(np.float32)
 
 
 def _glowing(image: ByteImage, level: FloatArray) -> ByteImage:
     """Return the dimmed image under the colours of levels (H, W) in [0, 1], the more opaque the higher."""
     opacity = (0.9 * np.sqrt(level))[..., None]
-    return _bytes(_dim(image) * (1 - opacity) + _colours(_DARKEST + (1 - _DARKEST) * level) * opacity)
+    return as_bytes(_dim(image) * (1 - opacity) + _colours(_DARKEST + (1 - _DARKEST) * level) * opacity)
 
 
 def _dim(image: ByteImage) -> FloatArray:
@@ -249,29 +175,9 @@ def _radii(points: FloatArray, size: tuple[int, ...]) -> NDArray[np.float64]:
     return np.clip(0.3 * nearest, 1.0, largest)
 
 
-def _text_layout(text: str, height: float, width: float) -> tuple[float, int, tuple[int, int], int]:
-    """Return (font scale, thickness, (width, height), baseline) of text `height` high but at most `width` wide."""
-    (unit_width, unit_height), _ = cv2.getTextSize(text, _FONT, 1.0, 2)
-    scale = min(height / unit_height, width / unit_width)
-    thickness = max(1, round(2 * scale))
-    size, baseline = cv2.getTextSize(text, _FONT, scale, thickness)
-    return scale, thickness, (size[0], size[1]), baseline
-
-
-def _resize(image: ByteImage, size: tuple[int, int]) -> ByteImage:
-    if size == image.shape[:2]:
-        return image
-    shrinks = size[0] * size[1] < image.shape[0] * image.shape[1]
-    return np.asarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC))
-
-
 def _fit(cells: FloatArray, size: tuple[int, ...], interpolation: int) -> FloatArray:
     return np.asarray(cv2.resize(cells, (size[1], size[0]), interpolation=interpolation))
 
 
 def _total(density: FloatArray) -> float:
     return float(density.sum(dtype=np.float64))
-
-
-def _bytes(values: NDArray[np.floating]) -> ByteImage:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)

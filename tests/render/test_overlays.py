@@ -4,7 +4,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sam_mprompt import render
 from sam_mprompt.errors import UsageError
 from sam_mprompt.render import (
     caption,
@@ -12,6 +11,7 @@ from sam_mprompt.render import (
     fit_within,
     mask_overlay,
     overlay,
+    overlays,
     preview,
     save_image,
     side_by_side,
@@ -58,7 +58,7 @@ def test_the_caption_of_an_overlay_can_be_left_out():
 
 def test_the_overlay_is_the_same_in_strips_and_at_once(monkeypatch):
     at_once = overlay(photo(), one_head(), 1.0)
-    monkeypatch.setattr(render, "_STRIP", 7)
+    monkeypatch.setattr(overlays, "_STRIP", 7)
     np.testing.assert_array_equal(overlay(photo(), one_head(), 1.0), at_once)
 
 

@@ -1,0 +1,1 @@
+"""Video: files, image sequences, webcams and streams become counts over time. Free of torch."""
