@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from ..data.masks import read_mask
 from ..data.sources import DiskSource, Source
 from ..errors import UsageError
-from ..files import write_text
+from ..files import parse_json, write_text
 from ..recipe.schema import Recipe
 from .legacy import settings_as_before, upgraded_record
 
@@ -96,9 +96,10 @@ def run_fingerprint(recipe: Recipe, train: Source, val: Source) -> str:
 def read_records(path: Path) -> list[Record]:
     """Return the records of a file, none when there is no file. Raises UsageError for a damaged line."""
     try:
-        return [Record.model_validate_json(line) for line in _whole_lines(path)]
-    except ValidationError as error:
-        raise UsageError(f"'{path}' does not hold records of an ablation: {error.errors()[0]['msg']}.") from error
+        return [Record.model_validate(parse_json(line.decode())) for line in _whole_lines(path)]
+    except ValueError as error:
+        why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        raise UsageError(f"'{path}' does not hold records of an ablation: {why}.") from error
 
 
 def append_record(path: Path, record: Record) -> None:

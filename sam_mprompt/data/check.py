@@ -78,10 +78,9 @@ class CheckReport:
 
     @property
     def sound(self) -> bool:
-        """Whether there is an image and no problem at all."""
-        return any(split.samples for split in self.splits.values()) and not any(
-            split.problems for split in self.splits.values()
-        )
+        """Whether there is an image, no problem at all and nothing that training would be wrong for."""
+        splits = self.splits.values()
+        return any(split.samples for split in splits) and not self.faults and not any(s.problems for s in splits)
 
     @property
     def faults(self) -> list[str]:
@@ -93,6 +92,8 @@ class CheckReport:
         found = [f"in {name} something is left out or wrong" for name, s in self.splits.items() if s.problems.serious]
         if not any(split.counts for split in self.splits.values()):
             found.append("it has no annotated image that can be used")
+        elif not any(count for split in self.splits.values() for count in split.counts):
+            found.append("nobody is annotated in any of its images")
         return found
 
     def as_dict(self) -> dict[str, Any]:

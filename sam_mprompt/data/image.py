@@ -21,6 +21,7 @@ from ..files import is_file
 from .bounds import Reading, Size, any_size, bounded, check_memory
 from .packages import is_installed, needed
 from .pixels import Decoded, decoded, orientation_of
+from .png_rows import lacks_rows
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 """Suffixes, in lower case, of the files that are taken for images when a folder is listed."""
@@ -111,6 +112,8 @@ def decode(
         shown = (lambda size: enough(size[::-1])[::-1]) if turned and enough is not None else enough
         bounded(image, file, path, reading, shown)
         check_memory(image, file, path)
+        if image.format == "PNG" and lacks_rows(file):
+            raise ValueError("fewer rows than its header says")
         found = decoded(image, path, reading.stretch)
         # A TIFF is turned by Pillow, at a time that depends on its version; it is never reduced.
         reduced = image.size != (width, height) and image.format != "TIFF"

@@ -1,5 +1,6 @@
 """Files and folders that are whole or absent, taken by one process at a time, and freed of what the dead left."""
 
+from .json_text import parse_json
 from .leftovers import recover, recover_within, remove
 from .locks import LOCK, locked
 from .names import name_of
@@ -27,6 +28,7 @@ __all__ = [
     "is_stream",
     "locked",
     "name_of",
+    "parse_json",
     "read_record",
     "recover",
     "recover_within",

@@ -1,11 +1,11 @@
 """JSON that this package wrote, read back: it may have been damaged, or put there by somebody else."""
 
 import json
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
+from .json_text import parse_json
 
 _MOST_BYTES = 2**24
 
@@ -27,24 +27,14 @@ def read_record(path: Path, advice: str = "") -> dict[str, Any]:
             raise ValueError("expected a file, found a folder, a pipe, a device or nothing")
         if path.stat().st_size > _MOST_BYTES:
             raise ValueError(f"it is larger than {_MOST_BYTES:,} bytes")
-        value = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_repeats)
+        value = parse_json(path.read_text(encoding="utf-8"))
         json.dumps(value, ensure_ascii=False).encode()  # halves of characters could be printed and written nowhere
-    except RecursionError:
-        reason = "it is nested too deeply"
     except OSError as error:
         reason = str(error.strerror)
     except ValueError as error:
-        reason = str(error).partition(";")[0]  # behind it Python advises programmers
+        reason = str(error)
     else:
         if isinstance(value, dict):
             return value
         fault, reason = f"'{path}' should hold a JSON object", f"got {type(value).__name__}"
     raise UsageError(f"{fault}: {reason}. {advice}".rstrip())
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table = dict(pairs)
-    if len(table) < len(pairs):
-        twice = next(key for key, times in Counter(key for key, _ in pairs).items() if times > 1)
-        raise ValueError(f"the key {twice!a:.60} stands twice")
-    return table

@@ -3,6 +3,7 @@
 What a recipe's values may be is schema.py's question.
 """
 
+import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -84,6 +85,11 @@ def find_recipe(name_or_file: str, folders: Sequence[Path] | None = None) -> Pat
     what = f"recipe file '{name_or_file}'" if path.suffix == ".toml" else f"recipe '{name_or_file}'"
     hint = did_you_mean(path.stem, known) or f" Known recipes: {', '.join(known) or 'none'}."
     raise UsageError(f"No {what}.{hint}", about="recipe")
+
+
+def name_after(path: Path) -> str:
+    """Return the name of a run whose recipe is called so: the file's, with dashes for what a name cannot have."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).lstrip("._-") or "custom"
 
 
 def read_toml(path: Path) -> dict[str, Any]:

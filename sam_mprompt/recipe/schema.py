@@ -9,7 +9,7 @@ from pydantic import Field
 
 from .data import DataFormat, DataRecipe, SyntheticRecipe, TargetRecipe
 from .faults import Schema, parse
-from .find import find_recipe, read_toml
+from .find import find_recipe, name_after, read_toml
 from .legacy import upgraded
 from .model import Model, SamModel, TimmModel
 from .overrides import apply_overrides
@@ -137,10 +137,10 @@ def load_recipe(name_or_file: str | Path, overrides: Sequence[str] = ()) -> Reci
 
 
 def read_recipe(path: Path, overrides: Sequence[str], schema: type[Schema]) -> Schema:
-    """Read a recipe file of any schema that has a `name`, by default the file's stem. Raises as `load_recipe`."""
+    """Read a recipe of any schema that has a `name`, by default the file's (`name_after`). Raises as `load_recipe`."""
     table = upgraded(read_toml(path), schema, str(path))
     apply_overrides(table, overrides, schema)
-    return parse({"name": path.stem, **table}, schema, str(path))
+    return parse({"name": name_after(path), **table}, schema, str(path))
 
 
 def parse_recipe(table: dict[str, Any], *, source: str) -> Recipe:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..adapter.calibration_file import CalibrationFile
 from ..errors import UsageError
-from ..files import write_text
+from ..files import parse_json, write_text
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ def read_held_out(path: Path) -> list[HeldOut]:
     if not path.is_file():
         return []
     try:
-        return [HeldOut(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
-    except (ValueError, TypeError, RecursionError) as error:
+        return [HeldOut(**parse_json(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (ValueError, TypeError) as error:
         raise UsageError(f"'{path}' does not hold held-out counts, one a line ({error}).") from error
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Self
 
 from ..adapter.find import ADAPTER
-from ..errors import UsageError
+from ..errors import RunError, UsageError
 from ..files import LOCK, check_output, locked, recover, recover_within, remove, write_text
 
 _RUNS = Path("runs")
@@ -92,6 +92,14 @@ class RunFolder:
                 about="nothing saved",
             )
         raise UsageError(f"Nothing to resume in '{self.path}': it has no saved state.", about="nothing to resume")
+
+    def expect_begun(self) -> None:
+        """Raise RunError where the folder of a training that has begun was deleted or moved: writing made it anew."""
+        if not self.recipe.is_file():
+            raise RunError(
+                f"'{self.path}' was deleted or moved while it was trained (its {_RECIPE} is not there): nothing more "
+                "can be saved in it."
+            )
 
     @property
     def name(self) -> str:

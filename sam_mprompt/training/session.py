@@ -293,9 +293,12 @@ class TrainingSession:
 
         `figures` are those of images that it did not see, None before there are any, and `held_out` their counts, from
         which its error bars come; `folds` says that they come from so many trainings that held them out, 0 that they
-        are a val split's. Raises RunError on a full disk.
+        are a val split's.
+
+        Raises RunError on a full disk, and where the run's folder was deleted or moved.
         """
         if self.is_main_process:
+            self.run.expect_begun()
             known: dict[str, Any] = {} if figures is None else {"val": asdict(figures)}
             if folds:
                 known["folds"] = folds
@@ -317,6 +320,7 @@ class TrainingSession:
     def _preview(self) -> None:
         if not self.is_main_process:
             return
+        self.run.expect_begun()
         with self._averaged():
             for index in range(min(_PREVIEWS, len(self.data.shown))):
                 picture = preview_image(

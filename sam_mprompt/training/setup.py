@@ -13,6 +13,7 @@ from ..adapter.folder import AdapterFolder
 from ..adapter.loading import init_from
 from ..data.dataset import Batch, Crop, CropDataset, EpochBatches, collate
 from ..data.sources import DiskSource
+from ..errors import UsageError
 from ..losses import MutualPromptLoss
 from ..models.acceleration import channels_last, compile_encoder, enable_gradient_checkpointing, use_flex_attention
 from ..models.build import BuiltCounter, build_counter
@@ -55,6 +56,8 @@ def assemble(
     segmenter, regressor = recipe.loss.segmentation > 0, recipe.loss.density > 0
     built = build_counter(recipe.model, recipe.tuning, segmenter=segmenter, regressor=regressor)
     counter = built.counter
+    if recipe.data.cache != "features":
+        expect_crop(recipe.data.crop, counter.size_divisor)
     if train.init_from and not resume:
         init_from(AdapterFolder.read(find_adapter(train.init_from)), built, recipe.tuning.method)
     save_time_and_memory(train, counter)
@@ -65,6 +68,15 @@ def assemble(
         cache = cached_features(recipe, built, data, accelerator, observer)
     average = MovingAverage(counter, train.ema) if train.ema > 0 else None
     return built, Parts(accelerator, counter, cast(nn.Module, model), loss, optimizer, average, cache)
+
+
+def expect_crop(side: int, size_divisor: int) -> None:
+    """Refuse with UsageError crops that the encoder cannot take, naming the next sizes that it can."""
+    if rest := side % size_divisor:
+        near = [size for size in (side - rest, side - rest + size_divisor) if size]
+        raise UsageError(
+            f"data.crop: expected a multiple of {size_divisor}, such as {' or '.join(map(str, near))}, got {side}."
+        )
 
 
 def save_time_and_memory(train: TrainRecipe, counter: CrowdCounter) -> None:

@@ -40,9 +40,12 @@ class TrainingData:
             progress: called after each picture that is compared by its bytes, with the number done and that of all.
 
         Raises:
-            UsageError: no such data, no annotated image, fewer images than folds, or masks that cannot be had.
+            UsageError: no such data, no annotated image or none with a head, fewer images than folds, or masks that
+                cannot be had.
         """
         opened = cls._opened(recipe, root)
+        if root is not None and not any(opened.train.source.counts()):
+            raise UsageError(f"'{root}': expected at least one head in the images that train, got none.")
         return opened if root is None else replace(opened, test=opened._compared(recipe.data, root, progress))
 
     @classmethod

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..adapter.folder import METRICS
 from ..errors import RunError, UsageError
 from ..evaluation.metrics import Metrics
-from ..files import remove, replacing
+from ..files import read_record, remove, replacing
 from ..tensor_files import read_shapes, read_tensors, write_tensors
 from .ema import MovingAverage, trained_tensors
 from .run import RunFolder
@@ -78,11 +78,7 @@ def save_state(
         RunError: a tensor holds NaN or infinity (a broken state must not replace a good one), the disk is full, or the
             run's folder was deleted or moved.
     """
-    if not run.recipe.is_file():
-        raise RunError(
-            f"'{run.path}' was deleted or moved while it was trained (its recipe.toml is not there): the state cannot "
-            "be saved in it."
-        )
+    run.expect_begun()
     tensors = {f"model.{name}": tensor for name, tensor in _changing(model).items()}
     described = optimizer.state_dict()
     scalars: dict[str, Any] = {}
@@ -174,8 +170,8 @@ def load_weights(run: RunFolder, model: nn.Module) -> None:
 def discard_start(run: RunFolder) -> None:
     """Delete the first state of a run in which no step was taken, and what belongs to it; other runs are left alone."""
     try:
-        begun = json.loads((run.state / _PROGRESS).read_text(encoding="utf-8"))["progress"]["step"] != 0
-    except (*_CONTENTS, RecursionError):
+        begun = read_record(run.state / _PROGRESS)["progress"]["step"] != 0
+    except (UsageError, *_CONTENTS):
         return
     if not begun and not run.adapter.exists():
         remove(run.state)
@@ -185,11 +181,9 @@ def discard_start(run: RunFolder) -> None:
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Return record and tensors of a state, as they were written: version 0.1 kept no checksums to tell it by."""
     try:
-        record = json.loads((folder / _PROGRESS).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise _damaged(folder, str(error)) from error
-    if not isinstance(record, dict):
-        raise _damaged(folder, f"{_PROGRESS} holds no object")
+        record = read_record(folder / _PROGRESS)
+    except UsageError as error:
+        raise _damaged(folder, str(error).rstrip(".")) from error
     kept = record.pop(_CHECKSUM, None)
     if kept is not None and kept != _checksum(record):
         raise _damaged(folder, f"{_PROGRESS} was changed after it was written")
@@ -227,7 +221,7 @@ def _progress(values: dict[str, Any], run: RunFolder) -> TrainingProgress:
     """Read what `asdict` wrote. Version 0.1 kept the best MAE alone; its adapter holds the other figures beside it."""
     values = dict(values)
     if "best_mae" in values and values.pop("best_mae") is not None:
-        values["best"] = json.loads((run.adapter / METRICS).read_text(encoding="utf-8"))["val"]
+        values["best"] = read_record(run.adapter / METRICS)["val"]
     best = values.pop("best", None)
     progress = TrainingProgress(**values, best=None if best is None else Metrics(**best))
     numbers = (progress.epoch, progress.batch, progress.step, progress.log_lines)

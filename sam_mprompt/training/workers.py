@@ -1,5 +1,6 @@
 """The processes that load data beside a training: how they start, and what becomes of one that is stuck or lost."""
 
+import multiprocessing.queues
 import os
 import re
 import shutil
@@ -34,12 +35,18 @@ def start_worker(_worker: int) -> None:
     """Leave signals to the main process, which needs its workers to finish the step, and threads to it as well.
 
     A group of its own keeps from a worker what a terminal, `timeout` or a scheduler sends to the whole group. OpenCV's
-    pool of threads does not survive the fork that makes a worker; one that waits for it would hang.
+    pool of threads does not survive the fork that makes a worker; one that waits for it would hang. A worker that
+    cannot hand a batch over ends, which the main process tells; Python would print a traceback and let it wait.
     """
+    multiprocessing.queues.Queue._on_queue_feeder_error = staticmethod(_end_of_worker)  # type: ignore[attr-defined]
     cv2.setNumThreads(0)
     os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _end_of_worker(_error: Exception, _batch: object) -> None:
+    os._exit(1)
 
 
 def patiently(

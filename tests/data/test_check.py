@@ -163,3 +163,12 @@ def test_real_part_b_is_sound(real_data, tmp_path):
     assert report.sound
     assert sum(split.as_dict()["images"] for split in report.splits.values()) == 400
     assert len(write_previews(report, tmp_path)) == 12
+
+
+def test_a_dataset_in_which_nobody_is_annotated_is_not_sound(tmp_path):
+    for index in range(4):
+        picture(tmp_path / f"cam{index}.png")
+        (tmp_path / f"cam{index}.txt").write_text("")
+    report = check(tmp_path)
+    assert report.faults == ["nobody is annotated in any of its images"]
+    assert not report.sound

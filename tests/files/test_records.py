@@ -19,7 +19,7 @@ def test_an_object_comes_back_as_it_was_written(tmp_path):
         (b"\xff{}", "can't decode"),
         (b'{"a": 1, "a": 2}', "the key 'a' stands twice"),
         (b'{"x": {"a": 1, "b": 2, "a": 3}}', "the key 'a' stands twice"),
-        (b'{"a": ' + b"9" * 5000 + b"}", "Exceeds the limit"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "a number has too many digits"),
         (b'{"a": ' + b"[" * 200_000, "nested too deeply"),
         (b'{"a": "\\ud800"}', "surrogates not allowed"),
         (b"[1]", "should hold a JSON object: got list"),

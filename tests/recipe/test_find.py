@@ -76,3 +76,12 @@ def test_a_recipe_that_cannot_be_read_is_refused_by_name(tmp_path):
         find_recipe("a" * 300 + ".toml")
     with pytest.raises(UsageError, match=r"Cannot read recipe '.*': Is a directory"):
         read_toml(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [("my recipe.toml", "my-recipe"), ("Zürich (2).toml", "Z-rich-2-"), (".a.toml", "a"), ("§.toml", "custom")],
+)
+def test_a_recipe_without_a_name_is_called_after_its_file_with_dashes_for_what_a_name_cannot_have(tmp_path, file, name):
+    (tmp_path / file).write_text("")
+    assert load_recipe(tmp_path / file).name == name

@@ -456,6 +456,15 @@ def test_a_run_that_is_deleted_while_it_is_trained_ends_with_one_line(tmp_path, 
         claimed_run(str(tiny_recipe), overrides, run, resume=False) as (recipe, claimed),
     ):
         finetune(recipe, data=crowd_folder, run=claimed, observer=Doing(lambda: shutil.rmtree(run)))
+    assert not run.exists()
+
+
+def test_no_picture_is_drawn_in_a_run_that_was_deleted(tmp_path, tiny_recipe, crowd_folder):
+    run = tmp_path / "run"
+    overrides = ["train.epochs=3", "train.validate_every=3", "train.preview_every=1"]
+    with pytest.raises(RunError, match="was deleted or moved while it was trained"):
+        session(tiny_recipe, crowd_folder, run, *overrides, observer=Doing(lambda: shutil.rmtree(run))).fit()
+    assert not run.exists()
 
 
 def test_a_run_that_is_deleted_and_stopped_ends_with_one_line(tmp_path, tiny_recipe, crowd_folder):
@@ -470,6 +479,7 @@ def test_a_run_that_is_deleted_and_stopped_ends_with_one_line(tmp_path, tiny_rec
         claimed_run(str(tiny_recipe), [], run, resume=False) as (recipe, claimed),
     ):
         finetune(recipe, data=crowd_folder, run=claimed, observer=Doing(delete_and_stop))
+    assert not run.exists()
 
 
 def test_a_run_that_is_moved_while_it_is_trained_goes_on_from_where_it_is(tmp_path, tiny_recipe, crowd_folder):

@@ -10,6 +10,7 @@ from torch import nn
 
 from sam_mprompt.data.dataset import CropDataset, collate
 from sam_mprompt.data.sources import DiskSource
+from sam_mprompt.errors import UsageError
 from sam_mprompt.models.build import Base, BuiltCounter
 from sam_mprompt.recipe.schema import TrainRecipe, parse_recipe
 from sam_mprompt.training import setup
@@ -223,3 +224,8 @@ def test_cached_features_are_cropped_instead_of_images():
     _, loader = loader_of(cache=cache, source=source)
     assert isinstance(loader.dataset, CachedCrops)
     assert isinstance(loader_of(source=source)[1].dataset, CropDataset)
+
+
+def test_a_crop_that_the_encoder_cannot_take_is_refused_by_its_key_before_anything_is_trained(built):
+    with pytest.raises(UsageError, match=r"^data\.crop: expected a multiple of 4, such as 44 or 48, got 46\.$"):
+        assemble(recipe_of(data={**TABLE["data"], "crop": 46}), Shown(), Accelerating(), resume=False, observer=None)

@@ -4,7 +4,9 @@ import os
 import shutil
 
 import pytest
+from crowd_files import folder_of
 
+from sam_mprompt.errors import UsageError
 from sam_mprompt.recipe.schema import load_recipe
 from sam_mprompt.training.splits import TrainingData
 
@@ -71,3 +73,9 @@ def test_data_check_fills_the_same_memory(tiny_recipe, crowd, monkeypatch, run_c
 
 def test_procedural_scenes_are_not_compared():
     assert TrainingData.open(load_recipe("demo"), None).test is None
+
+
+def test_a_training_on_images_in_which_nobody_is_annotated_is_refused(tiny_recipe, tmp_path):
+    folder_of(tmp_path, {f"{name}.txt": "" for name in "abcd"}, [f"{name}.jpg" for name in "abcd"])
+    with pytest.raises(UsageError, match="expected at least one head in the images that train, got none"):
+        TrainingData.open(load_recipe(tiny_recipe, ["targets.pseudo_mask=points"]), tmp_path)

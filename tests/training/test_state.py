@@ -360,7 +360,15 @@ def test_a_record_that_does_not_fit_its_checksums_is_refused(run, model, optimiz
 def test_a_record_that_is_no_object_says_so(run, model, optimizer):
     save(run, model, optimizer)
     (run.state / "progress.json").write_text("[]")
-    with pytest.raises(UsageError, match=r"progress\.json holds no object"):
+    with pytest.raises(UsageError, match=r"progress\.json' should hold a JSON object: got list"):
+        load(run, model, optimizer)
+
+
+def test_a_record_with_a_key_twice_is_refused_with_a_checksum_and_without(run, model, optimizer):
+    save(run, model, optimizer)
+    path = run.state / "progress.json"
+    path.write_text(path.read_text().replace('"step"', '"step": 1,\n"step"'))
+    with pytest.raises(UsageError, match=r"no readable training state \(.*the key 'step' stands twice"):
         load(run, model, optimizer)
 
 
@@ -426,7 +434,9 @@ def test_what_an_optimizer_kept_before_it_was_loaded_is_gone(run, model, optimiz
     assert not optimizer.state
 
 
-@pytest.mark.parametrize(("content", "why"), [("", "Expecting value"), ("[]", "holds no object"), ("{}", "KeyError")])
+@pytest.mark.parametrize(
+    ("content", "why"), [("", "Expecting value"), ("[]", "should hold a JSON object"), ("{}", "KeyError")]
+)
 def test_a_damaged_state_is_named_by_its_folder_with_the_reason(run, model, optimizer, content, why):
     save(run, model, optimizer)
     (run.state / "progress.json").write_text(content)

@@ -92,6 +92,22 @@ def test_a_killed_worker_makes_one_line():
     assert "\n" not in str(said.value)
 
 
+class Unsendable(Numbers):
+    """What a worker cannot hand over, as a batch for which shared memory has no room."""
+
+    def __getitem__(self, index):
+        return torch.tensor(index) if index != self.at else (lambda: index)
+
+
+def test_a_batch_that_a_worker_cannot_hand_over_makes_one_line_at_once_and_no_traceback(capfd):
+    loader = DataLoader(
+        Unsendable(1), num_workers=1, worker_init_fn=start_worker, timeout=POLL, batch_size=None, collate_fn=None
+    )
+    with pytest.raises(RunError, match=r"A data worker \(process \d+\) .* Lower train\.workers"), told_of_workers():
+        list(patiently(loader, lambda: None))
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_what_a_worker_refuses_is_said_without_its_traceback():
     with pytest.raises(UsageError, match=r"^Cannot read image 'a\.jpg'\.$"), told_of_workers():
         list(patiently(loader_of(Numbers(1, refuse)), lambda: None))

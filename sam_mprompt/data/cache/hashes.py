@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import SamMpromptError
-from ...files import recover_within, sha256_of, write_text
+from ...files import parse_json, recover_within, sha256_of, write_text
 
 CACHE_VARIABLE = "SAM_MPROMPT_CACHE"
 
@@ -83,10 +83,10 @@ def _file_of(dataset: Path) -> Path | None:
 def _read(file: Path) -> dict[str, list[Any]]:
     """Return what a memory holds; nothing where it is not as it was written."""
     try:
-        kept = json.loads(file.read_text(encoding="utf-8"))
+        kept = parse_json(file.read_text(encoding="utf-8"))
         files: dict[str, list[Any]] = kept["files"]
         return files if kept["sha256"] == _checksum(files) else {}
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+    except (OSError, ValueError, LookupError, TypeError):
         return {}
 
 

@@ -28,6 +28,7 @@ class Marks:
         error: why the image's marks cannot be taken at all.
         reading: how the file was understood, where that is worth telling.
         shares: they are shares (0..1) of the image by their format, not pixels.
+        split: the split that the file states for the image, as it says it; empty where it states none.
         embedded: the file holds the image, too.
     """
 
@@ -36,6 +37,7 @@ class Marks:
     error: UsageError | None = None
     reading: str = ""
     shares: bool = False
+    split: str = ""
     embedded: bool = False
 
     @property

@@ -29,11 +29,13 @@ class Annotated(NamedTuple):
         marks: how to get the marks of each image, raising UsageError where its file is malformed.
         labels: the labels of all marks.
         listed: labels that are defined, whether or not a mark has them.
+        splits: the split that a file of many images states for each, as it says it; without those it states none for.
     """
 
     marks: Mapping[Path, Callable[[], Marks]]
     labels: frozenset[Label]
     listed: frozenset[str]
+    splits: Mapping[Path, str]
 
 
 class _Source(NamedTuple):
@@ -152,6 +154,7 @@ class OwnFolder:
         sources, labels, listed = self._collected() if self.collections else self._beside()
         marks: dict[Path, Callable[[], Marks]] = {}
         files: dict[Path, Path] = {}
+        splits: dict[Path, str] = {}
         for meant, name, file, reader in sorted(sources, key=lambda source: bool(source.meant.told)):
             image, read = meant.image, reader
             if meant.told and image in marks:  # another file has this very name
@@ -164,7 +167,9 @@ class OwnFolder:
                     [files[image], file],
                 )
             marks[image], files[image] = read, file
-        return Annotated(marks, frozenset(labels), listed)
+            if self.collections and (split := reader().split):
+                splits[image] = split
+        return Annotated(marks, frozenset(labels), listed, splits)
 
     def _check_one_kind(self) -> None:
         """Refuse files of several kinds, and of one kind where their names say that they are of several splits."""

@@ -8,10 +8,11 @@
 
 Without lists there may be folders `train`, `val` and `test` of that form, or `images/train` and so on with
 `annotations/instances_train.json`, or folders of images alone with one file above that annotates them all (CVAT's
-projects), or YOLO's data.yaml that names folders or lists; without any, all images are train (and val is carved from
-it), and there is no test split. With lists but without `train.txt`, train is what no list names. Names of lists and
-folders count in any case and in their usual variants (`Training`, `valid`, `validation`, `dev`, `testing`; `.list` as
-`.txt`).
+projects), or YOLO's data.yaml that names folders or lists, or what the annotation itself states (a column `split` of a
+table, `split` or `subset` of an image in JSON, CVAT's `subset`); without any, all images are train (and val is carved
+from it), and there is no test split. With lists but without `train.txt`, train is what no list names. Names of lists
+and folders count in any case and in their usual variants (`Training`, `valid`, `validation`, `dev`, `testing`,
+`train_list`; `.list` as `.txt`). Lists may lie in `splits/`, `lists/` or `ImageSets/Main/`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +25,8 @@ from .annotation import SPLIT_NAMES, Entries, Entry, SplitName
 from .image_folders import folders_below, subsets
 from .labels import Counts, decide
 from .own_folder import Annotated, OwnFolder
-from .splits import split_called, split_folders, split_lists, the_only, unread
+from .splits import list_folders, split_called, split_folders, split_lists, the_only, unread
+from .stated import expect_agreement, of_splits, stated_splits
 from .text import numbered_lines
 from .tools.families import FAMILIES
 from .tools.family import Family
@@ -81,9 +83,8 @@ def own_points(root: Path, label: str | None = None, families: Sequence[Family] 
     splits = {split: folder.entries(read[split], counts) for split, folder in folders.items()}
     used = {file for folder in folders.values() for file in folder.used}
     _note_unused(splits, [root, *(place for folder in folders.values() for place in folder.places)], used)
-    first = next(iter(splits))
     known = {place for folder in folders.values() for place in (folder.folder, *folder.places)}
-    splits[first] += [Entry(other, None, unused=True) for other in _other_folders(root) if other not in known]
+    splits[next(iter(splits))] += _other_folders(root, known)
     return splits
 
 
@@ -91,11 +92,18 @@ def _undivided(whole: OwnFolder, root: Path, label: str | None) -> Entries:
     """One annotation of all images, divided by lists or by the folders in which the images lie."""
     read = whole.annotations()
     entries = whole.entries(read, _decided([read], root, label))
-    lists = the_only(split_lists(root) or split_lists(root / "ImageSets" / "Main"))
+    inner = list_folders(root)
+    lists = the_only(next(filter(None, map(split_lists, [root, *inner])), {}))
+    stated = stated_splits(read.splits, f"'{root}'")
     used = {*whole.used, *lists.values()}
     folders = _by_names({entry.image.parent for entry in entries if not entry.unused} if whole.spread else (), root)
-    splits = _by_folders(entries, folders) if folders and not lists else _by_lists(entries, lists, whole)
-    _note_unused(splits, [root, *whole.places], used)
+    if folders and not lists:
+        splits = _by_folders(entries, folders)
+    else:
+        splits = _by_images(entries, of_splits(stated) | _listed_images(lists, whole))
+    expect_agreement(splits, stated, f"'{root}'")
+    _note_unused(splits, [root, *whole.places, *inner], used)
+    splits[next(iter(splits))] += _other_folders(root, {*whole.places, *whole.image_folders, *inner})
     return splits
 
 
@@ -150,18 +158,22 @@ def _declared(declared: Declared, root: Path, label: str | None, families: Seque
     return splits
 
 
-def _by_lists(entries: list[Entry], lists: Mapping[SplitName, Path], whole: OwnFolder) -> Entries:
-    """Divide entries by lists of names; without any, or without one of train, that is what no list names."""
+def _by_images(entries: list[Entry], named: Mapping[SplitName, Sequence[Path]]) -> Entries:
+    """Divide entries by the images of each split; train without any is what no other split has."""
     known = {entry.image: entry for entry in entries}
-    splits: Entries = {}
-    for split, file in lists.items():
-        images = [whole.image(name, f"'{file}' line {number}") for number, name in _listed(file, whole)]
-        splits[split] = [known.get(image, Entry(image, None)) for image in images]
+    splits = {split: [known.get(image, Entry(image, None)) for image in images] for split, images in named.items()}
     if "train" not in splits:
-        taken = {entry.image for listed in splits.values() for entry in listed}
+        taken = {image for images in named.values() for image in images}
         return {"train": [entry for entry in entries if entry.image not in taken], **splits}
     splits["train"] += [entry for entry in entries if entry.unused]
     return splits
+
+
+def _listed_images(lists: Mapping[SplitName, Path], whole: OwnFolder) -> dict[SplitName, list[Path]]:
+    return {
+        split: [whole.image(name, f"'{file}' line {number}") for number, name in _listed(file, whole)]
+        for split, file in lists.items()
+    }
 
 
 def _listed(file: Path, whole: OwnFolder) -> list[tuple[int, str]]:
@@ -213,7 +225,8 @@ def _split_folders(root: Path, families: Sequence[Family]) -> dict[SplitName, li
     return parts
 
 
-def _other_folders(root: Path) -> list[Path]:
-    """Return the folders beside those of the splits that hold images."""
-    places = [*root.iterdir(), *subsets(root).values()]
-    return sorted(p for p in places if p.is_dir() and not p.name.startswith(".") and sort_folder(p).images)
+def _other_folders(root: Path, known: set[Path]) -> list[Entry]:
+    """Return an entry for each folder that holds images or text of annotation, none of which is read."""
+    places = [p for p in (*root.iterdir(), *subsets(root).values()) if p.is_dir() and not p.name.startswith(".")]
+    other = [p for p in sorted(places) if not any(place == p or p in place.parents for place in known)]
+    return [Entry(p, None, unused=True) for p in other if sort_folder(p).images or unread([p], ())]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ... import files
 from ...errors import UsageError
 
 MAX_BYTES = 1 << 29
@@ -79,15 +80,13 @@ def read_json(path: Path) -> Any:
 
 
 def parse_json(text: str, where: str) -> Any:
-    """Parse JSON. Raises UsageError, led by `where`, when it is malformed, nested too deeply, or has endless digits."""
+    """Parse JSON. Raises UsageError, led by `where`, for what `files.parse_json` refuses, such as a key twice."""
     try:
-        return json.loads(text)
+        return files.parse_json(text)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}: {error.msg}"
-    except RecursionError:
-        place = "nested too deeply"
-    except ValueError:  # Python converts no integer of more than 4,300 digits
-        place = "a number has too many digits"
+    except ValueError as error:
+        place = str(error)
     raise UsageError(f"{where} is not valid JSON: {place}.")
 
 

@@ -1,3 +1,5 @@
+import json
+import re
 import unicodedata
 
 import pytest
@@ -31,6 +33,9 @@ def unused(root) -> list[str]:
         ("training.txt", "valid.txt", "testing.txt"),
         ("train.txt", "validation.txt", "test.list"),
         ("train.txt", "dev.txt", "test.txt"),
+        ("train_list.txt", "list-val.txt", "test images.txt"),
+        ("splits/train.txt", "splits/val.txt", "splits/test.txt"),
+        ("ImageSets/Main/train.txt", "ImageSets/Main/val.txt", "ImageSets/Main/test.txt"),
     ],
 )
 def test_lists_make_the_splits_in_any_case_and_under_their_usual_names(tmp_path, names):
@@ -38,6 +43,65 @@ def test_lists_make_the_splits_in_any_case_and_under_their_usual_names(tmp_path,
     folder_of(tmp_path, HEADS | lists, SIX)
     assert sizes(tmp_path) == {"train": 3, "val": 1, "test": 2}
     assert unused(tmp_path) == []
+
+
+IN_CSV = "image,x,y,Split\n" + "".join(
+    f"{name},10,10,{split}\n" for name, split in zip(SIX, ["Train"] * 3 + ["valid"] + ["test"] * 2, strict=True)
+)
+
+
+def stated_in(form: str) -> dict[str, object]:
+    """Return the annotation of six images, each of which states its split."""
+    rows = [line.split(",") for line in IN_CSV.splitlines()[1:]]
+    if form == "csv":
+        return {"annotations.csv": IN_CSV}
+    if form == "jsonl":
+        lines = [{"image": name, "x": 1, "y": 2, "split": split} for name, _, _, split in rows]
+        return {"annotations.jsonl": "\n".join(map(json.dumps, lines))}
+    if form == "coco":
+        images = [{"id": n, "file_name": row[0], "split": row[3]} for n, row in enumerate(rows)]
+        marks = [{"id": n, "image_id": n, "category_id": 1, "bbox": [1, 1, 2, 2]} for n in range(len(rows))]
+        return {"annotations.json": {"images": images, "annotations": marks, "categories": [{"id": 1, "name": "head"}]}}
+    inner = "".join(f'<image name="{row[0]}" subset="{row[3]}"/>' for row in rows)
+    return {"annotations.xml": f"<annotations>{inner}</annotations>"}
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "coco", "cvat"])
+def test_a_split_that_the_annotation_states_is_the_images_split(tmp_path, form):
+    folder_of(tmp_path, stated_in(form), SIX)
+    assert sizes(tmp_path) == {"train": 3, "val": 1, "test": 2}
+    assert not read_split(tmp_path, "test").problems
+
+
+def test_a_split_that_the_annotation_states_and_a_list_contradicts_is_refused(tmp_path):
+    folder_of(tmp_path / "same", stated_in("csv") | {"test.txt": "b4\nb5"}, SIX)
+    assert sizes(tmp_path / "same") == {"train": 3, "val": 1, "test": 2}
+    folder_of(tmp_path / "other", stated_in("csv") | {"test.txt": "b0\nb5"}, SIX)
+    with pytest.raises(UsageError, match=r"'b4\.jpg' is in the train split by a list or folder and in test by its"):
+        list_splits(tmp_path / "other")
+
+
+def test_what_divides_images_otherwise_is_no_split_and_beside_splits_is_refused(tmp_path):
+    named = IN_CSV.replace("Split", "set")
+    folder_of(tmp_path / "a", {"annotations.csv": re.sub("Train|valid|test", "A", named)}, SIX)
+    assert sizes(tmp_path / "a") == {"train": 6}
+    folder_of(tmp_path / "b", {"annotations.csv": named.replace("valid", "holdout")}, SIX)
+    with pytest.raises(UsageError, match=r"of the splits Train, holdout, test: expected train, val and test alone"):
+        list_splits(tmp_path / "b")
+
+
+def test_an_image_whose_rows_name_two_splits_is_refused(tmp_path):
+    folder_of(tmp_path, {"annotations.csv": IN_CSV + "b0.jpg,3,3,test\n"}, SIX)
+    with pytest.raises(
+        UsageError, match=r"line 8: puts 'b0\.jpg' into the split 'test', and a row before into 'Train'"
+    ):
+        list_splits(tmp_path)
+
+
+def test_of_two_lists_of_a_split_the_plain_name_is_read_and_the_other_named(tmp_path):
+    folder_of(tmp_path, HEADS | {"train.txt": "b0\nb1", "train_list.txt": "b2", "test.txt": "b3"}, SIX)
+    assert sizes(tmp_path) == {"train": 2, "test": 1}
+    assert unused(tmp_path) == ["train_list.txt"]
 
 
 @pytest.mark.parametrize("val", ["val", "Valid", "validation", "dev"])
@@ -76,6 +140,14 @@ def test_a_folder_of_images_beside_those_of_the_splits_is_named(tmp_path):
     for folder in ("train", "test", "holdout"):
         folder_of(tmp_path / folder, {"b1.txt": "1 1"}, ["b1.jpg"])
     assert unused(tmp_path) == ["holdout"]
+
+
+def test_a_folder_of_annotation_or_images_that_nothing_reads_is_named(tmp_path):
+    for split in ("train", "test"):
+        folder_of(tmp_path / "divided" / split, {"b1.txt": "1 1"}, ["b1.jpg"])
+    for root in (folder_of(tmp_path / "whole", HEADS, SIX), tmp_path / "divided"):
+        folder_of(root, {"again/b0.txt": "1 1", "empty/readme.md": "", ".hidden/b0.txt": "1 1"}, ["more/c.jpg"])
+        assert unused(root) == ["again", "more"]
 
 
 def test_a_text_file_of_an_official_layout_that_nothing_reads_is_named(tmp_path):

@@ -15,6 +15,7 @@ from ..annotation import Annotation
 from ..frames import stated_frame
 from ..labels import Label, Marks, joined
 from ..parsing import centres, table
+from ..splits import stated_split
 from ..text import read_json
 from .family import HEAD, Collection, Family, Kind, Picture, one_file
 from .outline import json_outline
@@ -76,21 +77,21 @@ def read_coco(path: Path) -> Collection:
             wrong.setdefault(image, {}).setdefault(label, error)
     marks: dict[str, Marks] = {}
     annotated: dict[str, _Key] = {}
-    for image, (name, frame) in images.items():
+    for image, (name, frame, split) in images.items():
         by_label = {label: wrong.get(image, {}).get(label) or joined(p) for label, p in parts.get(image, {}).items()}
         if name in annotated and by_label:
             twice = UsageError(f"'{path}' annotates '{name}' under two ids, {annotated[name]} and {image}: keep one.")
-            marks[name] = Marks({}, frame, twice)
+            marks[name] = Marks({}, frame, twice, split=split)
         elif by_label or name not in marks:
-            marks[name] = Marks(by_label, frame, reading=_told(elsewhere.get(image)))
+            marks[name] = Marks(by_label, frame, reading=_told(elsewhere.get(image)), split=split)
         if by_label:
             annotated.setdefault(name, image)
     return Collection(marks, frozenset(_defined(content)))
 
 
-def _images(listed: list[Any], path: Path) -> dict[_Key, tuple[str, tuple[int, int] | None]]:
-    """Return file name and stated size of each image by its id."""
-    images: dict[_Key, tuple[str, tuple[int, int] | None]] = {}
+def _images(listed: list[Any], path: Path) -> dict[_Key, tuple[str, tuple[int, int] | None, str]]:
+    """Return file name, stated size and stated split of each image by its id."""
+    images: dict[_Key, tuple[str, tuple[int, int] | None, str]] = {}
     for index, image in enumerate(listed):
         name = image.get("file_name") if isinstance(image, dict) else None
         key = _key(image, "id")
@@ -98,7 +99,7 @@ def _images(listed: list[Any], path: Path) -> dict[_Key, tuple[str, tuple[int, i
             raise UsageError(f"'{path}' images[{index}]: expected 'id' and 'file_name'.")
         if key in images and images[key][0] != name:
             raise UsageError(f"'{path}' images[{index}]: its id {key!a:.20} is that of another image, too.")
-        images[key] = name, stated_frame(image)
+        images[key] = name, stated_frame(image), stated_split(image)
     return images
 
 

@@ -1,6 +1,7 @@
 """The user's own annotation of many images in one file: which marks it gives to which image, by the images' names."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from ..annotation import Annotation
 from ..frames import stated_frame
 from ..labels import Label, Marks, joined
 from ..parsing import table
+from ..splits import stated_split
 from ..text import parse_json, read_json, streamed_lines
 from .coco import read_coco
 from .csv_heads import read_csv
@@ -55,16 +57,16 @@ def _objects(objects: Iterable[tuple[str, Any]]) -> dict[str, Marks]:
             marks = Marks({label_of(content): head}, marks.frame)
         elif "points" in content or "boxes" in content:
             marks = marks_of(content, where)
-        found.setdefault(content["image"], []).append(marks)
+        found.setdefault(content["image"], []).append(replace(marks, split=stated_split(content)))
     return {name: _merged(parts) for name, parts in found.items()}
 
 
 def _merged(parts: Iterable[Marks]) -> Marks:
     gathered: dict[Label, list[Annotation]] = {}
-    frame = None
+    frame, split = None, ""
     for part in parts:
-        frame = frame or part.frame
+        frame, split = frame or part.frame, split or part.split
         for label, marks in part.by_label.items():
             if isinstance(marks, Annotation):
                 gathered.setdefault(label, []).append(marks)
-    return Marks({label: joined(marks) for label, marks in gathered.items()}, frame)
+    return Marks({label: joined(marks) for label, marks in gathered.items()}, frame, split=split)

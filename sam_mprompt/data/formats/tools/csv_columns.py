@@ -12,7 +12,9 @@ from .csv_rows import Numbers, Row, is_number
 
 IMAGE_COLUMNS = ("image", "file", "filename", "file_name", "name", "path", "image_name", "image_path", "img")
 _LABEL = ("label", "labels", "class", "class_name", "category", "category_name")
-_CORNERS = (("x1", "y1", "x2", "y2"), ("xmin", "ymin", "xmax", "ymax"), ("x_min", "y_min", "x_max", "y_max"))
+_SPLIT = ("split", "subset", "partition", "set", "usage")
+_SIDES = ("left", "top", "right", "bottom")
+_CORNERS = (("x1", "y1", "x2", "y2"), ("xmin", "ymin", "xmax", "ymax"), ("x_min", "y_min", "x_max", "y_max"), _SIDES)
 _SECOND = (("x2", "y2"), ("xmax", "ymax"))
 _SIZES = (("width", "height"), ("w", "h"))
 _FRAMES = (("image_height", "image_width"), ("img_height", "img_width"), ("height", "width"))
@@ -34,6 +36,7 @@ class Columns(NamedTuple):
         box: how `place_at` says it: "" (a point), "corners" or "size" (the corner at the upper left, width, height).
         label_at: what the mark is called.
         frame_at: height and width of the image.
+        split_at: the split that the image belongs to.
         header: whether the row that told this was a header and no head.
         names: the names or numbers that tell, one a column; none where a table without them is `image,x,y`.
     """
@@ -43,6 +46,7 @@ class Columns(NamedTuple):
     box: str = ""
     label_at: int | None = None
     frame_at: tuple[int, ...] = ()
+    split_at: int | None = None
     header: bool = False
     names: tuple[str, ...] = ()
 
@@ -63,6 +67,10 @@ class Columns(NamedTuple):
     def label(self, cells: Sequence[str]) -> Label:
         """Return the row's label, None without one."""
         return (_cell(cells, self.label_at) or None) if self.label_at is not None else None
+
+    def split(self, cells: Sequence[str]) -> str:
+        """Return the split that the row states, as it says it; empty without one."""
+        return _cell(cells, self.split_at) if self.split_at is not None else ""
 
     def frame(self, cells: Sequence[str]) -> tuple[int, int] | None:
         """Return (height, width) of the row's image where the row states it in whole numbers."""
@@ -103,7 +111,7 @@ def columns_of(
     """Return what a file's columns mean, from its first row: a header, or image, x and y.
 
     Points are `x` and `y`; with `x2` and `y2`, or `width` and `height` behind them, those are a box, as are `x1` to
-    `y2` and `xmin` to `ymax`. `width` and `height` that are no part of a box are those of the image.
+    `y2`, `xmin` to `ymax` and `left` to `bottom`. `width` and `height` that are no part of a box are the image's.
 
     Args:
         cells: the first row.
@@ -113,9 +121,10 @@ def columns_of(
 
     Raises:
         UsageError: a header in which no column is known for sure to be the image, x or y: the message names the columns
-            found and suggests which may be meant. Or a chosen column is not there.
+            found and suggests which may be meant. Or one stands twice, or a chosen column is not there.
     """
     names, header = named(cells, chosen, where) if chosen else ([cell.casefold() for cell in cells], True)
+    _expect_once(names, where)
     corners, points = _first(names, _CORNERS), _first(names, (("x", "y"),))
     if not corners and not points:
         if _is_header(cells):
@@ -131,9 +140,16 @@ def columns_of(
             place, box = (*points, *second), "corners"
         elif size and (chosen or min(size) > max(points)):
             place, box = (*points, *size), "size"
-    label = next((names.index(name) for name in _LABEL if name in names), None)
+    label, split = (next((names.index(name) for name in known if name in names), None) for known in (_LABEL, _SPLIT))
     frames = (frame for frame in (_first(names, (keys,)) for keys in _FRAMES) if frame and not set(frame) & set(place))
-    return Columns(image, place, box, label, next(frames, ()), header, tuple(names))
+    return Columns(image, place, box, label, next(frames, ()), split, header, tuple(names))
+
+
+def _expect_once(names: Sequence[str], where: str) -> None:
+    """Refuse a header in which a column that means something stands twice: which one is meant, nothing tells."""
+    known = {"x", "y", *IMAGE_COLUMNS, *_LABEL, *_SPLIT, *(key for keys in (*_CORNERS, *_SIZES) for key in keys)}
+    if twice := next((name for name in names if name in known and names.count(name) > 1), None):
+        raise UsageError(f"{where}: expected each column once; found '{twice}' {names.count(twice)} times.")
 
 
 def _is_header(cells: Sequence[str]) -> bool:

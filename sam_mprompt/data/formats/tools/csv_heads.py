@@ -108,6 +108,7 @@ def _under_other_names(cells: list[str], file: Path) -> Kind | None:
 def _read(rows: CsvRows, chosen: Mapping[str, str] | None, *, one_image: bool = False) -> dict[str, Marks]:
     found: dict[str, dict[Label, Rows]] = {}
     frames: dict[str, tuple[int, int]] = {}
+    splits: dict[str, str] = {}
     columns, numbers = None, Numbers(rows.separator)
     for row in rows:
         where, cells, _ = row
@@ -119,12 +120,18 @@ def _read(rows: CsvRows, chosen: Mapping[str, str] | None, *, one_image: bool = 
         by_label = found.setdefault(name, {})
         if frame := columns.frame(cells):
             frames.setdefault(name, frame)
+        if (split := columns.split(cells)) and splits.setdefault(name, split) != split:
+            raise UsageError(
+                f"{where}: puts '{name}' into the split '{split}', and a row before into '{splits[name]}'."
+            )
         mark = columns.mark(row, numbers)
         if mark is not None:
             gathered = by_label.setdefault(columns.label(cells), Rows())
             gathered.points.extend(mark.point)
             gathered.boxes.extend(mark.box)
     return {
-        name: Marks({label: rows.annotation() for label, rows in by_label.items()}, frames.get(name))
+        name: Marks(
+            {label: rows.annotation() for label, rows in by_label.items()}, frames.get(name), split=splits.get(name, "")
+        )
         for name, by_label in found.items()
     }

@@ -48,7 +48,8 @@ def read_cvat(path: Path) -> Collection:
         for shape in image:
             if shape.tag not in _NO_SHAPES:
                 gathered.add(shape.get("label"), partial(_head, shape, where))
-        marks[name] = gathered.marks(frame_of(image.get("height"), image.get("width")))
+        frame = frame_of(image.get("height"), image.get("width"))
+        marks[name] = gathered.marks(frame, split=image.get("subset") or "")
     defined = (label.findtext("name") for label in root.iterfind("meta//label"))
     return Collection(marks, frozenset(name for name in defined if name))
 

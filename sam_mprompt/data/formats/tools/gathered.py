@@ -24,10 +24,10 @@ class Gathered:
         except UsageError as error:  # a polygon around a car is no fault
             self._wrong.setdefault(label, error)
 
-    def marks(self, frame: tuple[int, int] | None = None, *, shares: bool = False) -> Marks:
+    def marks(self, frame: tuple[int, int] | None = None, *, shares: bool = False, split: str = "") -> Marks:
         """Return all marks of the image; see `Marks`."""
         by_label = {label: self._wrong.get(label) or joined(parts) for label, parts in self._parts.items()}
-        return Marks(by_label, frame, shares=shares)
+        return Marks(by_label, frame, shares=shares, split=split)
 
 
 def at_point(x: float, y: float) -> Annotation:

@@ -180,3 +180,21 @@ def test_images_of_every_suffix_in_any_case_are_found_by_table_and_by_file(tmp_p
 def test_names_that_differ_in_case_alone_are_told_apart_where_both_are_there(tmp_path):
     folder_of(tmp_path, {"annotations.csv": "image,x,y\na.jpg,3.5,4\nA.jpg,10,2\n"}, ["a.jpg", "A.jpg"])
     assert points(tmp_path) == {"a.jpg": [[3.5, 4]], "A.jpg": [[10, 2]]}
+
+
+@pytest.mark.parametrize("header", ["image,x,y,x,y", "image,x,y,label,Label", "x,image,y,image", "image,x,y,w,h,w"])
+def test_a_column_twice_in_a_header_is_refused(tmp_path, header):
+    row = ",".join("a.jpg" if name == "image" else "3" for name in header.split(","))
+    folder_of(tmp_path, {"annotations.csv": f"{header}\n{row}\n"}, ["a.jpg"])
+    with pytest.raises(UsageError, match=r"line 1: expected each column once; found '(x|label|image|w)' 2 times"):
+        train(tmp_path)
+
+
+def test_a_column_twice_that_means_nothing_is_passed_over(tmp_path):
+    folder_of(tmp_path, {"annotations.csv": "image,x,y,note,note\na.jpg,3,4,,\n"}, ["a.jpg"])
+    assert points(tmp_path) == {"a.jpg": [[3, 4]]}
+
+
+def test_sides_of_a_box_by_their_names_give_its_middle(tmp_path):
+    folder_of(tmp_path, {"annotations.csv": "image,left,top,right,bottom\na.jpg,2,4,8,10\n"}, ["a.jpg"])
+    assert points(tmp_path) == {"a.jpg": [[5, 7]]}

@@ -63,6 +63,21 @@ def test_what_is_written_is_read_again_as_the_same_heads(tmp_path, name, splits,
                 np.testing.assert_allclose(sample.boxes, picture.boxes, atol=PRECISION)
 
 
+@pytest.mark.parametrize(
+    "name", [name for name in WRITTEN if {".json", ".geojson", ".pnt"} & {*FAMILIES[name].suffixes}]
+)
+def test_a_key_twice_in_an_object_of_json_is_told_in_every_format(tmp_path, name):
+    written(tmp_path, name, (None,), boxes=True)
+    for file in tmp_path.rglob("*"):
+        if file.suffix in FAMILIES[name].suffixes:
+            file.write_text(file.read_text().replace("{", '{"twice": 1, "twice": 2, ', 1))
+    try:
+        said = "; ".join(read_split(tmp_path, "train", val_fraction=0).problems.lines())
+    except UsageError as error:
+        said = str(error)
+    assert "the key 'twice' stands twice in an object" in said
+
+
 @pytest.mark.parametrize("size", [(150, 200), (200, 150)], ids=["landscape", "portrait"])
 @pytest.mark.parametrize("name", [name for name in WRITTEN if name not in IN_SHARES])
 def test_rows_before_columns_are_told_in_every_format_that_has_pixels(tmp_path, name, size):

@@ -1,0 +1,53 @@
+"""A PNG that holds fewer rows than its header says is told, not filled with black."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sam_mprompt.data.image import read_image
+from sam_mprompt.data.png_rows import lacks_rows
+from sam_mprompt.errors import UsageError
+
+
+def png(rows: int, height: int = 48, width: int = 64) -> bytes:
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    pixels = zlib.compress(bytes([0, *[200] * width]) * rows)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("rows", [0, 1, 47])
+def test_rows_that_lack_are_told(tmp_path, rows):
+    (tmp_path / "a.png").write_bytes(png(rows))
+    with pytest.raises(UsageError, match=r"Cannot read image '.*a\.png': truncated or broken \(fewer rows than its"):
+        read_image(tmp_path / "a.png")
+
+
+def test_all_rows_or_more_are_no_fault(tmp_path):
+    for rows in (48, 60):
+        (tmp_path / "a.png").write_bytes(png(rows))
+        assert (read_image(tmp_path / "a.png") == 200).all()
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGB", "RGBA", "I;16"])
+@pytest.mark.parametrize("size", [(1, 1), (7, 5), (640, 300)])
+def test_every_kind_of_pixel_is_counted_right(mode, size):
+    noise = np.random.default_rng(0).integers(0, 255, (size[1], size[0]), dtype=np.uint8)
+    image = Image.fromarray(noise.astype(np.uint16)) if mode == "I;16" else Image.fromarray(noise).convert(mode)
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    file.seek(5)
+    assert not lacks_rows(file)
+    assert file.tell() == 5
+
+
+def test_what_is_no_png_is_none_of_this(tmp_path):
+    assert not lacks_rows(io.BytesIO(b""))
+    assert not lacks_rows(io.BytesIO(b"\x89PNG\r\n\x1a\n"))
+    assert not lacks_rows(io.BytesIO(b"\xff\xd8\xff"))
