@@ -1,0 +1,234 @@
+"""mutmut's changes of the method's code, each against the tests that reach it: `python -m tests.mutation [NAME]...`.
+
+mutmut itself starts pytest anew for each change. Here the tests are collected once, and each change has a fork of that
+process, which runs the tests that reach the changed function, quick ones first, up to the first that fails. The
+changes, their names and the folder `mutants/` are mutmut's: `mutmut show NAME` shows one, `mutmut results` lists what
+is left. A change that was noticed stays noticed; what was not is tried again each time. The table comes at the end.
+"""
+
+import argparse
+import json
+import os
+import pickle
+import signal
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from fnmatch import fnmatch
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from mutmut.__main__ import create_mutants
+from mutmut.configuration import config
+from mutmut.mutation.data import SourceFileMutationData
+from mutmut.mutation.trampoline import set_mutant_under_test
+from mutmut.state import state
+from mutmut.utils.file_utils import change_cwd, copy_also_copy_files, copy_src_dir, setup_source_paths, walk_mutatable_files
+from mutmut.utils.format_utils import mangled_name_from_mutant_name
+
+KILLED, SURVIVED, NO_TESTS, TIMEOUT = 1, 0, 33, 36
+QUICK = 0.3  # seconds: these tests go first, file by file
+
+
+class Reached:
+    """Which tests reach which function, and how long each computes. What a fixture reaches counts for all that use it."""
+
+    def __init__(self) -> None:
+        self.tests: dict[str, set[str]] = defaultdict(set)
+        self.seconds: dict[str, float] = defaultdict(float)
+        self._of_fixture: dict[str, set[str]] = defaultdict(set)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[object]) -> Iterator[None]:
+        before = set(state()._stats)
+        state()._stats.clear()
+        try:
+            return (yield)
+        finally:
+            self._of_fixture[fixturedef.argname] |= state()._stats
+            state()._stats |= before
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        begun = time.process_time()
+        try:
+            return (yield)
+        finally:
+            self.seconds[item.nodeid] = time.process_time() - begun
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> None:
+        reached = state()._stats.union(*(self._of_fixture[name] for name in getattr(item, "fixturenames", ())))
+        for function in reached:
+            self.tests[function].add(item.nodeid)
+        state()._stats.clear()
+
+
+def in_fork(body: Callable[[], int], seconds: float) -> int:
+    """Return what `body` returned in a process of its own, which may take `seconds`; TIMEOUT beyond that."""
+    child = os.fork()
+    if child == 0:
+        code = KILLED
+        try:
+            os.setsid()
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+            code = body()
+        finally:
+            os._exit(code)
+    end = time.monotonic() + seconds
+    while True:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done or time.monotonic() > end:
+            break
+        time.sleep(0.01)
+    try:
+        os.killpg(child, signal.SIGKILL)  # what it started, too
+    except ProcessLookupError:
+        pass
+    if not done:
+        os.waitpid(child, 0)
+        return TIMEOUT
+    return KILLED if os.waitstatus_to_exitcode(status) else SURVIVED
+
+
+class Trials:
+    """A pytest plugin that runs the collected tests once for each change, in place of once."""
+
+    def __init__(self, patterns: Sequence[str], limit: float, say: Callable[[str], None]) -> None:
+        self.patterns, self.limit, self.say = patterns, limit, say
+        self.results = []
+        for path in walk_mutatable_files():
+            data = SourceFileMutationData(path=path)
+            data.meta_path = data.meta_path.resolve()
+            data.load()
+            self.results.append(data)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        items = {item.nodeid: item for item in session.items}
+        reached = self.reached(session, list(items.values()))
+        left = []
+        for data in self.results:
+            for name, code in data.exit_code_by_key.items():
+                if any(fnmatch(name, pattern) for pattern in self.patterns) and code not in (KILLED, 3, TIMEOUT):
+                    found = reached.tests[mangled_name_from_mutant_name(name)]
+                    left.append((self.ordered([items[x] for x in found if x in items], reached), name, data))
+        left.sort(key=lambda entry: sum(reached.seconds[item.nodeid] for item in entry[0]))
+        for number, (tests, name, data) in enumerate(left, 1):
+            begun = time.monotonic()
+            code = self.tried(session, tests, name, reached) if tests else NO_TESTS
+            data.exit_code_by_key[name] = code
+            data.durations_by_key[name] = time.monotonic() - begun
+            data.save()
+            self.say(f"{number}/{len(left)} {code} {time.monotonic() - begun:.1f} s, {len(tests)} tests: {name}")
+        return True
+
+    def ordered(self, tests: list[pytest.Item], reached: Reached) -> list[pytest.Item]:
+        """Quick tests first, those of a file together, as far as the limit of seconds allows."""
+        tests.sort(key=lambda item: reached.seconds[item.nodeid])
+        taken, seconds = [], 0.0
+        for item in tests:
+            seconds += reached.seconds[item.nodeid]
+            if seconds > self.limit and taken:
+                break
+            taken.append(item)
+        return sorted(taken, key=lambda item: (reached.seconds[item.nodeid] > QUICK, str(item.path)))
+
+    def reached(self, session: pytest.Session, items: list[pytest.Item]) -> Reached:
+        """Run all tests on the code as it is, in a fork: they must pass."""
+        with tempfile.TemporaryDirectory() as folder:
+            noted = Path(folder, "reached")
+
+            def note() -> int:
+                reached = Reached()
+                session.config.pluginmanager.register(reached)
+                set_mutant_under_test("stats")
+                failed = self.failed(session, items, Path(folder, "tests"), stop=False)
+                noted.write_bytes(pickle.dumps((dict(reached.tests), dict(reached.seconds), failed)))
+                return 0
+
+            in_fork(note, 3600)
+            tests, seconds, failed = pickle.loads(noted.read_bytes())
+        if failed:
+            raise pytest.UsageError(f"fail on the code as it is: {', '.join(failed)}")
+        self.say(f"{len(items)} tests, {sum(seconds.values()):.0f} s")
+        reached = Reached()
+        reached.tests.update(tests)
+        reached.seconds.update(seconds)
+        return reached
+
+    def tried(self, session: pytest.Session, tests: list[pytest.Item], name: str, reached: Reached) -> int:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+
+            def attempt() -> int:
+                set_mutant_under_test(name)
+                return KILLED if self.failed(session, tests, Path(folder, "tests"), stop=True) else SURVIVED
+
+            return in_fork(attempt, 60 + 20 * sum(reached.seconds[item.nodeid] for item in tests))
+
+    @staticmethod
+    def failed(session: pytest.Session, tests: list[pytest.Item], temporary: Path, *, stop: bool) -> list[str]:
+        """Run tests, files below `temporary`; return those that failed, the first alone if it is to `stop` there."""
+        manager = session.config.pluginmanager
+        manager.unregister(name="terminalreporter")
+        temporary.mkdir()
+        session.config._tmp_path_factory._basetemp = temporary  # type: ignore[attr-defined]
+        found = []
+        for item, following in pairwise([*tests, None]):
+            before = session.testsfailed
+            session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if session.testsfailed > before:
+                found.append(item.nodeid)
+                if stop:
+                    break
+        return found
+
+
+def table() -> str:
+    """The table of results for the contributor's page: changes that hang were noticed too."""
+    rows, totals = [], [0, 0, 0]
+    for path in sorted(walk_mutatable_files()):
+        codes = json.loads(Path("mutants", f"{path}.meta").read_text(encoding="utf-8"))["exit_code_by_key"].values()
+        figures = [len(codes), sum(code in (KILLED, 3, TIMEOUT) for code in codes), sum(code is None for code in codes)]
+        totals = [sum(pair) for pair in zip(totals, figures, strict=True)]
+        rows.append((f"`{path.relative_to('sam_mprompt').with_suffix('')}`", *figures))
+    lines = ["| module | changes | noticed | left | share |", "|---|---|---|---|---|"]
+    for name, changes, noticed, untried in [*rows, ("total", *totals)]:
+        note = f", {untried} of them not tried" if untried else ""
+        lines.append(f"| {name} | {changes} | {noticed} | {changes - noticed}{note} | {noticed / max(changes, 1):.1%} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__.split("\n", 1)[0])
+    parser.add_argument("names", nargs="*", default=["*"], help="changes to try, with * and ?; all by default")
+    parser.add_argument("--limit", type=float, default=60, help="seconds of tests per change, the quickest first")
+    parser.add_argument("--table", action="store_true", help="print the table of what is known, try nothing")
+    options, of_pytest = parser.parse_known_args()
+    if not options.table:
+        os.environ.update(CI="1", OMP_NUM_THREADS="1")
+        settings.register_profile("mutation", deadline=None, derandomize=True, max_examples=25, database=None)
+        set_mutant_under_test("mutant_generation")
+        Path("mutants").mkdir(exist_ok=True)
+        copy_src_dir()
+        copy_also_copy_files()
+        setup_source_paths()
+        create_mutants(os.cpu_count() or 1)
+        out = os.fdopen(os.dup(2), "w")  # pytest takes the others
+        chosen, arguments = config().pytest_add_cli_args_test_selection, config().pytest_add_cli_args
+        sys.modules.pop("tests", None)
+        trials = Trials(options.names, options.limit, lambda line: print(line, file=out, flush=True))
+        set_mutant_under_test("")
+        with change_cwd("mutants"):
+            code = pytest.main(["--rootdir=.", "-q", "-p", "no:cacheprovider", "--hypothesis-profile=mutation", *arguments, *of_pytest, *chosen], plugins=[trials])
+        if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            sys.exit(code)
+    print(table())
+
+
+if __name__ == "__main__":
+    main()
