@@ -7,6 +7,8 @@ is left. A change that was noticed stays noticed; what was not is tried again ea
 """
 
 import argparse
+import contextlib
+import gc
 import json
 import os
 import pickle
@@ -21,13 +23,19 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from mutmut.__main__ import create_mutants
 from mutmut.configuration import config
 from mutmut.mutation.data import SourceFileMutationData
 from mutmut.mutation.trampoline import set_mutant_under_test
 from mutmut.state import state
-from mutmut.utils.file_utils import change_cwd, copy_also_copy_files, copy_src_dir, setup_source_paths, walk_mutatable_files
+from mutmut.utils.file_utils import (
+    change_cwd,
+    copy_also_copy_files,
+    copy_src_dir,
+    setup_source_paths,
+    walk_mutatable_files,
+)
 from mutmut.utils.format_utils import mangled_name_from_mutant_name
 
 KILLED, SURVIVED, NO_TESTS, TIMEOUT = 1, 0, 33, 36
@@ -35,7 +43,7 @@ QUICK = 0.3  # seconds: these tests go first, file by file
 
 
 class Reached:
-    """Which tests reach which function, and how long each computes. What a fixture reaches counts for all that use it."""
+    """Which tests reach which function, and how long each computes; what a fixture reaches counts for its users."""
 
     def __init__(self) -> None:
         self.tests: dict[str, set[str]] = defaultdict(set)
@@ -70,6 +78,7 @@ class Reached:
 
 def in_fork(body: Callable[[], int], seconds: float) -> int:
     """Return what `body` returned in a process of its own, which may take `seconds`; TIMEOUT beyond that."""
+    gc.freeze()  # else the child's first collection copies the whole process
     child = os.fork()
     if child == 0:
         code = KILLED
@@ -85,10 +94,8 @@ def in_fork(body: Callable[[], int], seconds: float) -> int:
         if done or time.monotonic() > end:
             break
         time.sleep(0.01)
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)  # what it started, too
-    except ProcessLookupError:
-        pass
     if not done:
         os.waitpid(child, 0)
         return TIMEOUT
@@ -172,20 +179,30 @@ class Trials:
 
     @staticmethod
     def failed(session: pytest.Session, tests: list[pytest.Item], temporary: Path, *, stop: bool) -> list[str]:
-        """Run tests, files below `temporary`; return those that failed, the first alone if it is to `stop` there."""
+        """Run tests, files below `temporary`; return those that failed. To `stop` ends the process at the first."""
         manager = session.config.pluginmanager
         manager.unregister(name="terminalreporter")
         temporary.mkdir()
         session.config._tmp_path_factory._basetemp = temporary  # type: ignore[attr-defined]
-        found = []
+        failures = Failures(stop)
+        manager.register(failures)
         for item, following in pairwise([*tests, None]):
-            before = session.testsfailed
             session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-            if session.testsfailed > before:
-                found.append(item.nodeid)
-                if stop:
-                    break
-        return found
+        return failures.found
+
+
+class Failures:
+    """Notes which tests fail, before pytest puts into words how: that takes longer than most tests."""
+
+    def __init__(self, stop: bool) -> None:
+        self.stop, self.found = stop, []
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+        if call.excinfo is not None and not isinstance(call.excinfo.value, pytest.skip.Exception):
+            self.found.append(item.nodeid)
+            if self.stop:
+                os._exit(KILLED)
 
 
 def table() -> str:
@@ -199,7 +216,9 @@ def table() -> str:
     lines = ["| module | changes | noticed | left | share |", "|---|---|---|---|---|"]
     for name, changes, noticed, untried in [*rows, ("total", *totals)]:
         note = f", {untried} of them not tried" if untried else ""
-        lines.append(f"| {name} | {changes} | {noticed} | {changes - noticed}{note} | {noticed / max(changes, 1):.1%} |")
+        lines.append(
+            f"| {name} | {changes} | {noticed} | {changes - noticed}{note} | {noticed / max(changes, 1):.1%} |"
+        )
     return "\n".join(lines)
 
 
@@ -207,11 +226,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__.split("\n", 1)[0])
     parser.add_argument("names", nargs="*", default=["*"], help="changes to try, with * and ?; all by default")
     parser.add_argument("--limit", type=float, default=60, help="seconds of tests per change, the quickest first")
+    parser.add_argument("--tests", action="append", help="a file of tests to run; those of [tool.mutmut] by default")
     parser.add_argument("--table", action="store_true", help="print the table of what is known, try nothing")
     options, of_pytest = parser.parse_known_args()
     if not options.table:
         os.environ.update(CI="1", OMP_NUM_THREADS="1")
-        settings.register_profile("mutation", deadline=None, derandomize=True, max_examples=25, database=None)
+        # A failure is enough: no smaller example of it is looked for.
+        found = (Phase.explicit, Phase.generate)
+        settings.register_profile(
+            "mutation", deadline=None, derandomize=True, max_examples=25, database=None, phases=found
+        )
         set_mutant_under_test("mutant_generation")
         Path("mutants").mkdir(exist_ok=True)
         copy_src_dir()
@@ -219,12 +243,14 @@ def main() -> None:
         setup_source_paths()
         create_mutants(os.cpu_count() or 1)
         out = os.fdopen(os.dup(2), "w")  # pytest takes the others
-        chosen, arguments = config().pytest_add_cli_args_test_selection, config().pytest_add_cli_args
+        chosen = options.tests or config().pytest_add_cli_args_test_selection
+        arguments = [*config().pytest_add_cli_args, *of_pytest, *chosen]
         sys.modules.pop("tests", None)
         trials = Trials(options.names, options.limit, lambda line: print(line, file=out, flush=True))
         set_mutant_under_test("")
         with change_cwd("mutants"):
-            code = pytest.main(["--rootdir=.", "-q", "-p", "no:cacheprovider", "--hypothesis-profile=mutation", *arguments, *of_pytest, *chosen], plugins=[trials])
+            fixed = ["--rootdir=.", "-q", "--assert=plain", "-p", "no:cacheprovider", "--hypothesis-profile=mutation"]
+            code = pytest.main([*fixed, *arguments], plugins=[trials])
         if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             sys.exit(code)
     print(table())

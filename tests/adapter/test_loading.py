@@ -255,7 +255,12 @@ def test_a_further_adapter_counts_as_it_does_alone_and_the_first_stays_active(sm
 
 
 def test_a_further_adapter_on_a_timm_model_is_compared_by_its_name(make_adapter, monkeypatch):
-    lora = [*FROM_SCRATCH, "tuning.method=lora", "tuning.options.r=2", "tuning.options.target_modules=.*layer1\\..*conv1"]
+    lora = [
+        *FROM_SCRATCH,
+        "tuning.method=lora",
+        "tuning.options.r=2",
+        "tuning.options.target_modules=.*layer1\\..*conv1",
+    ]
     first, second = (AdapterFolder.read(make_adapter(*lora, seed=seed)) for seed in (5, 6))
     built, asked = load_adapter(first), []
 
