@@ -253,7 +253,7 @@ def main() -> None:
             code = pytest.main([*fixed, *arguments], plugins=[trials])
         if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             sys.exit(code)
-    print(table())
+    sys.stdout.write(table() + "\n")
 
 
 if __name__ == "__main__":

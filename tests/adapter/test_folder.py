@@ -52,7 +52,7 @@ def test_an_export_repeats_byte_for_byte(adapter, tmp_path):
 def test_an_export_of_a_version_1_adapter_is_of_todays_version(adapter, tmp_path):
     as_version_1(adapter)
     exported = AdapterFolder.read(adapter).export(tmp_path / "today", dtype="float32")
-    assert exported.info.format_version == FORMAT_VERSION
+    assert (exported.info.format_version, exported.info.written_by) == (FORMAT_VERSION, __version__)
     assert json.loads((tmp_path / "today" / COUNTER).read_text())["size_divisor"] == 16
 
 
@@ -249,7 +249,8 @@ def test_only_prompt_modules_are_narrowed_and_facts_tell_them_apart(native):
     assert half.info.dtype == "float16"
     assert half.tensors["base_model.x"].dtype == torch.float16
     assert {t.dtype for name, t in half.tensors.items() if name != "base_model.x"} <= {torch.float32, torch.int64}
-    assert half.facts()["parameters_in_encoder_adapter"] == 3
+    facts, others = half.facts(), sum(tensor.numel() for tensor in half.tensors.values()) - 3
+    assert (facts["parameters_in_encoder_adapter"], facts["parameters_elsewhere"]) == (3, others)
     plain = native[0].export(folder.path.parent / "plain", dtype="float16")
     assert plain.info.dtype == "float32"
 

@@ -303,7 +303,7 @@ def test_an_epoch_calls_the_model_with_the_features_of_each_batch():
         assert torch.equal(torch.cat(levels, dim=1), given)
 
 
-class Seen(Exception):
+class EnoughError(Exception):
     """Ends an epoch where a test has seen enough."""
 
 
@@ -316,7 +316,7 @@ def test_images_features_and_targets_go_to_the_device_that_trains():
 
     def loss(density, _logits, targets, *, epoch):
         devices.extend(tensor.device.type for tensor in vars(targets).values())
-        raise Seen
+        raise EnoughError
 
     class Model(Called):
         def forward(self, images, levels, stop_before):
@@ -327,6 +327,6 @@ def test_images_features_and_targets_go_to_the_device_that_trains():
     trained.parts = replace(
         trained.parts, accelerator=process, counter=counter, model=Model(counter), loss=loss, cache=Halves()
     )
-    with pytest.raises(Seen):
+    with pytest.raises(EnoughError):
         trained.epoch([batch])
     assert devices == ["meta"] * 6
