@@ -38,7 +38,7 @@ from mutmut.utils.file_utils import (
 )
 from mutmut.utils.format_utils import mangled_name_from_mutant_name
 
-KILLED, SURVIVED, NO_TESTS, TIMEOUT = 1, 0, 33, 36
+KILLED, SURVIVED, NO_TESTS, BROKEN, TIMEOUT = 1, 0, 33, 35, 36
 QUICK = 0.3  # seconds: these tests go first, file by file
 
 
@@ -77,11 +77,14 @@ class Reached:
 
 
 def in_fork(body: Callable[[], int], seconds: float) -> int:
-    """Return what `body` returned in a process of its own, which may take `seconds`; TIMEOUT beyond that."""
+    """Return how a process of its own that runs `body` ends: the code that it returned, TIMEOUT after `seconds`.
+
+    A signal's number, negative, is neither noticed nor not: another process may have taken the memory.
+    """
     gc.freeze()  # else the child's first collection copies the whole process
     child = os.fork()
     if child == 0:
-        code = KILLED
+        code = BROKEN
         try:
             os.setsid()
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
@@ -99,7 +102,7 @@ def in_fork(body: Callable[[], int], seconds: float) -> int:
     if not done:
         os.waitpid(child, 0)
         return TIMEOUT
-    return KILLED if os.waitstatus_to_exitcode(status) else SURVIVED
+    return os.waitstatus_to_exitcode(status)
 
 
 class Trials:
