@@ -111,7 +111,7 @@ def save_state(
         "scaler": scaler.state_dict() if scaler is not None else {},
     }
     with replacing(run.state) as temporary:
-        temporary.mkdir(parents=True)
+        temporary.mkdir()
         record["tensors"] = write_tensors(temporary / _TENSORS, tensors)
         record[_CHECKSUM] = _checksum(record)
         (temporary / _PROGRESS).write_text(json.dumps(record, indent=1), encoding="utf-8")

@@ -89,8 +89,12 @@ def test_a_damaged_record_is_refused_in_one_line(run, model, optimizer, content)
 
 def test_a_run_that_was_deleted_while_it_was_trained_is_told_at_the_next_save(run, model, optimizer):
     run.recipe.unlink()
-    with pytest.raises(RunError, match="deleted or moved"):
+    with pytest.raises(RunError) as told:
         save(run, model, optimizer)
+    assert str(told.value) == (
+        f"'{run.path}' was deleted or moved while it was trained (its recipe.toml is not there): the state cannot be "
+        "saved in it."
+    )
 
 
 def test_only_a_first_state_in_which_no_step_was_taken_is_discarded(run, model, optimizer):
@@ -100,6 +104,15 @@ def test_only_a_first_state_in_which_no_step_was_taken_is_discarded(run, model, 
     save(run, model, optimizer, step=0)
     discard_start(run)
     assert run.is_empty
+
+
+def test_the_checksum_of_a_record_does_not_depend_on_the_order_of_its_keys(run, model, optimizer):
+    save(run, model, optimizer)
+    path = run.state / "progress.json"
+    record = json.loads(path.read_text())
+    assert list(record) != sorted(record)
+    path.write_text(json.dumps(record, sort_keys=True))
+    assert load(run, model, optimizer).step == 7
 
 
 def as_version_1(run, change):
