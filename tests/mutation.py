@@ -110,7 +110,8 @@ class Trials:
 
     def __init__(self, patterns: Sequence[str], limit: float, say: Callable[[str], None]) -> None:
         self.patterns, self.limit, self.say = patterns, limit, say
-        self.results = []
+        self.results: list[SourceFileMutationData] = []
+        self.noticed: dict[str, list[str]] = defaultdict(list)
         for path in walk_mutatable_files():
             data = SourceFileMutationData(path=path)
             data.meta_path = data.meta_path.resolve()
@@ -157,7 +158,7 @@ class Trials:
                 reached = Reached()
                 session.config.pluginmanager.register(reached)
                 set_mutant_under_test("stats")
-                failed = self.failed(session, items, Path(folder, "tests"), stop=False)
+                failed = self.failed(session, items, Path(folder, "tests"))
                 noted.write_bytes(pickle.dumps((dict(reached.tests), dict(reached.seconds), failed)))
                 return 0
 
@@ -172,22 +173,32 @@ class Trials:
         return reached
 
     def tried(self, session: pytest.Session, tests: list[pytest.Item], name: str, reached: Reached) -> int:
+        """Run tests on the code with one change; those go first that noticed changes of the same function before."""
+        known = self.noticed[mangled_name_from_mutant_name(name)]
+        tests = sorted(tests, key=lambda item: known.index(item.nodeid) if item.nodeid in known else len(known))
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
 
             def attempt() -> int:
                 set_mutant_under_test(name)
-                return KILLED if self.failed(session, tests, Path(folder, "tests"), stop=True) else SURVIVED
+                self.failed(session, tests, Path(folder, "tests"), first=Path(folder, "first"))
+                return SURVIVED
 
-            return in_fork(attempt, 60 + 20 * sum(reached.seconds[item.nodeid] for item in tests))
+            code = in_fork(attempt, 60 + 20 * sum(reached.seconds[item.nodeid] for item in tests))
+            if code == KILLED:
+                first = Path(folder, "first").read_text(encoding="utf-8")
+                known[:] = [first, *(other for other in known if other != first)]
+            return code
 
     @staticmethod
-    def failed(session: pytest.Session, tests: list[pytest.Item], temporary: Path, *, stop: bool) -> list[str]:
-        """Run tests, files below `temporary`; return those that failed. To `stop` ends the process at the first."""
+    def failed(
+        session: pytest.Session, tests: list[pytest.Item], temporary: Path, *, first: Path | None = None
+    ) -> list[str]:
+        """Run tests, files below `temporary`; return which failed, or end the process at the `first`, named there."""
         manager = session.config.pluginmanager
         manager.unregister(name="terminalreporter")
         temporary.mkdir()
         session.config._tmp_path_factory._basetemp = temporary  # type: ignore[attr-defined]
-        failures = Failures(stop)
+        failures = Failures(first)
         manager.register(failures)
         for item, following in pairwise([*tests, None]):
             session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
@@ -197,14 +208,15 @@ class Trials:
 class Failures:
     """Notes which tests fail, before pytest puts into words how: that takes longer than most tests."""
 
-    def __init__(self, stop: bool) -> None:
-        self.stop, self.found = stop, []
+    def __init__(self, first: Path | None) -> None:
+        self.first, self.found = first, []
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> None:
         if call.excinfo is not None and not isinstance(call.excinfo.value, pytest.skip.Exception):
             self.found.append(item.nodeid)
-            if self.stop:
+            if self.first is not None:
+                self.first.write_text(item.nodeid, encoding="utf-8")
                 os._exit(KILLED)
 
 
