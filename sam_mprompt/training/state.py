@@ -271,7 +271,6 @@ def _expect(folder: Path, misfits: Sequence[str]) -> None:
         )
 
 
-@torch.no_grad()
 def _restore(parts: Mapping[str, Mapping[str, Tensor]], tensors: Mapping[str, Tensor]) -> None:
     """Copy the parts of a state into what they belong to; `_misfits` has found none."""
     for part, target in parts.items():
