@@ -9,6 +9,7 @@ is left. A change that was noticed stays noticed; what was not is tried again ea
 import argparse
 import contextlib
 import gc
+import importlib
 import json
 import os
 import pickle
@@ -159,13 +160,17 @@ class Trials:
                 session.config.pluginmanager.register(reached)
                 set_mutant_under_test("stats")
                 failed = self.failed(session, items, Path(folder, "tests"))
-                noted.write_bytes(pickle.dumps((dict(reached.tests), dict(reached.seconds), failed)))
+                known = dict(reached.tests), dict(reached.seconds)
+                noted.write_bytes(pickle.dumps((*known, failed, list(sys.modules))))
                 return 0
 
             in_fork(note, 3600)
-            tests, seconds, failed = pickle.loads(noted.read_bytes())
+            tests, seconds, failed, modules = pickle.loads(noted.read_bytes())
         if failed:
             raise pytest.UsageError(f"fail on the code as it is: {', '.join(failed)}")
+        for name in modules:  # what tests import on their way would be imported anew for each change
+            with contextlib.suppress(Exception):
+                importlib.import_module(name)
         self.say(f"{len(items)} tests, {sum(seconds.values()):.0f} s")
         reached = Reached()
         reached.tests.update(tests)

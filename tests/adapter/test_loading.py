@@ -181,9 +181,10 @@ def holds(built, recipe, folder):
     )
 
 
-@pytest.mark.parametrize("method", ["prompt", "lora", "none", "side", "full"])
+@pytest.mark.parametrize("method", ["prompt", "lora", "shira", "none", "side", "full"])
 def test_an_adapter_of_every_kind_is_loaded_whole_and_ready_to_count(make_adapter, tiny_base, method):
-    folder = AdapterFolder.read(make_adapter(f"tuning.method={method}"))
+    options = ["tuning.options.r=2"] if method == "shira" else []
+    folder = AdapterFolder.read(make_adapter(f"tuning.method={method}", *options))
     built = load_adapter(folder)
     assert holds(built, folder.recipe, folder)
     assert is_ready_to_count(built.counter)
