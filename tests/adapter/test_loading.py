@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tampering import as_version_1, change_counter_file, change_tensors, sign
+from torch import nn
 
 from sam_mprompt.adapter.folder import CONFIG, RECIPE, TENSORS, AdapterFolder
 from sam_mprompt.adapter.loading import add_to, init_from, load_adapter
@@ -349,3 +350,12 @@ def test_prompt_modules_without_their_configuration_are_refused(small_adapter):
     assert str(told.value) == (
         f"Adapter '{small_adapter}' has prompt modules but no adapter_config.json. Export it again."
     )
+
+
+def test_a_random_base_that_the_user_names_is_told_by_its_fingerprint_and_not_by_its_shapes(adapter, monkeypatch):
+    def build(_model, name, **_):
+        return nn.Identity(), Base(name, "0" * 64)
+
+    monkeypatch.setattr("sam_mprompt.adapter.loading.build_encoder", build)
+    with pytest.raises(UsageError, match=r"'random:vit_b' is another one \(0{19}"):
+        load_adapter(AdapterFolder.read(adapter), "random:vit_b")
