@@ -210,15 +210,15 @@ def _damaged(folder: Path, why: str) -> UsageError:
 def _optimizer_state(
     optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], scalars: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return what `load_state_dict` takes: the optimizer's own groups with the saved values of each parameter."""
+    """Return what `load_state_dict` takes: the optimizer's own groups with the saved values of each parameter.
+
+    `_misfits_of_optimizer` has compared the shapes.
+    """
     described = optimizer.state_dict()
     described["state"] = {}
     saved = {name.removeprefix("optimizer."): t for name, t in tensors.items() if name.startswith("optimizer.")}
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for name, value in (*saved.items(), *scalars.items()):
         number, key = name.split(".", 1)
-        if isinstance(value, Tensor) and value.dim() and value.shape != (shape := parameters[int(number)].shape):
-            raise ValueError(f"{name} is {tuple(value.shape)} and its parameter {tuple(shape)}")
         described["state"].setdefault(int(number), {})[key] = value
     return described
 

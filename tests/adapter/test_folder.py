@@ -61,8 +61,12 @@ def test_sizes_that_contradict_the_recipe_are_refused_and_both_are_named(adapter
     recorded = {"max_side": 2048, "min_side": 64, "scale": 1.0, "tile": 96, "overlap": 16}
     assert vars(AdapterFolder.read(adapter).geometry) == recorded
     change_counter_file(adapter, lambda table: table.update(geometry={**recorded, name: value}))
-    with pytest.raises(UsageError, match=f"{name} is {value} in counter.json and {recorded[name]} in recipe.toml"):
+    with pytest.raises(UsageError) as told:
         AdapterFolder.read(adapter)
+    assert str(told.value) == (
+        f"Adapter '{adapter}' contradicts itself: {name} is {value} in counter.json and {recorded[name]} in "
+        "recipe.toml. Copy the folder again, or export it again."
+    )
 
 
 def test_an_export_never_overwrites(adapter, tmp_path):
@@ -284,3 +288,42 @@ def test_an_export_goes_to_a_new_or_an_empty_folder(native, tmp_path, there):
         exported = folder.export(to, dtype="float32")
         assert exported.path == to
         assert exported.info.written_by == __version__
+
+
+def test_a_folder_that_is_not_whole_is_told_with_all_that_is_missing_or_changed(adapter):
+    for name in (METRICS, RECIPE):
+        (adapter / name).write_text((adapter / name).read_text() + "\n")
+    with pytest.raises(UsageError) as told:
+        AdapterFolder.read(adapter)
+    assert str(told.value) == (
+        f"Adapter '{adapter}' was changed after it was written: metrics.json, recipe.toml (SHA-256 differs from "
+        "counter.json). Copy the folder again, or export it again."
+    )
+    for name in (METRICS, RECIPE):
+        (adapter / name).unlink()
+    with pytest.raises(UsageError) as told:
+        AdapterFolder.read(adapter)
+    assert str(told.value) == (
+        f"Adapter '{adapter}' is not complete: metrics.json, recipe.toml missing. Copy the folder again."
+    )
+
+
+def test_every_file_of_a_folder_has_a_checksum_and_every_checksum_a_file(adapter):
+    change_counter_file(adapter, lambda table: table["sha256"].pop(METRICS))
+    with pytest.raises(UsageError, match=r"was changed after it was written: a checksum is missing \(SHA-256"):
+        AdapterFolder.read(adapter)
+    (adapter / METRICS).unlink()
+    with pytest.raises(UsageError, match=r"is not complete: metrics\.json missing\."):
+        AdapterFolder.read(adapter)
+    (adapter / METRICS).write_text("{}")
+    change_counter_file(adapter, lambda table: table["sha256"].update({METRICS: "", "notes.txt": ""}))
+    with pytest.raises(UsageError, match=r"is not complete: notes\.txt missing\."):
+        AdapterFolder.read(adapter)
+
+
+def test_a_recipe_that_is_at_fault_is_named_by_its_file(adapter):
+    with (adapter / RECIPE).open("a") as file:
+        file.write("\n[nonsense]\n")
+    sign(adapter)
+    with pytest.raises(UsageError, match=re.escape(str(adapter / RECIPE))):
+        AdapterFolder.read(adapter)

@@ -319,7 +319,10 @@ def test_figures_go_to_tensorboard_by_step_without_those_that_are_missing(tmp_pa
 def test_a_session_is_opened_with_what_the_recipe_makes_and_with_its_state_when_it_is_resumed(
     tmp_path, monkeypatch, resume, main
 ):
-    ready, asked = small_session(tmp_path / "run", {"gradient_accumulation": 2}, process=Process(main=main)), {}
+    ready, asked = (
+        small_session(tmp_path / "run", {"gradient_accumulation": 2, "ema": 0.9}, process=Process(main=main)),
+        {},
+    )
     restored, listener = TrainingProgress(epoch=1), Listener()
     ready.accelerator.scaler = "scaler"
 

@@ -460,3 +460,30 @@ def test_a_state_that_does_not_fit_is_named_by_its_folder(run):
         load_state(run, model, sgd(model), average=MovingAverage(wide, 0.9), scaler=None)
     with pytest.raises(UsageError, match=said):
         load_weights(run, wide)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            {"epoch": -1},
+            "expected epoch, batch, step and log_lines as whole numbers from 0, got (-1, 0, 7, 0)",
+        ),
+        ({"seconds": "x"}, "expected numbers for seconds and the best figures"),
+    ],
+)
+def test_a_progress_that_cannot_be_says_what_was_expected(run, model, optimizer, change, said):
+    save(run, model, optimizer)
+    as_version_1(run, lambda record: record["progress"].update(change))
+    with pytest.raises(UsageError) as told:
+        load(run, model, optimizer)
+    assert str(told.value) == f"'{run.state}' holds no readable training state (ValueError: {said})."
+
+
+def test_what_a_scale_of_gradients_cannot_be_made_of_is_a_damaged_state(run, model, optimizer):
+    save(run, model, optimizer)
+    as_version_1(run, lambda record: record.update(scaler={"scale": 2.0}))
+    scaler = torch.amp.GradScaler("cpu")
+    with pytest.raises(UsageError) as told:
+        load_state(run, model, optimizer, average=None, scaler=scaler)
+    assert str(told.value) == f"'{run.state}' holds no readable training state (KeyError: 'growth_factor')."
