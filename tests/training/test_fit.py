@@ -382,3 +382,29 @@ def test_previews_are_made_of_the_averaged_weights_as_the_recipe_says(tmp_path, 
         assert options["geometry"].tile == 32
         assert options["device"] == torch.device("cpu")
         assert torch.equal(weight, session.parts.average.values["regressor.output.weight"])
+
+
+def test_where_all_images_train_the_last_epoch_is_kept_without_figures(tmp_path):
+    session = small_session(tmp_path / "run", {"epochs": 3, "validate_every": 2})
+    session.data.val = None
+    outcome = session.fit()
+    assert (outcome.best, outcome.best_epoch, outcome.epochs) == (None, 3, 3)
+    kept = json.loads((tmp_path / "run" / "adapter" / "metrics.json").read_text())
+    assert kept.keys() == {"epoch", "seconds"}
+    assert kept["epoch"] == 3
+    assert not any(key.startswith("val_") for record in metrics_of(tmp_path / "run") for key in record)
+
+
+def test_validation_counts_as_the_recipe_says(tmp_path, monkeypatch):
+    asked = []
+
+    def count_all(*arguments, **options):
+        asked.append((arguments, options))
+        return [(1.0, 1), (2.0, 2), (3.0, 3)]
+
+    monkeypatch.setattr("sam_mprompt.training.session.count_all", count_all)
+    infer = {"tile": 32, "overlap": 0, "batch_size": 3}
+    session = small_session(tmp_path / "run", {"epochs": 1, "precision": "bf16"}, infer=infer)
+    session.fit()
+    seen = (session.counter, session.data.val.source, session.recipe.geometry, session.accelerator)
+    assert asked == [(seen, {"batch_size": 3, "precision": "bf16"})]
