@@ -14,6 +14,7 @@ from sam_mprompt.adapter.folder import AdapterFolder
 from sam_mprompt.errors import Interrupted, RunError
 from sam_mprompt.evaluation.metrics import Metrics
 from sam_mprompt.recipe.schema import load_recipe
+from sam_mprompt.training.held_out import HeldOut, read_held_out
 from sam_mprompt.training.loop import Steps
 from sam_mprompt.training.observer import SILENT
 from sam_mprompt.training.session import TrainingSession
@@ -408,3 +409,12 @@ def test_validation_counts_as_the_recipe_says(tmp_path, monkeypatch):
     session.fit()
     seen = (session.counter, session.data.val.source, session.recipe.geometry, session.accelerator)
     assert asked == [(seen, {"batch_size": 3, "precision": "bf16"})]
+
+
+def test_counts_of_the_best_epoch_are_kept_by_image(tmp_path, monkeypatch):
+    counts = iter([[(1.5, 1), (2.5, 2), (3.5, 3)], [(1.25, 1), (2.25, 2), (3.25, 3)], [(9.0, 1), (9.0, 2), (9.0, 3)]])
+    monkeypatch.setattr("sam_mprompt.training.session.count_all", lambda *_, **__: next(counts))
+    session = small_session(tmp_path / "run", {"epochs": 3})
+    session.fit()
+    rows = read_held_out(session.run.held_out)
+    assert rows == [HeldOut(f"image {index}", 0, index + 1, index + 1.25) for index in range(3)]
