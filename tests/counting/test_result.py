@@ -152,3 +152,13 @@ def test_an_overlay_reads_its_image_again_as_it_was_read_to_count(tmp_path):
     result = result_with(np.zeros((60, 80)), (480, 640), image=tmp_path / "street.jpg", _reading=small)
     with pytest.warns(SmallerCopyWarning):
         assert result.overlay().shape == (240, 320, 3)
+
+
+@pytest.mark.parametrize(("given", "heads"), [({}, 2), ({"threshold": 0.7}, 1)])
+def test_detections_are_made_of_the_points_above_the_threshold(monkeypatch, given, heads):
+    monkeypatch.setattr("sam_mprompt.counting.result.detections", lambda *arguments: arguments)
+    density = np.zeros((20, 20))
+    density[2, 2], density[17, 17] = 1.0, 0.6
+    points, size = result_with(density, (160, 170)).to_supervision(**given)
+    assert (len(points), size) == (heads, (160, 170))
+    assert points[0].tolist() == [20, 20]
