@@ -206,7 +206,10 @@ class Trials:
         failures = Failures(first)
         manager.register(failures)
         for item, following in pairwise([*tests, None]):
-            session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            try:
+                session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            except KeyboardInterrupt:  # a test sent Ctrl-C, and nothing heard it
+                failures.note(item)
         return failures.found
 
 
@@ -219,10 +222,13 @@ class Failures:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> None:
         if call.excinfo is not None and not isinstance(call.excinfo.value, pytest.skip.Exception):
-            self.found.append(item.nodeid)
-            if self.first is not None:
-                self.first.write_text(item.nodeid, encoding="utf-8")
-                os._exit(KILLED)
+            self.note(item)
+
+    def note(self, item: pytest.Item) -> None:
+        self.found.append(item.nodeid)
+        if self.first is not None:
+            self.first.write_text(item.nodeid, encoding="utf-8")
+            os._exit(KILLED)
 
 
 def table() -> str:
