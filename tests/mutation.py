@@ -80,7 +80,7 @@ class Reached:
 def in_fork(body: Callable[[], int], seconds: float) -> int:
     """Return how a process of its own that runs `body` ends: the code that it returned, TIMEOUT after `seconds`.
 
-    A signal's number, negative, is neither noticed nor not: another process may have taken the memory.
+    Another signal's number, negative, is neither noticed nor not: another process may have taken the memory.
     """
     gc.freeze()  # else the child's first collection copies the whole process
     child = os.fork()
@@ -103,7 +103,8 @@ def in_fork(body: Callable[[], int], seconds: float) -> int:
     if not done:
         os.waitpid(child, 0)
         return TIMEOUT
-    return os.waitstatus_to_exitcode(status)
+    code = os.waitstatus_to_exitcode(status)
+    return KILLED if code in (-signal.SIGINT, -signal.SIGTERM) else code  # a test's own, and nothing heard it
 
 
 class Trials:
@@ -189,7 +190,7 @@ class Trials:
                 return SURVIVED
 
             code = in_fork(attempt, 60 + 20 * sum(reached.seconds[item.nodeid] for item in tests))
-            if code == KILLED:
+            if code == KILLED and Path(folder, "first").exists():
                 first = Path(folder, "first").read_text(encoding="utf-8")
                 known[:] = [first, *(other for other in known if other != first)]
             return code

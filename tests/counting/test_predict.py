@@ -239,5 +239,7 @@ def test_a_large_jpeg_is_decoded_as_small_as_the_geometry_asks_for_and_counted_i
         [result] = count_many(backend, [tmp_path / "street.jpg"], geometry, reading=bounded)
     assert backend.batches[0].shape[2:] == (128, 160)  # 120 rows and what makes them a multiple of 16
     assert (result.image_size, result.cell) == ((480, 640), (16.0, 16.0))
+    with pytest.warns(SmallerCopyWarning):
+        assert result.overlay().shape == (240, 320, 3)
     with pytest.raises(UsageError, match=r"street\.jpg"):
         list(count_many(backend, [tmp_path / "street.jpg"], Geometry(max_side=640), reading=bounded))

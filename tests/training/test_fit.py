@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from small_training import Listener, Process, small_session
+from small_training import Listener, Loader, Process, small_session
 from torch import nn
 
 from sam_mprompt.adapter.folder import AdapterFolder
@@ -418,3 +418,40 @@ def test_counts_of_the_best_epoch_are_kept_by_image(tmp_path, monkeypatch):
     session.fit()
     rows = read_held_out(session.run.held_out)
     assert rows == [HeldOut(f"image {index}", 0, index + 1, index + 1.25) for index in range(3)]
+
+
+def test_a_saved_state_is_of_all_that_decides_the_next_step(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("sam_mprompt.training.session.save_state", lambda *given, **more: asked.append((given, more)))
+    session = small_session(tmp_path / "run", {"ema": 0.9})
+    session.accelerator.scaler = "scaler"
+    session.save()
+    parts = session.parts
+    given = (session.run, session.progress, session.counter, parts.optimizer)
+    assert asked == [(given, {"average": parts.average, "scaler": "scaler"})]
+
+
+@pytest.mark.parametrize("batch", [0, 1])
+def test_speed_is_that_of_the_batches_of_this_session(tmp_path, monkeypatch, batch):
+    now = [100.0]
+    following = Loader.__next__
+
+    def two_seconds_later(loader):
+        now[0] += 2
+        return following(loader)
+
+    monkeypatch.setattr(Loader, "__next__", two_seconds_later)
+    monkeypatch.setattr("sam_mprompt.training.session.time", SimpleNamespace(monotonic=lambda: now[0]))
+    session = small_session(tmp_path / "run", {"epochs": 1}, progress=TrainingProgress(batch=batch, step=batch))
+    session.fit()
+    speeds = [values["images_per_s"] for _, _, values in session.observer.batches if values]
+    assert speeds == [1.0] * (3 - batch)  # two images of a batch in two seconds
+
+
+def test_the_learning_rate_is_told_as_it_is_after_each_batch(tmp_path):
+    falling = {"lr": 0.004, "schedule": "step", "step_epochs": 1, "step_factor": 0.5, "epochs": 3}
+    session = small_session(tmp_path / "run", falling)
+    session.fit()
+    assert [record["lr"] for record in metrics_of(tmp_path / "run")] == [0.002, 0.001, 0.0005]
+    told = [values["lr"] for _, _, values in session.observer.batches if values]
+    assert told == [0.004, 0.004, 0.002, 0.002, 0.002, 0.001, 0.001, 0.001, 0.0005]
