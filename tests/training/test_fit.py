@@ -431,10 +431,9 @@ def test_a_saved_state_is_of_all_that_decides_the_next_step(tmp_path, monkeypatc
     assert asked == [(given, {"average": parts.average, "scaler": "scaler"})]
 
 
-@pytest.mark.parametrize("batch", [0, 1])
-def test_speed_is_that_of_the_batches_of_this_session(tmp_path, monkeypatch, batch):
-    now = [100.0]
-    following = Loader.__next__
+@pytest.fixture
+def _two_seconds_a_batch(monkeypatch):
+    now, following = [100.0], Loader.__next__
 
     def two_seconds_later(loader):
         now[0] += 2
@@ -442,6 +441,22 @@ def test_speed_is_that_of_the_batches_of_this_session(tmp_path, monkeypatch, bat
 
     monkeypatch.setattr(Loader, "__next__", two_seconds_later)
     monkeypatch.setattr("sam_mprompt.training.session.time", SimpleNamespace(monotonic=lambda: now[0]))
+
+
+@pytest.mark.usefixtures("_two_seconds_a_batch")
+@pytest.mark.parametrize(("minutes", "saved"), [(1 / 30, [0, 2, 3]), (3.96 / 60, [0, 2, 3]), (4 / 60, [0, 3, 3])])
+def test_a_state_is_saved_once_more_than_its_minutes_have_passed(tmp_path, monkeypatch, minutes, saved):
+    steps = []
+    monkeypatch.setattr(
+        "sam_mprompt.training.session.save_state", lambda _run, progress, *_, **__: steps.append(progress.step)
+    )
+    small_session(tmp_path / "run", {"epochs": 1, "save_minutes": minutes}).fit()
+    assert steps == saved
+
+
+@pytest.mark.usefixtures("_two_seconds_a_batch")
+@pytest.mark.parametrize("batch", [0, 1])
+def test_speed_is_that_of_the_batches_of_this_session(tmp_path, batch):
     session = small_session(tmp_path / "run", {"epochs": 1}, progress=TrainingProgress(batch=batch, step=batch))
     session.fit()
     speeds = [values["images_per_s"] for _, _, values in session.observer.batches if values]
