@@ -470,3 +470,21 @@ def test_the_learning_rate_is_told_as_it_is_after_each_batch(tmp_path):
     assert [record["lr"] for record in metrics_of(tmp_path / "run")] == [0.002, 0.001, 0.0005]
     told = [values["lr"] for _, _, values in session.observer.batches if values]
     assert told == [0.004, 0.004, 0.002, 0.002, 0.002, 0.001, 0.001, 0.001, 0.0005]
+
+
+@pytest.mark.usefixtures("_two_seconds_a_batch")
+def test_time_is_counted_on_from_that_of_earlier_sessions(tmp_path):
+    session, seen = small_session(tmp_path / "run", {"epochs": 1}, progress=TrainingProgress(seconds=50.0)), []
+    session.observer.at = {done: lambda: seen.append(session.progress.seconds) for done in (1, 2, 3)}
+    assert session.fit().seconds == 56.0
+    assert seen == [52.0, 54.0, 56.0]
+    assert [record["seconds"] for record in metrics_of(tmp_path / "run")] == [56.0]
+
+
+@pytest.mark.parametrize(("folds", "kept"), [(0, {}), (3, {"folds": 3})])
+def test_an_adapter_says_what_its_figures_are_of(tmp_path, folds, kept):
+    session = small_session(tmp_path / "run", progress=TrainingProgress(epoch=2, seconds=1.5))
+    session.keep_adapter(Metrics(4, 1.0, 2.0, 0.5), folds=folds)
+    metrics = json.loads((tmp_path / "run" / "adapter" / "metrics.json").read_text())
+    figures = {"images": 4, "mae": 1.0, "rmse": 2.0, "nae": 0.5}
+    assert metrics == {"val": figures, "epoch": 2, "seconds": 1.5, **kept}
