@@ -154,3 +154,9 @@ def test_whether_an_image_shrinks_is_told_by_both_sides():
     small, _ = resize_image(image, Geometry(max_side=16, min_side=1))
     assert small.shape == (4, 16, 3)
     assert (small == 50).all()
+    image = np.zeros((8, 32, 3), np.uint8)
+    image[:, 16:] = 200
+    for shown, turned in ((image, False), (image.transpose(1, 0, 2), True)):
+        large, _ = resize_image(np.ascontiguousarray(shown), Geometry(max_side=64, min_side=12))
+        assert large.shape == ((48, 12, 3) if turned else (12, 48, 3))
+        assert large.max() > 200  # cubic

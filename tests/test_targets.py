@@ -314,3 +314,10 @@ def test_a_box_between_two_centres_marks_the_cell_of_its_middle_and_one_beyond_t
     mask = box_mask(np.array([[5, 60, 9, 200]], np.float32), SIZE, stride=16)  # four rows, the last of 13 pixels
     assert mask[3, 0]
     assert mask.sum() == 1
+
+
+@given(LATTICE, st.sampled_from([3.0, 9.0]), st.sampled_from([1, 4]))
+def test_the_mask_of_a_turned_image_is_the_turned_mask(points, radius, stride):
+    radii = np.full(len(points), radius)
+    mask = disc_mask(points, radii, (40, 75), stride=stride)
+    np.testing.assert_array_equal(disc_mask(points[:, ::-1], radii, (75, 40), stride=stride), mask.T)

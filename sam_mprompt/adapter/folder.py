@@ -150,7 +150,7 @@ class AdapterFolder:
         """
         stored = {name: _narrowed(name, tensor, self.info.dtype) for name, tensor in self.tensors.items()}
         with replacing(self.path) as temporary:
-            temporary.mkdir(parents=True)
+            temporary.mkdir()
             write_tensors(temporary / TENSORS, stored)
             if self.config is not None:
                 _write_json(temporary / CONFIG, self.config)

@@ -132,7 +132,7 @@ def pieces(bias_h: Tensor) -> Iterator[tuple[slice, slice, slice]]:
     budget = PIECE_CPU if bias_h.device.type == "cpu" else PIECE_ELSEWHERE
     per_head = (h * w) ** 2
     head_step = max(1, budget // per_head)
-    row_step = h if per_head <= budget else max(1, budget * h // per_head)
+    row_step = max(1, budget * h // per_head)  # may reach beyond the last row, as the slices of heads do
     for first in range(0, heads, head_step):
         for row in range(0, h, row_step):
             yield (

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
 from torch import Tensor, nn
 
 
@@ -20,7 +19,6 @@ class MovingAverage:
         self.updates = 0
         self.values = {name: tensor.detach().clone() for name, tensor in trained_tensors(model).items()}
 
-    @torch.no_grad()
     def update(self, model: nn.Module) -> None:
         """Move towards the current values; called after every optimizer step."""
         self.updates += 1
@@ -41,7 +39,10 @@ class MovingAverage:
 
 
 def trained_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Return by name the floating-point tensors that training changes: parameters, and buffers beside them."""
+    """Return by name the floating-point tensors that training changes: parameters, and buffers beside them.
+
+    They share the model's memory and record no gradients.
+    """
     found = {name: tensor.detach() for name, tensor in model.named_parameters() if tensor.requires_grad}
     owners = {name.rpartition(".")[0] for name in found}
     persistent = model.state_dict()
@@ -51,7 +52,6 @@ def trained_tensors(model: nn.Module) -> dict[str, Tensor]:
     return found
 
 
-@torch.no_grad()
 def _copy(source: dict[str, Tensor], target: dict[str, Tensor]) -> None:
     for name, tensor in target.items():
         tensor.copy_(source[name])

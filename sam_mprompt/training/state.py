@@ -107,7 +107,7 @@ def save_state(
         "scaler": scaler.state_dict() if scaler is not None else {},
     }
     with replacing(run.state) as temporary:
-        temporary.mkdir(parents=True)
+        temporary.mkdir()
         record["tensors"] = write_tensors(temporary / _TENSORS, tensors)
         record[_CHECKSUM] = _checksum(record)
         (temporary / _PROGRESS).write_text(json.dumps(record, indent=1), encoding="utf-8")
@@ -204,15 +204,15 @@ def _damaged(folder: Path, why: str) -> UsageError:
 def _optimizer_state(
     optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], scalars: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return what `load_state_dict` takes: the optimizer's own groups with the saved values of each parameter."""
+    """Return what `load_state_dict` takes: the optimizer's own groups with the saved values of each parameter.
+
+    `_misfits_of_optimizer` has compared the shapes.
+    """
     described = optimizer.state_dict()
     described["state"] = {}
     saved = {name.removeprefix("optimizer."): t for name, t in tensors.items() if name.startswith("optimizer.")}
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for name, value in (*saved.items(), *scalars.items()):
         number, key = name.split(".", 1)
-        if isinstance(value, Tensor) and value.dim() and value.shape != (shape := parameters[int(number)].shape):
-            raise ValueError(f"{name} is {tuple(value.shape)} and its parameter {tuple(shape)}")
         described["state"].setdefault(int(number), {})[key] = value
     return described
 
@@ -265,7 +265,6 @@ def _expect(folder: Path, misfits: Sequence[str]) -> None:
         )
 
 
-@torch.no_grad()
 def _restore(parts: Mapping[str, Mapping[str, Tensor]], tensors: Mapping[str, Tensor]) -> None:
     """Copy the parts of a state into what they belong to; `_misfits` has found none."""
     for part, target in parts.items():

@@ -65,3 +65,28 @@ def test_names_of_files_stay_inside_the_folder(adapter, name):
     change_counter_file(adapter, lambda table: table["sha256"].update({name: "0"}))
     with pytest.raises(UsageError, match="faulty keys: sha256"):
         read_counter_file(adapter)
+
+
+def test_what_is_wrong_with_a_counter_file_is_said_in_full(adapter, tmp_path):
+    with pytest.raises(UsageError) as told:
+        read_counter_file(tmp_path)
+    assert str(told.value) == f"'{tmp_path}' is no adapter of sam-mprompt: it has no counter.json."
+    assert told.value.about == "adapter"
+    path = adapter / COUNTER
+    change_counter_file(adapter, lambda table: table.update(stride=0, geometry={"tile": 0}))
+    with pytest.raises(UsageError) as told:
+        read_counter_file(adapter)
+    assert str(told.value) == f"'{path}' is damaged, faulty keys: stride, geometry. Copy the folder again."
+    change_counter_file(adapter, lambda table: table.update(mean=["x", 0, 0], stride=4, geometry={}))
+    with pytest.raises(UsageError, match=r"faulty keys: mean\.0\. Copy"):
+        read_counter_file(adapter)
+    change_counter_file(adapter, lambda table: table.update(format_version=3))
+    with pytest.raises(UsageError) as told:
+        read_counter_file(adapter)
+    assert str(told.value) == (
+        f"'{path}' has format version 3, this version of the package reads 1 and 2. Upgrade sam-mprompt, or export the "
+        "adapter again."
+    )
+    path.write_text("[1]")
+    with pytest.raises(UsageError, match=rf"^'{path}' .*got list.* Copy the folder again\.$"):
+        read_counter_file(adapter)

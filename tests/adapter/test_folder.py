@@ -54,7 +54,7 @@ def test_an_export_repeats_byte_for_byte(adapter, tmp_path):
 def test_an_export_of_a_version_1_adapter_is_of_todays_version(adapter, tmp_path):
     as_version_1(adapter)
     exported = AdapterFolder.read(adapter).export(tmp_path / "today", dtype="float32")
-    assert exported.info.format_version == FORMAT_VERSION
+    assert (exported.info.format_version, exported.info.written_by) == (FORMAT_VERSION, __version__)
     assert json.loads((tmp_path / "today" / COUNTER).read_text())["size_divisor"] == 16
 
 
@@ -63,8 +63,12 @@ def test_sizes_that_contradict_the_recipe_are_refused_and_both_are_named(adapter
     recorded = {"max_side": 2048, "min_side": 64, "scale": 1.0, "tile": 96, "overlap": 16}
     assert vars(AdapterFolder.read(adapter).geometry) == recorded
     change_counter_file(adapter, lambda table: table.update(geometry={**recorded, name: value}))
-    with pytest.raises(UsageError, match=f"{name} is {value} in counter.json and {recorded[name]} in recipe.toml"):
+    with pytest.raises(UsageError) as told:
         AdapterFolder.read(adapter)
+    assert str(told.value) == (
+        f"Adapter '{adapter}' contradicts itself: {name} is {value} in counter.json and {recorded[name]} in "
+        "recipe.toml. Copy the folder again, or export it again."
+    )
 
 
 def test_an_export_never_overwrites(adapter, tmp_path):
@@ -251,7 +255,8 @@ def test_only_prompt_modules_are_narrowed_and_facts_tell_them_apart(native):
     assert half.info.dtype == "float16"
     assert half.tensors["base_model.x"].dtype == torch.float16
     assert {t.dtype for name, t in half.tensors.items() if name != "base_model.x"} <= {torch.float32, torch.int64}
-    assert half.facts()["parameters_in_encoder_adapter"] == 3
+    facts, others = half.facts(), sum(tensor.numel() for tensor in half.tensors.values()) - 3
+    assert (facts["parameters_in_encoder_adapter"], facts["parameters_elsewhere"]) == (3, others)
     plain = native[0].export(folder.path.parent / "plain", dtype="float16")
     assert plain.info.dtype == "float32"
 
@@ -285,3 +290,42 @@ def test_an_export_goes_to_a_new_or_an_empty_folder(native, tmp_path, there):
         exported = folder.export(to, dtype="float32")
         assert exported.path == to
         assert exported.info.written_by == __version__
+
+
+def test_a_folder_that_is_not_whole_is_told_with_all_that_is_missing_or_changed(adapter):
+    for name in (METRICS, RECIPE):
+        (adapter / name).write_text((adapter / name).read_text() + "\n")
+    with pytest.raises(UsageError) as told:
+        AdapterFolder.read(adapter)
+    assert str(told.value) == (
+        f"Adapter '{adapter}' was changed after it was written: metrics.json, recipe.toml (SHA-256 differs from "
+        "counter.json). Copy the folder again, or export it again."
+    )
+    for name in (METRICS, RECIPE):
+        (adapter / name).unlink()
+    with pytest.raises(UsageError) as told:
+        AdapterFolder.read(adapter)
+    assert str(told.value) == (
+        f"Adapter '{adapter}' is not complete: metrics.json, recipe.toml missing. Copy the folder again."
+    )
+
+
+def test_every_file_of_a_folder_has_a_checksum_and_every_checksum_a_file(adapter):
+    change_counter_file(adapter, lambda table: table["sha256"].pop(METRICS))
+    with pytest.raises(UsageError, match=r"was changed after it was written: a checksum is missing \(SHA-256"):
+        AdapterFolder.read(adapter)
+    (adapter / METRICS).unlink()
+    with pytest.raises(UsageError, match=r"is not complete: metrics\.json missing\."):
+        AdapterFolder.read(adapter)
+    (adapter / METRICS).write_text("{}")
+    change_counter_file(adapter, lambda table: table["sha256"].update({METRICS: "", "notes.txt": ""}))
+    with pytest.raises(UsageError, match=r"is not complete: notes\.txt missing\."):
+        AdapterFolder.read(adapter)
+
+
+def test_a_recipe_that_is_at_fault_is_named_by_its_file(adapter):
+    with (adapter / RECIPE).open("a") as file:
+        file.write("\n[nonsense]\n")
+    sign(adapter)
+    with pytest.raises(UsageError, match=re.escape(str(adapter / RECIPE))):
+        AdapterFolder.read(adapter)

@@ -2,6 +2,7 @@ import hashlib
 import json
 import stat
 import struct
+import warnings
 from collections import OrderedDict
 
 import pytest
@@ -323,3 +324,30 @@ def test_sets_of_module_names_are_sorted():
 def test_configurations_that_peft_would_stumble_over_are_refused(values, message):
     with pytest.raises(UsageError, match=rf"adapter_config.json: .*{message}"):
         config_from_dict(values)
+
+
+def test_each_of_several_adapters_has_a_configuration_of_its_own():
+    encoder = attach(small_sam(), adapter_name="default", bottleneck=4)
+    attach(encoder, adapter_name="gate", bottleneck=5)
+    assert adapter_config_dict(encoder)["bottleneck"] == 4
+    assert adapter_config_dict(encoder, "gate")["bottleneck"] == 5
+    with pytest.raises(UsageError, match="no adapter 'gat'"):
+        adapter_config_dict(encoder, "gat")
+
+
+def test_tensors_of_no_file_are_called_the_given_ones():
+    with pytest.raises(UsageError, match=r"^The keys of the given tensors are not those of the model: "):
+        load_adapter_state(attach(small_sam(), bottleneck=4), {})
+
+
+def test_settings_that_hold_others_are_written_with_them():
+    options = {"rank_pattern": {"blocks.0.attn.qkv": 3}, "modules_to_save": ["neck"]}
+    values = adapter_config_dict(attach(small_sam(), "lora", options=options))
+    assert (values["rank_pattern"], values["modules_to_save"]) == ({"blocks.0.attn.qkv": 3}, ["neck"])
+
+
+def test_an_encoder_is_not_searched_for_embeddings_of_words():
+    encoder = attach(small_sam(), bottleneck=4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert adapter_state(encoder)

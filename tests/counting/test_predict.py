@@ -12,6 +12,8 @@ from PIL import Image
 from pooling_backend import AS_IS, PoolingBackend, known_density, noise
 
 from sam_mprompt.counting.predict import check_batch_size, count_many, predict_density, predict_with_mask
+from sam_mprompt.data.bounds import Reading
+from sam_mprompt.data.image import SmallerCopyWarning
 from sam_mprompt.errors import RunError, UsageError
 from sam_mprompt.geometry import Geometry
 
@@ -227,3 +229,17 @@ def test_pixels_of_a_file_are_not_kept_but_read_again(files):
     files[0].unlink()
     with pytest.raises(UsageError, match=re.escape(str(files[0]))):
         result.overlay()
+
+
+def test_a_large_jpeg_is_decoded_as_small_as_the_geometry_asks_for_and_counted_in_pixels_of_the_picture(tmp_path):
+    Image.new("RGB", (640, 480), (90, 120, 30)).save(tmp_path / "street.jpg")
+    backend, geometry = PoolingBackend(), Geometry(max_side=160, min_side=16)
+    bounded = Reading(max_pixels=100_000, reduced=True)
+    with pytest.warns(SmallerCopyWarning):
+        [result] = count_many(backend, [tmp_path / "street.jpg"], geometry, reading=bounded)
+    assert backend.batches[0].shape[2:] == (128, 160)  # 120 rows and what makes them a multiple of 16
+    assert (result.image_size, result.cell) == ((480, 640), (16.0, 16.0))
+    with pytest.warns(SmallerCopyWarning):
+        assert result.overlay().shape == (240, 320, 3)
+    with pytest.raises(UsageError, match=r"street\.jpg"):
+        list(count_many(backend, [tmp_path / "street.jpg"], Geometry(max_side=640), reading=bounded))

@@ -5,6 +5,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sam_mprompt.counting.result import CountResult, Prediction
+from sam_mprompt.data.bounds import Reading
+from sam_mprompt.data.image import SmallerCopyWarning
 from sam_mprompt.errors import RunError, UsageError
 from sam_mprompt.render import overlay
 
@@ -117,3 +119,46 @@ def test_an_overlay_is_captioned_with_the_count():
 
 def test_a_count_is_summed_in_double_precision():
     assert result_with([[2.0**24, 1.0]], (8, 16)).count == 2**24 + 1
+
+
+@pytest.mark.parametrize(
+    ("size", "count", "located"),
+    [
+        ((8, 8), -0.5, 0),
+        ((8, 8), -0.75, None),
+        ((8, 8), 1000, 1000),
+        ((8, 8), 1000.5, None),
+        ((30, 40), 1200, 1200),
+        ((30, 40), 1200.5, None),
+    ],
+)
+def test_there_are_at_most_as_many_locations_as_pixels_or_a_thousand(size, count, located):
+    result = result_with([[0.0, count]], size)
+    if located is None:
+        with pytest.raises(RunError, match=rf"each of {size[1]}x{size[0]} pixels, got a count of {count}\."):
+            result.points()
+    else:
+        assert len(result.points()) == located
+
+
+@pytest.mark.parametrize("threshold", [0, 1, 0.0, 1.0, np.float32(1)])
+def test_both_ends_of_a_threshold_are_allowed(threshold):
+    assert len(result_with([[1.0, 0.0]], (8, 16)).points(threshold)) == 1
+
+
+def test_an_overlay_reads_its_image_again_as_it_was_read_to_count(tmp_path):
+    Image.new("RGB", (640, 480)).save(tmp_path / "street.jpg")
+    small = Reading(max_pixels=100_000, reduced=True)
+    result = result_with(np.zeros((60, 80)), (480, 640), image=tmp_path / "street.jpg", _reading=small)
+    with pytest.warns(SmallerCopyWarning):
+        assert result.overlay().shape == (240, 320, 3)
+
+
+@pytest.mark.parametrize(("given", "heads"), [({}, 2), ({"threshold": 0.7}, 1)])
+def test_detections_are_made_of_the_points_above_the_threshold(monkeypatch, given, heads):
+    monkeypatch.setattr("sam_mprompt.counting.result.detections", lambda *arguments: arguments)
+    density = np.zeros((20, 20))
+    density[2, 2], density[17, 17] = 1.0, 0.6
+    points, size = result_with(density, (160, 170)).to_supervision(**given)
+    assert (len(points), size) == (heads, (160, 170))
+    assert points[0].tolist() == [20, 20]

@@ -7,6 +7,7 @@ from sam_mprompt.models.decoders import (
     ConvBlock,
     Decoder,
     LevelFusion,
+    PyramidSideNetwork,
     ResidualBlock,
     ReviveReLU,
     SideNetwork,
@@ -159,3 +160,38 @@ def test_a_side_network_starts_as_the_last_level_and_climbs_from_the_first():
     assert {conv.kernel_size for conv in (*side.inputs, side.output, *LevelFusion((3, 4)).projections)} == {(1, 1)}
     with pytest.raises(ValueError, match="zip"):
         side(levels[:2])
+
+
+def test_what_stands_beside_an_encoder_says_how_many_channels_it_gives():
+    assert LevelFusion((3, 5, 4)).out_channels == SideNetwork((3, 5, 4), 7).out_channels == 4
+    assert PyramidSideNetwork((3, 5), (4, 8), stride=4, width=7).out_channels == 7
+
+
+def test_revive_relu_passes_gradients_of_any_size_by_their_sign_alone():
+    x = torch.tensor([-0.5, -0.5, 0.5, 0.5], requires_grad=True)
+    ReviveReLU.apply(x).backward(torch.tensor([-0.25, 0.25, -0.25, 0.25]))
+    assert x.grad.tolist() == [-0.25, 0, -0.25, 0.25]
+
+
+def test_a_pyramid_is_climbed_from_its_coarsest_level_and_read_in_patches_of_one_cell():
+    side = PyramidSideNetwork((3, 5, 4), (2, 4, 8), stride=4, width=7).eval()
+    assert [(conv.in_channels, conv.kernel_size, conv.stride, conv.bias) for conv, _ in side.inputs] == [
+        (3, (2, 2), (2, 2), None),
+        (5, (1, 1), (1, 1), None),
+        (4, (1, 1), (1, 1), None),
+    ]
+    for _, normalise in side.inputs:
+        nn.init.normal_(normalise.weight)
+        nn.init.normal_(normalise.bias)
+    levels = [noise(2, 3, 8, 12), noise(2, 5, 4, 6), noise(2, 4, 2, 3)]
+    x = side.blocks[2](side.inputs[2](levels[2]))
+    stretched = F.interpolate(x, (4, 6), mode="bilinear", align_corners=False)
+    x = side.blocks[1](side.inputs[1](levels[1]) + stretched)
+    expected = side.blocks[0](side.inputs[0](levels[0]) + x)
+    assert expected.shape == (2, 7, 4, 6)
+    torch.testing.assert_close(side(levels), expected)
+    assert len(list(side.blocks)) == 3
+    with pytest.raises(ValueError, match="zip"):
+        side(levels[:2])
+    with pytest.raises(ValueError, match="zip"):
+        PyramidSideNetwork((3, 5, 4), (2, 4), stride=4, width=7)

@@ -185,3 +185,11 @@ def test_gradients_of_half_precision_attention_come_of_a_softmax_in_float32(
     gradients = torch.autograd.grad(out.sum(), inputs)
     assert set(seen) == {torch.float32}
     assert {gradient.dtype for gradient in gradients} == {torch.bfloat16}
+
+
+def test_a_second_derivative_is_refused_and_not_given_wrong() -> None:
+    shapes = [(2, 6, 4)] * 3 + [(2, 2, 3, 2), (2, 2, 3, 3)]
+    inputs = [images(*shape, seed=seed).requires_grad_() for seed, shape in enumerate(shapes)]
+    [first] = torch.autograd.grad(biased_attention(*inputs).square().sum(), inputs[:1], create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        first.sum().backward()

@@ -7,13 +7,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from small_training import Listener, Process, small_session
+from small_training import Listener, Loader, Process, small_session
 from torch import nn
 
 from sam_mprompt.adapter.folder import AdapterFolder
 from sam_mprompt.errors import Interrupted, RunError
 from sam_mprompt.evaluation.metrics import Metrics
 from sam_mprompt.recipe.schema import load_recipe
+from sam_mprompt.training.held_out import HeldOut, read_held_out
 from sam_mprompt.training.loop import Steps
 from sam_mprompt.training.observer import SILENT
 from sam_mprompt.training.session import TrainingSession
@@ -319,7 +320,10 @@ def test_figures_go_to_tensorboard_by_step_without_those_that_are_missing(tmp_pa
 def test_a_session_is_opened_with_what_the_recipe_makes_and_with_its_state_when_it_is_resumed(
     tmp_path, monkeypatch, resume, main
 ):
-    ready, asked = small_session(tmp_path / "run", {"gradient_accumulation": 2}, process=Process(main=main)), {}
+    ready, asked = (
+        small_session(tmp_path / "run", {"gradient_accumulation": 2, "ema": 0.9}, process=Process(main=main)),
+        {},
+    )
     restored, listener = TrainingProgress(epoch=1), Listener()
     ready.accelerator.scaler = "scaler"
 
@@ -379,3 +383,108 @@ def test_previews_are_made_of_the_averaged_weights_as_the_recipe_says(tmp_path, 
         assert options["geometry"].tile == 32
         assert options["device"] == torch.device("cpu")
         assert torch.equal(weight, session.parts.average.values["regressor.output.weight"])
+
+
+def test_where_all_images_train_the_last_epoch_is_kept_without_figures(tmp_path):
+    session = small_session(tmp_path / "run", {"epochs": 3, "validate_every": 2})
+    session.data.val = None
+    outcome = session.fit()
+    assert (outcome.best, outcome.best_epoch, outcome.epochs) == (None, 3, 3)
+    kept = json.loads((tmp_path / "run" / "adapter" / "metrics.json").read_text())
+    assert kept.keys() == {"epoch", "seconds"}
+    assert kept["epoch"] == 3
+    assert not any(key.startswith("val_") for record in metrics_of(tmp_path / "run") for key in record)
+
+
+def test_validation_counts_as_the_recipe_says(tmp_path, monkeypatch):
+    asked = []
+
+    def count_all(*arguments, **options):
+        asked.append((arguments, options))
+        return [(1.0, 1), (2.0, 2), (3.0, 3)]
+
+    monkeypatch.setattr("sam_mprompt.training.session.count_all", count_all)
+    infer = {"tile": 32, "overlap": 0, "batch_size": 3}
+    session = small_session(tmp_path / "run", {"epochs": 1, "precision": "bf16"}, infer=infer)
+    session.fit()
+    seen = (session.counter, session.data.val.source, session.recipe.geometry, session.accelerator)
+    assert asked == [(seen, {"batch_size": 3, "precision": "bf16"})]
+
+
+def test_counts_of_the_best_epoch_are_kept_by_image(tmp_path, monkeypatch):
+    counts = iter([[(1.5, 1), (2.5, 2), (3.5, 3)], [(1.25, 1), (2.25, 2), (3.25, 3)], [(9.0, 1), (9.0, 2), (9.0, 3)]])
+    monkeypatch.setattr("sam_mprompt.training.session.count_all", lambda *_, **__: next(counts))
+    session = small_session(tmp_path / "run", {"epochs": 3})
+    session.fit()
+    rows = read_held_out(session.run.held_out)
+    assert rows == [HeldOut(f"image {index}", 0, index + 1, index + 1.25) for index in range(3)]
+
+
+def test_a_saved_state_is_of_all_that_decides_the_next_step(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("sam_mprompt.training.session.save_state", lambda *given, **more: asked.append((given, more)))
+    session = small_session(tmp_path / "run", {"ema": 0.9})
+    session.accelerator.scaler = "scaler"
+    session.save()
+    parts = session.parts
+    given = (session.run, session.progress, session.counter, parts.optimizer)
+    assert asked == [(given, {"average": parts.average, "scaler": "scaler"})]
+
+
+@pytest.fixture
+def _two_seconds_a_batch(monkeypatch):
+    now, following = [100.0], Loader.__next__
+
+    def two_seconds_later(loader):
+        now[0] += 2
+        return following(loader)
+
+    monkeypatch.setattr(Loader, "__next__", two_seconds_later)
+    monkeypatch.setattr("sam_mprompt.training.session.time", SimpleNamespace(monotonic=lambda: now[0]))
+
+
+@pytest.mark.usefixtures("_two_seconds_a_batch")
+@pytest.mark.parametrize(("minutes", "saved"), [(1 / 30, [0, 2, 3]), (3.96 / 60, [0, 2, 3]), (4 / 60, [0, 3, 3])])
+def test_a_state_is_saved_once_more_than_its_minutes_have_passed(tmp_path, monkeypatch, minutes, saved):
+    steps = []
+    monkeypatch.setattr(
+        "sam_mprompt.training.session.save_state", lambda _run, progress, *_, **__: steps.append(progress.step)
+    )
+    small_session(tmp_path / "run", {"epochs": 1, "save_minutes": minutes}).fit()
+    assert steps == saved
+
+
+@pytest.mark.usefixtures("_two_seconds_a_batch")
+@pytest.mark.parametrize("batch", [0, 1])
+def test_speed_is_that_of_the_batches_of_this_session(tmp_path, batch):
+    session = small_session(tmp_path / "run", {"epochs": 1}, progress=TrainingProgress(batch=batch, step=batch))
+    session.fit()
+    speeds = [values["images_per_s"] for _, _, values in session.observer.batches if values]
+    assert speeds == [1.0] * (3 - batch)  # two images of a batch in two seconds
+
+
+def test_the_learning_rate_is_told_as_it_is_after_each_batch(tmp_path):
+    falling = {"lr": 0.004, "schedule": "step", "step_epochs": 1, "step_factor": 0.5, "epochs": 3}
+    session = small_session(tmp_path / "run", falling)
+    session.fit()
+    assert [record["lr"] for record in metrics_of(tmp_path / "run")] == [0.002, 0.001, 0.0005]
+    told = [values["lr"] for _, _, values in session.observer.batches if values]
+    assert told == [0.004, 0.004, 0.002, 0.002, 0.002, 0.001, 0.001, 0.001, 0.0005]
+
+
+@pytest.mark.usefixtures("_two_seconds_a_batch")
+def test_time_is_counted_on_from_that_of_earlier_sessions(tmp_path):
+    session, seen = small_session(tmp_path / "run", {"epochs": 1}, progress=TrainingProgress(seconds=50.0)), []
+    session.observer.at = {done: lambda: seen.append(session.progress.seconds) for done in (1, 2, 3)}
+    assert session.fit().seconds == 58.0  # the loader takes as long to say that no more come
+    assert seen == [52.0, 54.0, 56.0]
+    assert [record["seconds"] for record in metrics_of(tmp_path / "run")] == [58.0]
+
+
+@pytest.mark.parametrize(("folds", "kept"), [(0, {}), (3, {"folds": 3})])
+def test_an_adapter_says_what_its_figures_are_of(tmp_path, folds, kept):
+    session = small_session(tmp_path / "run", progress=TrainingProgress(epoch=2, seconds=1.5))
+    session.keep_adapter(Metrics(4, 1.0, 2.0, 0.5), folds=folds)
+    metrics = json.loads((tmp_path / "run" / "adapter" / "metrics.json").read_text())
+    figures = {"images": 4, "mae": 1.0, "rmse": 2.0, "nae": 0.5}
+    assert metrics == {"val": figures, "epoch": 2, "seconds": 1.5, **kept}

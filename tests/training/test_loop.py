@@ -5,6 +5,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 from small_counter import batch_of, small_counter
+from small_training import Process
 from torch import nn
 
 from sam_mprompt.errors import RunError
@@ -236,3 +237,96 @@ def test_a_loss_that_is_not_finite_names_epoch_batch_and_images_and_steps_nowher
     with pytest.raises(RunError, match=said):
         trained.epoch([replace(batch, targets=nan)], of=9)
     assert all(not step.any() for step in trained.moved())
+
+
+class Watching(Process):
+    """Notes which batches are computed without the other processes, and what is clipped."""
+
+    def __init__(self, progress):
+        super().__init__()
+        self.progress, self.alone, self.clipped = progress, [], []
+
+    def no_sync(self, model):
+        self.alone.append((self.progress.batch, model))
+        return super().no_sync(model)
+
+    def clip_grad_norm_(self, parameters, norm):
+        self.clipped.append((list(parameters), norm))
+
+
+def test_processes_exchange_gradients_only_where_a_step_follows():
+    trained = Trained()
+    process, model = Watching(trained.progress), nn.Sequential(trained.counter)
+    trained.parts = replace(trained.parts, accelerator=process, model=model)
+    trained.epoch([batch_of(seed) for seed in range(4)], accumulation=3)
+    assert process.alone == [(0, model), (1, model)]
+
+
+@pytest.mark.parametrize(("norm", "clipped"), [(0.0, []), (0.25, [0.25, 0.25])])
+def test_gradients_are_clipped_by_what_knows_the_other_processes(norm, clipped):
+    trained = Trained()
+    process = Watching(trained.progress)
+    trained.parts = replace(trained.parts, accelerator=process)
+    trained.epoch(
+        [batch_of(seed) for seed in range(3)],
+        TrainRecipe(lr=RATE, schedule="constant", max_grad_norm=norm),
+        accumulation=2,
+    )
+    assert [length for _, length in process.clipped] == clipped
+    for parameters, _ in process.clipped:
+        assert {id(p) for p in parameters} == {id(p) for p in trained.counter.parameters()}
+
+
+class Called(nn.Module):
+    """Keeps what it is called with beside the images."""
+
+    def __init__(self, counter):
+        super().__init__()
+        self.counter, self.calls = counter, []
+
+    def forward(self, images, *encoded):
+        self.calls.append(encoded)
+        return self.counter(images)
+
+
+def test_an_epoch_calls_the_model_with_the_features_of_each_batch():
+    trained = Trained()
+    model = Called(trained.counter)
+    features = [torch.full((2, 4, 1, 1), float(number)) for number in range(2)]
+    batches = [replace(batch_of(number), features=features[number]) for number in range(2)]
+    trained.epoch(batches)  # without a cache nothing of them is read
+    trained.progress = TrainingProgress()
+    trained.parts = replace(trained.parts, model=model, cache=Halves())
+    trained.epoch(batches)
+    assert [stop_before for _, stop_before in model.calls] == [3, 3]
+    for (levels, _), given in zip(model.calls, features, strict=True):
+        assert torch.equal(torch.cat(levels, dim=1), given)
+
+
+class EnoughError(Exception):
+    """Ends an epoch where a test has seen enough."""
+
+
+def test_images_features_and_targets_go_to_the_device_that_trains():
+    trained = Trained()
+    process = Process()
+    process.device = torch.device("meta")
+    batch = replace(batch_of(1), features=torch.ones(2, 4, 1, 1))
+    devices = []
+
+    def loss(density, _logits, targets, *, epoch):
+        devices.extend(tensor.device.type for tensor in vars(targets).values())
+        raise EnoughError
+
+    class Model(Called):
+        def forward(self, images, levels, stop_before):
+            devices.extend(tensor.device.type for tensor in (images, *levels))
+            return super().forward(images)
+
+    counter = trained.counter.to("meta")
+    trained.parts = replace(
+        trained.parts, accelerator=process, counter=counter, model=Model(counter), loss=loss, cache=Halves()
+    )
+    with pytest.raises(EnoughError):
+        trained.epoch([batch])
+    assert devices == ["meta"] * 6

@@ -34,6 +34,16 @@ def test_a_loss_that_is_no_number_is_refused_with_its_terms_and_the_place(loss):
         finite_values(terms, "step 3", lambda: " Images: a.png.")
 
 
+def test_a_loss_that_is_no_number_says_what_is_kept_and_what_to_change():
+    with pytest.raises(RunError) as told:
+        finite_values({"loss": torch.tensor(float("nan"))}, "step 3")
+    assert str(told.value) == (
+        "The loss is not finite in step 3: loss nan. The last saved state is kept; lower train.lr or set "
+        "train.max_grad_norm."
+    )
+    assert told.value.about == "diverged"
+
+
 def test_finite_terms_come_back_as_numbers():
     assert finite_values({"loss": torch.tensor(1.5, requires_grad=True)}, "step 1") == {"loss": 1.5}
 

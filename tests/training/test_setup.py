@@ -120,9 +120,33 @@ def test_features_are_cached_where_the_data_say_so(built, monkeypatch):
     monkeypatch.setattr(setup, "cached_features", lambda *arguments: (calls.append(arguments), "cache")[1])
     data = {**TABLE["data"], "cache": "features", "jitter": 0.0, "flip": 0.0}
     recipe = recipe_of(tuning={"method": "none"}, data=data)
-    assert assembled(recipe)[1].cache == "cache"
-    assert len(calls) == 1
-    assert calls[0][0] is recipe
+    process, heard = Accelerating(), Listener()
+    counter, parts = assemble(recipe, DATA, process, resume=False, observer=heard)
+    assert parts.cache == "cache"
+    assert calls == [(recipe, counter, DATA, process, heard)]
+
+
+@pytest.mark.parametrize(
+    ("loss", "segmenter", "regressor"),
+    [
+        ({}, True, True),
+        ({"segmentation": 0.0, "context": 0.0}, False, True),
+        ({"density": 0.0, "context": 0.0, "online": False, "offline": False}, True, False),
+    ],
+)
+def test_the_counter_is_built_of_model_and_tuning_with_the_decoders_that_the_loss_reads(
+    monkeypatch, loss, segmenter, regressor
+):
+    calls = []
+
+    def build(*arguments, **options):
+        calls.append((arguments, options))
+        return BuiltCounter(small_counter(), Base("small", "0" * 64))
+
+    monkeypatch.setattr(setup, "build_counter", build)
+    recipe = recipe_of(loss=loss)
+    assembled(recipe)
+    assert calls == [((recipe.model, recipe.tuning), {"segmenter": segmenter, "regressor": regressor})]
 
 
 @pytest.mark.parametrize("key", [None, "gradient_checkpointing", "flex_attention", "compile"])
@@ -160,27 +184,30 @@ def test_features_are_computed_in_the_main_process_first_of_what_is_trained_on(m
     source = DiskSource([], recipe_of().infer, context_k=3)
     data = SimpleNamespace(train=SimpleNamespace(source=source))
     counter = BuiltCounter(small_counter(), Base("small", "0" * 64))
-    assert cached_features(recipe_of(), counter, data, process, heard) == "cache"
+    asked_of = recipe_of(tuning={"method": "prompt", "blocks": [1, 2]}, model={"density_stride": 8})
+    assert cached_features(asked_of, counter, data, process, heard) == "cache"
     assert asked["arguments"][0] is counter.counter
     assert source in asked["arguments"]
     assert "0" * 64 in asked["arguments"]
     assert asked["device"] == process.device
+    assert (asked["data"], asked["model"], asked["stop_before"]) == (asked_of.data, asked_of.model, 1)
     assert (asked["entered"], process.entered) == (1, 11)
     assert heard.said == ["said"]
     assert told == [("encoding images", 3, 7)]
 
 
-def loader_of(train=None, *, process=None, cache=None, source=None):
+def loader_of(train=None, *, process=None, cache=None, source=None, **tables):
     parts = SimpleNamespace(accelerator=process or Process(), cache=cache, counter=SimpleNamespace(stride=4))
     data = SimpleNamespace(train=SimpleNamespace(source=source or Shown()))
-    return batch_loader(recipe_of(train), data, parts)
+    return batch_loader(recipe_of(train, **tables), data, parts)
 
 
 def test_the_loader_gives_crops_of_the_order_that_the_seed_decides():
     batches, loader = loader_of({"seed": 5, "batch_size": 2})
     assert (batches.length, batches.batch_size, batches.seed, batches.rank, batches.world) == (3, 2, 5, 0, 1)
     assert isinstance(loader.dataset, CropDataset)
-    assert loader.dataset.stride == 4
+    crops = loader.dataset
+    assert (crops.data, crops.targets, crops.seed, crops.stride) == (recipe_of().data, recipe_of().targets, 5, 4)
     batches.start(1)
     loaded = list(loader)
     assert [batch.keys for batch in loaded] == list(batches)
@@ -218,12 +245,18 @@ def test_batches_for_a_gpu_are_pinned():
     assert loader_of(process=process)[1].pin_memory
 
 
-def test_cached_features_are_cropped_instead_of_images():
+@pytest.mark.parametrize(("stem", "pixels"), [(0, False), (1, True)])
+def test_cached_features_are_cropped_instead_of_images(stem, pixels):
     source = DiskSource([SimpleNamespace()] * 3, recipe_of().infer, context_k=3)
     cache = SimpleNamespace(stride=16)
-    _, loader = loader_of(cache=cache, source=source)
-    assert isinstance(loader.dataset, CachedCrops)
+    _, loader = loader_of({"seed": 7}, cache=cache, source=source, model={"stem_channels": stem})
+    crops = loader.dataset
+    assert isinstance(crops, CachedCrops)
+    assert (crops.source, crops.cache) == (source, cache)
+    assert (crops.data, crops.targets) == (recipe_of().data, recipe_of().targets)
+    assert (crops.seed, crops.stride, crops.pixels) == (7, 4, pixels)
     assert isinstance(loader_of(source=source)[1].dataset, CropDataset)
+    assert isinstance(loader_of(cache=cache)[1].dataset, CropDataset)  # scenes have no features
 
 
 def test_a_crop_that_the_encoder_cannot_take_is_refused_by_its_key_before_anything_is_trained(built):

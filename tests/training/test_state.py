@@ -89,8 +89,12 @@ def test_a_damaged_record_is_refused_in_one_line(run, model, optimizer, content)
 
 def test_a_run_that_was_deleted_while_it_was_trained_is_told_at_the_next_save(run, model, optimizer):
     run.recipe.unlink()
-    with pytest.raises(RunError, match="deleted or moved"):
+    with pytest.raises(RunError) as told:
         save(run, model, optimizer)
+    assert str(told.value) == (
+        f"'{run.path}' was deleted or moved while it was trained (its recipe.toml is not there): the state cannot be "
+        "saved in it."
+    )
 
 
 def test_only_a_first_state_in_which_no_step_was_taken_is_discarded(run, model, optimizer):
@@ -100,6 +104,15 @@ def test_only_a_first_state_in_which_no_step_was_taken_is_discarded(run, model, 
     save(run, model, optimizer, step=0)
     discard_start(run)
     assert run.is_empty
+
+
+def test_the_checksum_of_a_record_does_not_depend_on_the_order_of_its_keys(run, model, optimizer):
+    save(run, model, optimizer)
+    path = run.state / "progress.json"
+    record = json.loads(path.read_text())
+    assert list(record) != sorted(record)
+    path.write_text(json.dumps(record, sort_keys=True))
+    assert load(run, model, optimizer).step == 7
 
 
 def as_version_1(run, change):
@@ -457,3 +470,30 @@ def test_a_state_that_does_not_fit_is_named_by_its_folder(run):
         load_state(run, model, sgd(model), average=MovingAverage(wide, 0.9), scaler=None)
     with pytest.raises(UsageError, match=said):
         load_weights(run, wide)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            {"epoch": -1},
+            "expected epoch, batch, step and log_lines as whole numbers from 0, got (-1, 0, 7, 0)",
+        ),
+        ({"seconds": "x"}, "expected numbers for seconds and the best figures"),
+    ],
+)
+def test_a_progress_that_cannot_be_says_what_was_expected(run, model, optimizer, change, said):
+    save(run, model, optimizer)
+    as_version_1(run, lambda record: record["progress"].update(change))
+    with pytest.raises(UsageError) as told:
+        load(run, model, optimizer)
+    assert str(told.value) == f"'{run.state}' holds no readable training state (ValueError: {said})."
+
+
+def test_what_a_scale_of_gradients_cannot_be_made_of_is_a_damaged_state(run, model, optimizer):
+    save(run, model, optimizer)
+    as_version_1(run, lambda record: record.update(scaler={"scale": 2.0}))
+    scaler = torch.amp.GradScaler("cpu")
+    with pytest.raises(UsageError) as told:
+        load_state(run, model, optimizer, average=None, scaler=scaler)
+    assert str(told.value) == f"'{run.state}' holds no readable training state (KeyError: 'growth_factor')."
