@@ -497,3 +497,12 @@ def test_what_a_scale_of_gradients_cannot_be_made_of_is_a_damaged_state(run, mod
     with pytest.raises(UsageError) as told:
         load_state(run, model, optimizer, average=None, scaler=scaler)
     assert str(told.value) == f"'{run.state}' holds no readable training state (KeyError: 'growth_factor')."
+
+
+def test_the_means_of_an_epoch_are_of_its_own_batches_alone():
+    progress = TrainingProgress()
+    for losses, mean in (((1.0, 3.0), 2.0), ((5.0,), 5.0), ((2.0, 4.0, 9.0), 5.0)):
+        for loss in losses:
+            progress.add({"loss": loss})
+        assert progress.means() == {"loss": mean}
+    assert progress.means() == {}
