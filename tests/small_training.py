@@ -129,6 +129,7 @@ def small_session(folder, train=None, *, images=6, process=None, progress=None, 
     """Put a session together as `TrainingSession.open` does, in three batches of two an epoch."""
     recipe = parse_recipe({**TABLE, **tables, "train": {**TRAIN, **(train or {})}}, source="test")
     folder.mkdir(exist_ok=True)
+    (folder / "recipe.toml").write_text(recipe.to_toml())
     process = process or Process()
     counter = small_counter(segmenter=recipe.loss.segmentation > 0)
     average = MovingAverage(counter, recipe.train.ema) if recipe.train.ema else None

@@ -98,8 +98,7 @@ def evaluate(
     counter = load(adapter, device=device, base=base, max_pixels=max_pixels, stretch=stretch)
     bars = ErrorBars(counter.calibration, level, of_parts=parts.regions.ignores)
     found = annotated_split(counter, data, split, data_format, label, columns)
-    if found.carved and counter.recipe.train.folds and found.samples and split == "val":
-        say(messages(), _TRAINED)
+    _tell_of_folds(found, counter, split)
     predict = _predictor(counter, _with_segmenter(adapter, device) if masks else None, batch_size)
     samples, predict = parts.kept(found.samples), parts.counted(predict)
     with progress("evaluating", len(samples)) as report:
@@ -110,9 +109,7 @@ def evaluate(
     _write_submissions(evaluation, submission, locations)
     if worst is not None:
         write_worst(worst, evaluation, predict, _WORST, reading=counter.reading)
-    # Files come first: a reader of stdout that leaves early (`| head`) ends the command.
-    print_evaluation(evaluation, Console(), bars.why_not(), worst=len(evaluation.rows) if per_image else 5)
-    print_regions(parts.metrics(samples), Console())
+    _print(evaluation, bars, parts.metrics(samples), per_image=per_image)  # after the files: `| head` ends the command
 
 
 def _write_submissions(evaluation: "Evaluation", submission: Path | None, locations: Path | None) -> None:
@@ -130,6 +127,11 @@ def _write_json(file: Path, content: dict[str, Any]) -> None:
     write_text(file, json.dumps(content, indent=2) + "\n")
 
 
+def _tell_of_folds(found: "SplitData", counter: "Counter", split: Split) -> None:
+    if split == "val" and found.carved and counter.recipe.train.folds:
+        say(messages(), _TRAINED)
+
+
 def _parts(regions: Path | None) -> "EvaluatedRegions":
     """Return the regions of a file; none at all without one."""
     from ..counting.regions import Regions
@@ -137,6 +139,11 @@ def _parts(regions: Path | None) -> "EvaluatedRegions":
     from .count_regions import CountedRegions
 
     return EvaluatedRegions(Regions(()) if regions is None else CountedRegions(regions).regions)
+
+
+def _print(evaluation: "Evaluation", bars: ErrorBars, regions: "Mapping[str, Metrics]", *, per_image: bool) -> None:
+    print_evaluation(evaluation, Console(), bars.why_not(), worst=len(evaluation.rows) if per_image else 5)
+    print_regions(regions, Console())
 
 
 def _json_of(regions: "Mapping[str, Metrics]") -> dict[str, Any]:

@@ -3,9 +3,14 @@ import shutil
 import pytest
 import torch
 
+from sam_mprompt.adapter.calibration_file import CalibrationFile
 from sam_mprompt.adapter.folder import AdapterFolder
+from sam_mprompt.adapter.scope_file import RangeRecord, ScopeFile
 from sam_mprompt.models.build import build_counter
 from sam_mprompt.recipe.schema import load_recipe
+
+KNOWN = CalibrationFile(origin="val", heads=(4, 9, 30), counted=(5.5, 8.0, 26.5))
+SEEN = ScopeFile(images=6, ranges={"brightness": RangeRecord(least=90, most=160, low=80, high=170)})
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +27,8 @@ def make_adapter(tiny_recipe, tmp_path_factory):
                     parameter.normal_(std=0.1)
         path = tmp_path_factory.mktemp("adapters") / "adapter"
         figures = {"images": 3, "mae": 2.5, "rmse": 3.5, "nae": 0.5}
-        AdapterFolder.of(path, built, recipe, metrics={"val": figures, "epoch": 2, "seconds": 1.5}).write()
+        metrics = {"val": figures, "epoch": 2, "seconds": 1.5}
+        AdapterFolder.of(path, built, recipe, metrics=metrics, calibration=KNOWN, scope=SEEN).write()
         return path
 
     return make

@@ -144,7 +144,7 @@ def test_what_is_refused_inside_the_first_step_leaves_no_folder_in_the_way(
 ):
     arguments = ["finetune", "--recipe", tiny_recipe, "--data", crowd_folder, "--out", tmp_path / "r"]
     refused = run_cli(*arguments, "--set", "data.crop=100", "--set", "train.epochs=1")
-    assert (refused.code, "multiples of 16" in refused.err) == (2, True)
+    assert (refused.code, "data.crop: expected a multiple of 16" in refused.err) == (2, True)
     assert not (tmp_path / "r").exists()
     again = run_cli(*arguments, "--set", "train.epochs=1")
     assert again.code == 0, again.err

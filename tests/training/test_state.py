@@ -92,7 +92,7 @@ def test_a_run_that_was_deleted_while_it_was_trained_is_told_at_the_next_save(ru
     with pytest.raises(RunError) as told:
         save(run, model, optimizer)
     assert str(told.value) == (
-        f"'{run.path}' was deleted or moved while it was trained (its recipe.toml is not there): the state cannot be "
+        f"'{run.path}' was deleted or moved while it was trained (its recipe.toml is not there): nothing more can be "
         "saved in it."
     )
 
