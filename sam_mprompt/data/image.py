@@ -21,7 +21,7 @@ from ..files import is_file
 from .bounds import Reading, Size, any_size, bounded, check_memory
 from .packages import is_installed, needed
 from .pixels import Decoded, decoded, orientation_of
-from .png_rows import lacks_rows
+from .png_rows import cannot_hold_its_rows, lacks_rows, may_lack_rows
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 """Suffixes, in lower case, of the files that are taken for images when a folder is listed."""
@@ -30,6 +30,7 @@ HEIC_SUFFIXES = frozenset({".heic", ".heif", ".hif"})
 """Suffixes of what phones save; they are images where the package is installed that reads them, see `reads_heic`."""
 
 _HEIC_PACKAGE = "pillow_heif"
+_SHORT = "fewer rows than its header says"
 _FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 _OTHERS = re.compile(
     r"\.(gif|avif|jp2|j2k|jxl|svg|e?ps|pdf|psd|p[pgbn]m|tga|ico|icns|exr|hdr|dng|raw|cr[23]|nef|arw|orf|rw2"
@@ -112,9 +113,12 @@ def decode(
         shown = (lambda size: enough(size[::-1])[::-1]) if turned and enough is not None else enough
         bounded(image, file, path, reading, shown)
         check_memory(image, file, path)
-        if image.format == "PNG" and lacks_rows(file):
-            raise ValueError("fewer rows than its header says")
+        png = image.format == "PNG"
+        if png and cannot_hold_its_rows(file):
+            raise ValueError(_SHORT)
         found = decoded(image, path, reading.stretch)
+        if png and may_lack_rows(image) and lacks_rows(file):
+            raise ValueError(_SHORT)
         # A TIFF is turned by Pillow, at a time that depends on its version; it is never reduced.
         reduced = image.size != (width, height) and image.format != "TIFF"
         return found._replace(size=(width, height) if turned else (height, width)) if reduced else found

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from sam_mprompt.data.image import read_image
-from sam_mprompt.data.png_rows import lacks_rows
+from sam_mprompt.data.png_rows import cannot_hold_its_rows, lacks_rows, may_lack_rows
 from sam_mprompt.errors import UsageError
 
 
@@ -25,7 +25,7 @@ def png(rows: int, height: int = 48, width: int = 64) -> bytes:
 @pytest.mark.parametrize("rows", [0, 1, 47])
 def test_rows_that_lack_are_told(tmp_path, rows):
     (tmp_path / "a.png").write_bytes(png(rows))
-    with pytest.raises(UsageError, match=r"Cannot read image '.*a\.png': truncated or broken \(fewer rows than its"):
+    with pytest.raises(UsageError, match=r"Cannot read image '.*a\.png': truncated or broken \((fewer rows than its|image file is tr)"):
         read_image(tmp_path / "a.png")
 
 
@@ -51,3 +51,20 @@ def test_what_is_no_png_is_none_of_this(tmp_path):
     assert not lacks_rows(io.BytesIO(b""))
     assert not lacks_rows(io.BytesIO(b"\x89PNG\r\n\x1a\n"))
     assert not lacks_rows(io.BytesIO(b"\xff\xd8\xff"))
+
+
+def test_a_picture_is_unpacked_a_second_time_only_if_it_ends_in_one_colour_or_is_interlaced():
+    picture = np.random.default_rng(0).integers(0, 255, (6, 8, 3), dtype=np.uint8)
+    assert not may_lack_rows(Image.fromarray(picture))
+    assert not may_lack_rows(Image.fromarray(picture[..., 0]))
+    interlaced = Image.fromarray(picture)
+    interlaced.info["interlace"] = 1
+    assert may_lack_rows(interlaced)
+    picture[-1] = (7, 0, 9)
+    assert may_lack_rows(Image.fromarray(picture))
+
+
+def test_a_header_of_which_no_file_of_that_length_can_hold_the_rows_is_told_before_anything_is_decoded():
+    assert cannot_hold_its_rows(io.BytesIO(png(1, height=32_000, width=32_000)))
+    for rows in (48, 1):
+        assert not cannot_hold_its_rows(io.BytesIO(png(rows)))
