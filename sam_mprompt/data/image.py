@@ -113,12 +113,8 @@ def decode(
         shown = (lambda size: enough(size[::-1])[::-1]) if turned and enough is not None else enough
         bounded(image, file, path, reading, shown)
         check_memory(image, file, path)
-        png = image.format == "PNG"
-        if png and cannot_hold_its_rows(file):
-            raise ValueError(_SHORT)
-        found = decoded(image, path, reading.stretch)
-        if png and may_lack_rows(image) and lacks_rows(file):
-            raise ValueError(_SHORT)
+        with _every_row(image, file):
+            found = decoded(image, path, reading.stretch)
         # A TIFF is turned by Pillow, at a time that depends on its version; it is never reduced.
         reduced = image.size != (width, height) and image.format != "TIFF"
         return found._replace(size=(width, height) if turned else (height, width)) if reduced else found
@@ -146,9 +142,21 @@ def read_grey(path: str | os.PathLike[str], reading: Reading = _USUAL) -> NDArra
     path = Path(path)
     with _opened(path) as (image, file):
         bounded(image, file, path, reading, None)
-        if image.mode in {"1", "L"} and orientation_of(image) == 1:
-            return np.asarray(image.convert("L"))
-        return np.asarray(Image.fromarray(decoded(image, path, stretch=False).pixels).convert("L"))
+        with _every_row(image, file):
+            if image.mode in {"1", "L"} and orientation_of(image) == 1:
+                return np.asarray(image.convert("L"))
+            return np.asarray(Image.fromarray(decoded(image, path, stretch=False).pixels).convert("L"))
+
+
+@contextmanager
+def _every_row(image: Image.Image, file: IO[bytes]) -> Iterator[None]:
+    """Raise ValueError where a PNG that is decoded in the block lacks rows."""
+    png = image.format == "PNG"
+    if png and cannot_hold_its_rows(file):
+        raise ValueError(_SHORT)
+    yield
+    if png and may_lack_rows(image) and lacks_rows(file):
+        raise ValueError(_SHORT)
 
 
 def as_rgb(image: str | os.PathLike[str] | Image.Image | ByteImage, reading: Reading = _USUAL) -> ByteImage:

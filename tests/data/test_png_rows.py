@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from sam_mprompt.data.image import read_image
+from sam_mprompt.data.masks import read_mask
 from sam_mprompt.data.png_rows import cannot_hold_its_rows, lacks_rows, may_lack_rows
 from sam_mprompt.errors import UsageError
 
@@ -25,7 +26,9 @@ def png(rows: int, height: int = 48, width: int = 64) -> bytes:
 @pytest.mark.parametrize("rows", [0, 1, 47])
 def test_rows_that_lack_are_told(tmp_path, rows):
     (tmp_path / "a.png").write_bytes(png(rows))
-    with pytest.raises(UsageError, match=r"Cannot read image '.*a\.png': truncated or broken \((fewer rows than its|image file is tr)"):
+    with pytest.raises(
+        UsageError, match=r"Cannot read image '.*a\.png': truncated or broken \((fewer rows than its|image file is tr)"
+    ):
         read_image(tmp_path / "a.png")
 
 
@@ -68,3 +71,11 @@ def test_a_header_of_which_no_file_of_that_length_can_hold_the_rows_is_told_befo
     assert cannot_hold_its_rows(io.BytesIO(png(1, height=32_000, width=32_000)))
     for rows in (48, 1):
         assert not cannot_hold_its_rows(io.BytesIO(png(rows)))
+
+
+def test_a_mask_that_lacks_rows_is_told_too(tmp_path):
+    (tmp_path / "a.png").write_bytes(png(40))
+    with pytest.raises(UsageError, match="cannot be decoded"):
+        read_mask(tmp_path / "a.png", (48, 64))
+    (tmp_path / "a.png").write_bytes(png(48))
+    assert read_mask(tmp_path / "a.png", (48, 64)).all()
