@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ..errors import UsageError
-from ..files import read_record
+from .versioned import read_versioned
 
 CALIBRATION = "calibration.json"
 _FORMAT_VERSION = 1
@@ -51,15 +50,4 @@ class CalibrationFile(BaseModel):
 
 def read_calibration(folder: Path) -> CalibrationFile:
     """Read an adapter's calibration. Raises UsageError for a damaged one, or one of another version."""
-    path = folder / CALIBRATION
-    table = read_record(path, "Copy the folder again.")
-    if table.get("format_version") != _FORMAT_VERSION:
-        raise UsageError(
-            f"'{path}' has format version {table.get('format_version')!r}, this version of the package reads "
-            f"{_FORMAT_VERSION}. Upgrade sam-mprompt."
-        )
-    try:
-        return CalibrationFile.model_validate(table)
-    except ValidationError as error:
-        faults = ", ".join(".".join(map(str, fault["loc"])) or fault["msg"] for fault in error.errors()[:3])
-        raise UsageError(f"'{path}' is damaged: {faults}. Copy the folder again.") from error
+    return read_versioned(folder / CALIBRATION, CalibrationFile, _FORMAT_VERSION)

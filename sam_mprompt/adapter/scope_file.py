@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from ..errors import UsageError
-from ..files import read_record
+from .versioned import read_versioned
 
 SCOPE = "scope.json"
 _FORMAT_VERSION = 1
@@ -41,15 +40,4 @@ class ScopeFile(BaseModel):
 
 def read_scope(folder: Path) -> ScopeFile:
     """Read an adapter's scope. Raises UsageError for a damaged one, or one of another version."""
-    path = folder / SCOPE
-    table = read_record(path, "Copy the folder again.")
-    if table.get("format_version") != _FORMAT_VERSION:
-        raise UsageError(
-            f"'{path}' has format version {table.get('format_version')!r}, this version of the package reads "
-            f"{_FORMAT_VERSION}. Upgrade sam-mprompt."
-        )
-    try:
-        return ScopeFile.model_validate(table)
-    except ValidationError as error:
-        faults = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors()[:3])
-        raise UsageError(f"'{path}' is damaged: {faults}. Copy the folder again.") from error
+    return read_versioned(folder / SCOPE, ScopeFile, _FORMAT_VERSION)
