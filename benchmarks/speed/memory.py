@@ -19,7 +19,7 @@ _HEAD = """# Memory of training
 Written by `python -m benchmarks.speed.memory`; do not edit. SAM-base with prompt modules, both heads and AdamW's
 state, float32, measured on a CPU ({machine}): what a process holds at its peak above what it
 held before there was a model. Batches of one and two were measured; how many fit follows from them in a straight line.
-Not measured: a GPU, whose kernels and allocator need more or less (`python -m benchmarks.speed.gpu`), and bfloat16,
+Not measured: a GPU, whose kernels and allocator need more or less (`python -m benchmarks.gpu`), and bfloat16,
 which needs less.
 """
 

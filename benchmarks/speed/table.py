@@ -15,7 +15,7 @@ the median over rounds that alternate between the two (A B A B), with the lowest
 is in our favour. Absolute times mean little on a shared machine and are not given. "Of the limit" is our rate of
 multiply-adds against what float32 matrix products reach in the same run, where counting them makes sense.
 """
-_COLUMNS = ("what", "against", "ratio", "aim", "of the limit", "command")
+COLUMNS = ("what", "against", "ratio", "aim", "of the limit", "command")
 
 
 def show(results: Sequence[Result]) -> None:
@@ -58,14 +58,14 @@ def write_table(pages: Path = PAGES) -> None:
     for path in sorted(record_of("*", pages).parent.glob("*.json")):
         machine = json.loads(path.read_text(encoding="utf-8"))["machine"]
         for result in read_row(path):
-            rows.append([*_cells(result), f"`python -m benchmarks.speed.{path.stem}`"])
+            rows.append([*cells(result), f"`python -m benchmarks.speed.{path.stem}`"])
             notes += [f"- {result.what}: {result.note}"] if result.note else []
         notes.append(f"- `{path.stem}` was measured on {machine}.")
-    parts = [_HEAD, table(_COLUMNS, rows), "", *notes, ""]
+    parts = [_HEAD, table(COLUMNS, rows), "", *notes, ""]
     (pages / "speed.md").write_text("\n".join(parts), encoding="utf-8")
 
 
-def _cells(result: Result) -> list[str]:
+def cells(result: Result) -> list[str]:
     missed = result.aim is not None and result.ratio.median < result.aim
     aim = "" if result.aim is None else f"{result.aim:.2g}" + (" (missed)" if missed else "")
     limit = "" if result.limit is None else f"{100 * result.limit:.0f} %"

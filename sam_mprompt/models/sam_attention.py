@@ -25,7 +25,7 @@ class Attention(OfficialAttention):
 
     Attributes:
         flex: let FlexAttention add the bias inside its kernel instead. Only worth it where the block is compiled, and
-            only on a GPU (`python -m benchmarks.speed.gpu` measures it); elsewhere right, but slow and large.
+            only on a GPU (`python -m benchmarks.gpu` measures it); elsewhere right, but slow and large.
     """
 
     flex = False
@@ -38,9 +38,13 @@ class Attention(OfficialAttention):
         grid = q.unflatten(1, (h, w))
         bias_h = torch.einsum("nhwc,hkc->nhwk", grid, relative_positions(self.rel_pos_h, h))
         bias_w = torch.einsum("nhwc,wkc->nhwk", grid, relative_positions(self.rel_pos_w, w))
-        x = (flex_biased_attention if self.flex else biased_attention)(q, k, v, bias_h, bias_w)
+        x = self.attend(q, k, v, bias_h, bias_w)
         x = x.view(b, self.num_heads, h, w, -1).permute(0, 2, 3, 1, 4).reshape(b, h, w, -1)
         return self.proj(x)
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, bias_h: Tensor, bias_w: Tensor) -> Tensor:
+        """What `biased_attention` computes, in the way that is chosen."""
+        return (flex_biased_attention if self.flex else biased_attention)(q, k, v, bias_h, bias_w)
 
 
 def relative_positions(table: Tensor, size: int) -> Tensor:

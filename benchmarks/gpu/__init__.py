@@ -1,0 +1,1 @@
+"""The GPU measured: see __main__.py."""
