@@ -106,7 +106,7 @@ def of_heads(density: FloatArray, stride: int) -> dict[str, float]:
         left out where there are fewer than ten heads. It is the root of 1 / (mean over heads of heads per pixel in
         the 64 pixels around), which a density and annotated heads agree on.
     """
-    weights = np.maximum(density, 0).astype(np.float32)
+    weights = np.maximum(density, 0)
     count = float(weights.sum(dtype=np.float64))
     if count < _FEW:
         return {"count": count}
@@ -120,7 +120,7 @@ def heads_per_cell(points: FloatArray, size: tuple[int, int], stride: int) -> Fl
     """Return float32 (h, w): how many of the heads (N, 2), (x, y) in pixels, lie in each cell of an image (H, W)."""
     rows, columns = (ceil(side / stride) for side in size)
     cells = np.zeros((rows, columns), np.float32)
-    x, y = (points / stride).astype(np.intp).T if len(points) else np.zeros((2, 0), np.intp)
+    x, y = (points / stride).astype(np.intp).T
     np.add.at(cells, (np.clip(y, 0, rows - 1), np.clip(x, 0, columns - 1)), 1)
     return cells
 

@@ -5,7 +5,7 @@ import pytest
 from pooling_backend import AS_IS, PoolingBackend, noise
 
 from sam_mprompt.counting.predict import count_many
-from sam_mprompt.counting.scope import MEASURES, Scope, heads_per_cell, of_heads, of_pixels
+from sam_mprompt.counting.scope import MEASURES, Range, Scope, heads_per_cell, of_heads, of_pixels
 from sam_mprompt.geometry import Geometry
 
 
@@ -90,6 +90,83 @@ def test_annotated_heads_are_all_counted_also_at_and_beyond_the_edge():
     assert cells.shape == (8, 10)
     assert cells.sum() == 4
     assert heads_per_cell(np.empty((0, 2), np.float32), (60, 80), 8).sum() == 0
+
+
+def test_a_head_lies_in_the_cell_of_its_pixels_and_beyond_the_edge_in_the_nearest():
+    points = np.array([[0, 0], [7.9, 8], [79.9, 59.9], [-5, -5], [100, 100], [20, -1], [-1, 20]], np.float32)
+    cells = heads_per_cell(points, (60, 80), 8)
+    assert cells.dtype == np.float32
+    assert {(int(y), int(x)): cells[y, x] for y, x in np.argwhere(cells)} == {
+        (0, 0): 2, (1, 0): 1, (7, 9): 2, (0, 2): 1, (2, 0): 1,
+    }  # fmt: skip
+
+
+def test_a_picture_of_one_colour_measures_as_luminance_says():
+    red = np.zeros((30, 40, 3), np.uint8)
+    red[..., 0] = 255
+    assert of_pixels(red, 0.5) == pytest.approx({
+        "side": 30, "zoom": 0.5, "brightness": 76, "contrast": 0, "sharpness": 0, "colour": 255,
+    })  # fmt: skip
+
+
+def test_sharpness_is_the_mean_of_differences_of_either_sign():
+    dot = np.zeros((30, 40, 3), np.uint8)
+    dot[15, 20] = 200
+    assert of_pixels(dot, 1.0)["sharpness"] == pytest.approx((4 * 200 + 4 * 200) / 1200)
+
+
+def test_ten_heads_are_enough_to_tell_their_spacing_and_nine_are_not():
+    cells = np.zeros((4, 4), np.float32)
+    cells[1, 2] = 9
+    assert of_heads(cells, 64) == {"count": 9.0}
+    cells[1, 2] = 10
+    assert of_heads(cells, 64) == {"count": 10.0, "spacing": pytest.approx(64 / np.sqrt(10))}
+
+
+def test_heads_that_are_more_than_a_window_apart_have_the_spacing_of_their_density():
+    assert of_heads(np.full((40, 40), 0.01, np.float32), 8)["spacing"] == pytest.approx(80, rel=0.1)
+
+
+def test_an_image_at_the_limit_of_a_range_is_inside():
+    scope = Scope({"zoom": Range(1.0, 1.0, 0.0, 0.0)})
+    assert scope.warnings({"zoom": 1.0}) == ()
+    assert scope.warnings({"zoom": 1.001}) != ()
+    assert scope.warnings({"zoom": 0.999}) != ()
+
+
+def test_ratios_count_where_a_measure_is_logarithmic_and_differences_where_not():
+    assert MEASURES["zoom"].place(0.5) == pytest.approx(-np.log(2))
+    assert MEASURES["count"].place(0.0) == 0
+    assert MEASURES["brightness"].place(90.0) == 90
+
+
+def uneven(far: int = 0) -> np.ndarray:
+    """101 values around 0 whose 16th and 84th percentiles are -68 and 34; `far` of the lowest are six spreads off."""
+    values = np.arange(-50.0, 51.0)
+    values[values < 0] *= 2
+    values[:far] = -6 * 68
+    return values
+
+
+@pytest.mark.parametrize(("far", "limit"), [(0, 3 * 1.2), (6, 6 * 1.2)])
+def test_the_limit_is_a_fifth_beyond_what_training_images_reach_on_that_side_three_spreads_at_least(far, limit):
+    own = Scope.fit([{"brightness": 500 + value} for value in uneven(far)]).ranges["brightness"]
+    assert (own.low, own.high) == (pytest.approx(500 - limit * 68), pytest.approx(500 + limit * 34))
+    assert (own.least, own.most) == (500 + uneven(far).min(), 550)
+
+
+def test_one_limit_in_spreads_holds_for_all_measures_and_both_sides():
+    zooms = np.ones(101)
+    zooms[:6] = np.exp(6 * MEASURES["zoom"].spread)
+    ranges = Scope.fit(
+        [{"zoom": zoom, "brightness": 500 + value} for zoom, value in zip(zooms, uneven(), strict=True)]
+    ).ranges
+    assert ranges["zoom"].high == pytest.approx(6 * 1.2 * 0.08)
+    assert ranges["brightness"].low == pytest.approx(500 - 6 * 1.2 * 68)
+
+
+def test_five_training_images_are_enough_to_tell_a_range():
+    assert set(Scope.fit([{"zoom": 1.0}] * 5).ranges) == {"zoom"}
 
 
 def test_too_few_training_images_say_nothing():
