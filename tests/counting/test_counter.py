@@ -13,6 +13,10 @@ from PIL import Image
 
 import sam_mprompt
 from sam_mprompt.adapter.folder import AdapterFolder
+from sam_mprompt.counting.region import Region
+from sam_mprompt.counting.regions import Regions
+from sam_mprompt.counting.video.series import TrailingMedian
+from sam_mprompt.data.bounds import Reading
 from sam_mprompt.errors import DimImageWarning, UsageError
 from sam_mprompt.recipe.schema import load_recipe
 from sam_mprompt.training.run import RunFolder
@@ -262,3 +266,101 @@ def test_a_limit_on_pixels_holds_for_files_and_is_refused_before_anything_is_loa
     assert counter.count(np.asarray(Image.open(camera_image[1]))).image_size == (70, 90)
     with pytest.raises(UsageError, match="max_pixels: expected a number of pixels"):
         sam_mprompt.load("no such adapter", max_pixels=0)
+
+
+@pytest.fixture
+def frames(crowd_folder):
+    """Four photographs of one size, as the frames of a video."""
+    return [crowd_folder / f"{index}.png" for index in (4, 5, 6, 7)]
+
+
+LEFT = Region.around("left", [(0, 0), (40, 0), (40, 60), (0, 60)])
+
+
+def test_frames_of_a_video_are_counted_as_photographs_are(counter, frames):
+    right = [counter.count(path).count for path in frames]
+    found = list(counter.count_video(frames, fps=2))
+    assert [frame.seconds for frame in found] == [0, 1]
+    assert [frame.count for frame in found] == pytest.approx(right[::2], rel=1e-5)
+    assert {(frame.smoothed, frame.regions, frame.result) for frame in found} == {(None, None, None)}
+
+
+def test_what_is_asked_of_a_video_is_done(counter, frames):
+    right = [counter.count(path).count for path in frames]
+    found = list(counter.count_video(frames, fps=1, every="1f", smooth=2, after=0.5, regions=[LEFT], results=True))
+    assert [frame.seconds for frame in found] == [1, 2, 3]
+    assert [frame.result.count for frame in found] == pytest.approx(right[1:], rel=1e-5)
+    assert [frame.smoothed for frame in found[:2]] == pytest.approx(
+        [found[0].count, (found[0].count + found[1].count) / 2], rel=1e-6
+    )
+    assert [frame.regions["left"].count <= frame.count for frame in found] == [True] * 3
+    median = TrailingMedian(10)
+    again = list(counter.count_video(frames, fps=1, every="1f", smooth=median, regions=Regions([LEFT])))
+    assert again[-1].smoothed == pytest.approx(np.median([frame.count for frame in again]), rel=1e-6)
+    assert again[-1].regions["left"].count == pytest.approx(found[-1].regions["left"].count, rel=1e-5)
+
+
+def test_a_video_is_counted_with_the_adapter_and_the_level_that_are_named(two, frames):
+    counter, image, right = two
+    [only] = counter.count_video([image], fps=1, adapter="other")
+    assert only.count == pytest.approx(right["other"], rel=1e-5)
+    counter.use("other")
+    [only] = counter.count_video([image], fps=1)
+    assert only.count == pytest.approx(right["other"], rel=1e-5)
+    with pytest.raises(UsageError, match="No adapter 'third'"):
+        counter.count_video([image], adapter="third")
+    with pytest.raises(UsageError, match="level: expected a number between 0 and 1"):
+        counter.count_video([image], level=90)
+    with pytest.raises(UsageError, match="batch_size: expected a whole number"):
+        counter.count_video([image], batch_size=0)
+
+
+def test_a_batch_of_frames_shares_a_pass_of_the_network_where_that_is_asked_for(counter, tmp_path, monkeypatch):
+    sizes, frames = [], [tmp_path / f"{index}.png" for index in range(4)]
+    for path in frames:
+        Image.new("RGB", (64, 64)).save(path)
+    backend = counter._loaded["default"].backend
+    plain = backend.density
+    monkeypatch.setattr(backend, "density", lambda tiles: sizes.append(len(tiles)) or plain(tiles))
+    list(counter.count_video(frames, fps=1))
+    assert sizes == [1, 1, 1, 1]
+    sizes.clear()
+    list(counter.count_video(frames, fps=1, batch_size=2))
+    list(counter.count_many(frames, batch_size=4))
+    list(counter.count_many(frames[:2]))
+    assert sizes == [2, 2, 4, 1, 1]
+
+
+def test_a_broken_frame_is_told_to_the_one_who_counts(counter, frames, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    told = []
+    found = list(counter.count_video([frames[0], tmp_path / "broken.png", frames[1]], fps=1, notice=told.append))
+    assert len(found) == 2
+    assert len(told) == 1
+
+
+def test_an_unreadable_image_goes_to_on_error_and_the_others_are_counted(counter, frames, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    told = []
+    results = counter.count_many(
+        [frames[0], tmp_path / "broken.png", frames[1]], on_error=lambda *all: told.append(all)
+    )
+    assert [result.image for result in results] == frames[:2]
+    assert [(image.name, type(error)) for image, error in told] == [("broken.png", UsageError)]
+
+
+def test_large_jpegs_are_read_reduced_and_as_the_recipe_says(counter, trained_run):
+    assert counter.reading == Reading(None, False, reduced=True)
+    other = sam_mprompt.load(trained_run, device="cpu", max_pixels=10_000, stretch=True)
+    assert other.reading == Reading(10_000, True, reduced=True)
+
+
+def test_the_precision_of_a_counter_is_that_of_its_backend(trained_run, monkeypatch):
+    assert sam_mprompt.load(trained_run, device="cpu").precision == "no"
+    given = []
+    import sam_mprompt.counting.counter as module
+
+    plain = module.TorchBackend
+    monkeypatch.setattr(module, "TorchBackend", lambda *a, **k: given.append(k["precision"]) or plain(*a, **k))
+    sam_mprompt.load(trained_run, device="cpu", precision="bf16")
+    assert given == ["bf16"]

@@ -24,6 +24,7 @@ def test_detections_are_the_points_one_by_one(result, monkeypatch):
     np.testing.assert_allclose((found.xyxy[:, :2] + found.xyxy[:, 2:]) / 2, result.points(), atol=1e-4)
     assert found.xyxy.dtype == np.float32
     assert found.class_id.tolist() == [0, 0, 0]
+    assert found.class_id.dtype == np.int64
     assert found.data["class_name"].tolist() == ["head"] * 3
     result.density[0, 0] = 0.6
     assert len(result.to_supervision(threshold=0.7).xyxy) == len(result.points(0.7)) == 2
@@ -31,5 +32,8 @@ def test_detections_are_the_points_one_by_one(result, monkeypatch):
 
 def test_without_the_package_one_line_says_which(result, monkeypatch):
     monkeypatch.setitem(sys.modules, "supervision", None)
-    with pytest.raises(UsageError, match="need the package 'supervision', which is not installed"):
+    said = (
+        "^Detections need the package 'supervision', .* expected it beside this one [(]pip install supervision[)][.]$"
+    )
+    with pytest.raises(UsageError, match=said):
         result.to_supervision()

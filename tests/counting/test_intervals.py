@@ -103,6 +103,50 @@ def _belongs(known, count, truth, level):
     return abs(own[-1]) <= np.sort(np.abs(own[:-1]))[int(np.ceil(round((n + 1) * level, 9))) - 1]
 
 
+def test_small_counts_are_scaled_as_one_head_is():
+    """Counts below one would divide by next to nothing: all of them have the scale of one head."""
+    counted = np.array([0.2, 0.4, 0.6, 0.8, 1.0] * 4)
+    errors = np.arange(1.0, 21.0)
+    known = Calibration.fit(counted + errors, counted)
+    for count in (0.1, 0.9, 1.0):
+        assert known.interval(count).high == pytest.approx(count + 20)
+    by_hand = [truth for truth in np.arange(0, 60, 0.01) if _belongs(known, 1.6, truth, 0.9)]
+    found = known.interval(1.6)
+    assert (found.low, found.high) == pytest.approx((min(by_hand), max(by_hand)), abs=0.02)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_ends_are_the_first_and_the_last_truth_that_belongs(seed):
+    rng = np.random.default_rng(seed)
+    counted = rng.uniform(0.1, 40, 19)
+    heads = np.maximum(0, counted + rng.normal(0.3, 1, 19) * counted ** rng.choice([0, 0.5, 1]))
+    known, count = Calibration.fit(heads, counted), float(rng.uniform(0.2, 60))
+    by_hand = [truth for truth in np.arange(0, 3 * count + 60, 0.01) if _belongs(known, count, truth, 0.9)]
+    found = known.interval(count)
+    assert (found.low, found.high) == pytest.approx((min(by_hand), max(by_hand)), abs=0.02)
+
+
+def test_both_ends_of_an_interval_belong_to_it_and_its_level_is_shown():
+    interval = Interval(1170, 1330.4, 0.9)
+    assert 1170 in interval
+    assert 1330.4 in interval
+    assert 1169.9 not in interval
+    assert 1330.5 not in interval
+    assert str(interval) == "90 %: 1,170 to 1,330"
+
+
+def test_a_truth_below_nobody_is_nobody():
+    counted = np.geomspace(25, 4000, 30)
+    known = Calibration.fit(counted - 20, counted)
+    assert known.growth == "absolute"
+    assert known.interval(3) == Interval(0, 0, 0.9)
+
+
+def test_whole_numbers_calibrate_as_others_do():
+    known = Calibration.fit([1, 2], [2, 1])
+    assert known.heads.dtype == known.counted.dtype == np.float64
+
+
 def test_too_few_images_give_no_interval_and_say_how_many_it_takes():
     known = Calibration.fit([10] * 8, [11] * 8)
     assert known.interval(10) is None
@@ -132,11 +176,18 @@ def test_another_level_than_a_share_is_refused(level):
 
 
 def test_a_level_in_percent_is_understood_in_the_message():
-    with pytest.raises(UsageError, match=r"got 90\. Did you mean 0\.9\?"):
+    with pytest.raises(UsageError, match=r"got 90\. Did you mean 0\.9\?$"):
         Calibration().why_not(90)
+    with pytest.raises(UsageError, match=r"got 1\.5\. Did you mean 0\.015\?$"):
+        Calibration().why_not(1.5)
+    for level in (1, 100, 100.5):
+        with pytest.raises(UsageError, match=rf"such as 0\.9, got {level}\.$"):
+            Calibration().why_not(level)
 
 
 @pytest.mark.parametrize(("heads", "counted"), [([1, 2], [1]), ([[1]], [[1]]), ([1], [float("nan")])])
 def test_counts_that_calibrate_nothing_are_refused(heads, counted):
-    with pytest.raises(UsageError, match="Expected"):
+    with pytest.raises(
+        UsageError, match="^Expected (a count for each|finite heads and counts to calibrate with, got NaN)"
+    ):
         Calibration.fit(heads, counted)

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from sam_mprompt.counting.predict import predict_density, predict_with_mask
-from sam_mprompt.counting.torch_backend import TorchBackend, choose_device
+from sam_mprompt.counting.torch_backend import TorchBackend, available_devices, choose_device
 from sam_mprompt.errors import RunError, UsageError
 from sam_mprompt.geometry import Geometry
 
@@ -48,7 +48,7 @@ def test_density_and_mask_come_together_where_there_is_a_segmenter():
     maps = backend.density_and_mask(TILES)
     assert maps.shape == (2, 2, 8, 12)
     np.testing.assert_allclose(maps[:, 1], maps[:, 0] - 1, rtol=1e-6)
-    with pytest.raises(UsageError, match="segmenter"):
+    with pytest.raises(UsageError, match=r"^Expected a counter with a segmenter, .* this one has none\.$"):
         predict_with_mask(TorchBackend(PoolingModel(), "cpu"), noise(16, 16), Geometry(**AS_IS))
 
 
@@ -89,6 +89,25 @@ def test_mixed_precision_is_ignored_on_the_cpu():
     assert model.dtype == torch.float32
 
 
+def test_a_gpu_computes_in_the_precision_that_is_asked_for_and_in_float32_by_itself():
+    asked = {p: TorchBackend(PoolingModel(), "cuda", precision=p).autocast for p in ("no", "fp16", "bf16")}
+    assert asked == {"no": None, "fp16": torch.float16, "bf16": torch.bfloat16}
+    assert TorchBackend(PoolingModel(), "cuda:1").autocast is None
+
+
+def test_products_are_computed_in_the_precision_of_the_backend():
+    class Multiplying(PoolingModel):
+        def forward(self, images):
+            self.dtype = (torch.ones(2, 2) @ torch.ones(2, 2)).dtype
+            return super().forward(images)
+
+    model = Multiplying()
+    backend = TorchBackend(model, "cpu")
+    backend.autocast = torch.float16  # what a GPU would be given; a CPU can do it too
+    backend.density(TILES)
+    assert model.dtype == torch.float16
+
+
 def test_exhausted_memory_says_what_to_lower():
     class Greedy(PoolingModel):
         def forward(self, images):
@@ -116,6 +135,7 @@ def machine(monkeypatch):
     [
         (None, "cuda"),
         ("cpu", "cpu"),
+        ("cpu:0", "cpu"),
         (" CPU ", "cpu"),
         ("cuda", "cuda"),
         ("CUDA", "cuda"),
@@ -135,6 +155,7 @@ def test_a_device_goes_by_the_names_that_people_give_it(machine, given, meant):
 def test_mps_is_there_where_torch_has_it(machine):
     machine(mps=True)
     assert choose_device("mps") == torch.device("mps")
+    assert choose_device("mps:0") == torch.device("mps", 0)
     assert choose_device(None) == torch.device("cpu")
     with pytest.raises(UsageError, match=r"torch sees no GPU\. Available: cpu, mps:0\."):
         choose_device("cuda")
@@ -147,6 +168,14 @@ def test_a_device_that_is_not_there_is_said_with_those_that_are(machine, device)
     machine(gpus=2)
     with pytest.raises(UsageError, match=r"^(Expected a d|D)evice .*Available: cpu, cuda:0, cuda:1\.$"):
         choose_device(device)
+
+
+def test_each_kind_of_device_that_is_not_there_says_why(machine, monkeypatch):
+    machine()
+    with pytest.raises(UsageError, match=r"'mps' is not available: this torch cannot use it\. Available: cpu\."):
+        choose_device("mps")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)  # seen by their driver, and of no use to this torch
+    assert available_devices() == ["cpu"]
 
 
 def test_a_gpu_is_not_there_where_torch_sees_none(machine):
