@@ -58,6 +58,8 @@ def finetune(
     """
     check_outputs(folder=out)
     settings = [*(overrides or ()), *marks_override(label, columns)]
+    if recipe is None and data is None and resume and out is not None and (out / "recipe.toml").is_file():
+        recipe = str(out / "recipe.toml")  # procedural scenes: the run says all that there is to say
     if recipe is None:
         if data is None:
             raise UsageError("Expected --recipe NAME, or --data DIR to plan a recipe for, got neither.")

@@ -39,7 +39,7 @@ class Reading:
     Attributes:
         max_pixels: the most pixels that are decoded of one image; None for `MAX_PIXELS`, and for
             `MAX_PIXELS_OF_LARGE_FILES` of a file that holds at least a byte for 64 of them.
-        stretch: scale 16-bit grey from the bits that the image uses (0..4095 of a camera with 12) instead of from
+        stretch: scale 16-bit images from the bits that the image uses (0..4095 of a camera with 12) instead of from
             0..65535.
         reduced: decode a JPEG above the limit at a half, a quarter or an eighth of its sides, where that is still as
             large as the one who asks will shrink it to. All other images are decoded in full, so their pixels, and

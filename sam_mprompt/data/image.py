@@ -93,7 +93,7 @@ def decode(
 ) -> Decoded:
     """Decode an image file completely.
 
-    The EXIF orientation is applied; grey becomes three equal channels; 16-bit grey is scaled from 0..65535 to 0..255;
+    The EXIF orientation is applied; grey becomes three equal channels; 16 bits are scaled from 0..65535 to 0..255;
     palettes and CMYK are converted; transparent pixels are composited on white. Of several frames the first is read.
     Beside the pixels returned, memory is needed for those of the file alone (1 to 4 bytes each).
 
@@ -114,7 +114,7 @@ def decode(
         bounded(image, file, path, reading, shown)
         check_memory(image, file, path)
         with _every_row(image, file):
-            found = decoded(image, path, reading.stretch)
+            found = decoded(image, path, reading.stretch, file)
         # A TIFF is turned by Pillow, at a time that depends on its version; it is never reduced.
         reduced = image.size != (width, height) and image.format != "TIFF"
         return found._replace(size=(width, height) if turned else (height, width)) if reduced else found

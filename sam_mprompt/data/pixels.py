@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from ..arrays import ByteImage
 from ..errors import UsageError
+from .deep_colour import bits_in_use, is_deep, stretched
 
 _STRIP = 1 << 22  # pixels converted at a time, so that no second copy of the whole image is held
 _BITS_OF_A_DIM_IMAGE = 14
@@ -31,7 +32,8 @@ class Decoded(NamedTuple):
     Attributes:
         pixels: uint8 (H, W, 3), RGB, contiguous and writable.
         size: (height, width) of the picture as displayed: that of the pixels, unless they are a smaller copy.
-        bits: number of bits that the largest value of a 16-bit image takes; None of any other image.
+        bits: number of bits that the largest value of a 16-bit image takes; None of any other image, and of colour
+            that was stretched.
         dim: whether so few of the 16 bits are used (14 or fewer) that the image is dark; False where it was stretched.
     """
 
@@ -48,14 +50,17 @@ def orientation_of(image: Image.Image) -> int:
     return orientation if orientation in _AS_STORED else 1
 
 
-def decoded(image: Image.Image, name: str | Path, stretch: bool) -> Decoded:
-    """Decode an opened image; `name` leads messages, `stretch` scales 16-bit grey from the bits that are in use.
+def decoded(image: Image.Image, name: str | Path, stretch: bool, file: IO[bytes] | None = None) -> Decoded:
+    """Decode an opened image; `name` leads messages, `stretch` scales 16-bit images from the bits that are in use.
+
+    Colour of 16 bits can only be stretched where `file` is what the image is read from.
 
     Raises:
         UsageError: a pixel format without a meaning in RGB. The decoder raises what it likes on broken files.
     """
     # Pillow itself turns a TIFF while loading it.
     orientation = 1 if image.format == "TIFF" else orientation_of(image)
+    deep = is_deep(image)
     image.load()
     if image.mode in {"F", "LAB", "HSV"}:
         raise UsageError(
@@ -66,6 +71,11 @@ def decoded(image: Image.Image, name: str | Path, stretch: bool) -> Decoded:
         bits = _bits(image, name)
         dim = 0 < bits <= _BITS_OF_A_DIM_IMAGE and not stretch
         top = (1 << max(bits, 1)) - 1 if stretch else top
+    if deep and stretch and file is not None:
+        image = stretched(file)
+    elif deep:
+        bits = bits_in_use(image, file)
+        dim = 0 < bits <= _BITS_OF_A_DIM_IMAGE
     width, height = image.size
     pixels = np.empty((width, height, 3) if orientation >= 5 else (height, width, 3), np.uint8)
     stored = _AS_STORED[orientation](pixels) if orientation != 1 else pixels

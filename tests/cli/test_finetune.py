@@ -105,6 +105,17 @@ def test_finetune_prints_what_trains_and_plain_lines_when_not_on_a_terminal(
     assert "predicting the mean" in done.out
 
 
+def test_a_run_on_procedural_scenes_is_resumed_by_its_folder_alone(run_cli, tmp_path):
+    run, scenes = tmp_path / "run", ["--set", "synthetic.train=2", "--set", "synthetic.val=1"]
+    done = run_cli("finetune", "--recipe", "demo", "--out", run, *SMALL, *scenes)
+    assert done.code == 0, done.err
+    longer = run_cli("finetune", "--resume", "--out", run, "--set", "train.epochs=2", "--json")
+    assert longer.code == 0, longer.err
+    assert json.loads(longer.out)["epochs"] == 2
+    nothing = run_cli("finetune", "--resume", "--out", tmp_path / "other")
+    assert (nothing.code, "Expected --recipe NAME" in nothing.err) == (2, True)
+
+
 def folder_with(tmp_path, annotation, image=True):
     folder = tmp_path / "data"
     folder.mkdir()

@@ -5,6 +5,7 @@ import warnings
 from contextlib import suppress
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pillow_heif
 import pytest
@@ -431,3 +432,41 @@ def test_a_damaged_heic_is_refused_in_one_line(tmp_path):
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(UsageError, match="Cannot read image"):
         read_image(path)
+
+
+def deep(path, bits, alpha=False):
+    """Write colour of 16 bits a channel, of which so many are used; return it as uint16 RGB."""
+    top = (1 << bits) - 1
+    values = np.array([[[top, 0, top // 3], [0, top, 0]], [[top // 2, top // 4, 0], [1, 0, top]]], np.uint16)
+    layers = [values[..., ::-1]] + ([np.full((2, 2, 1), 65535, np.uint16)] if alpha else [])
+    cv2.imwrite(str(path), np.concatenate(layers, axis=2))
+    return values
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("alpha", [False, True])
+@pytest.mark.parametrize("bits", [7, 8, 10, 12, 14])
+def test_colour_of_16_bits_that_uses_few_is_told_and_can_be_stretched_as_grey_can(tmp_path, suffix, alpha, bits):
+    path = tmp_path / f"a.{suffix}"
+    values = deep(path, bits, alpha)
+    with pytest.warns(DimImageWarning, match=f"uses {bits} of its 16 bits"):
+        assert read_image(path).max() < 64
+    found = decode(path, Reading(stretch=True))
+    assert not found.dim
+    np.testing.assert_allclose(found.pixels, values * (255 / ((1 << bits) - 1)), atol=1)
+
+
+def test_colour_of_16_bits_that_uses_them_or_is_black_is_not_called_dim(tmp_path):
+    path = tmp_path / "a.png"
+    values = deep(path, 16)
+    found = decode(path)
+    assert (found.bits, found.dim) == (16, False)
+    np.testing.assert_allclose(found.pixels, values / 257, atol=1)
+    cv2.imwrite(str(path), np.zeros((4, 4, 3), np.uint16))
+    assert (decode(path).bits, decode(path).dim) == (0, False)
+
+
+def test_colour_of_8_bits_has_nothing_to_stretch(tmp_path):
+    path = saved(tmp_path / "a.png", Image.fromarray(np.full((4, 4, 3), 9, np.uint8)))
+    assert decode(path).bits is None
+    assert decode(path, Reading(stretch=True)).pixels.max() == 9

@@ -16,7 +16,7 @@ from ..bounds import Reading
 from ..image import HEIC_SUFFIXES, ImageHeader, read_header
 from ..sample import Sample
 from .annotation import SPLIT_NAMES, Annotation, Entries, Entry, SplitName
-from .frames import fitted, in_rows_and_columns, in_shares
+from .frames import fitted, in_one_place, in_rows_and_columns, in_shares
 from .problems import Problems
 from .repeats import without_repeats
 
@@ -164,6 +164,9 @@ def _placed(entry: Entry, header: ImageHeader, annotation: Annotation, problems:
         return None
     if in_shares(annotation, header.size):
         problems.shares.append(image)
+        return None
+    if elsewhere := in_one_place(annotation, header.size):
+        problems.misframed[image] = elsewhere
         return None
     if swapped := in_rows_and_columns(placed, header.size):
         problems.swapped[image] = swapped

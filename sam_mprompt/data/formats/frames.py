@@ -9,6 +9,7 @@ from .annotation import Annotation
 
 _SLIP = 0.01  # of the longer side
 _FEW = 0.05  # of the points: fewer are strays
+_SEVERAL = 3  # points: two may be one head and its double
 
 
 def fitted(annotation: Annotation, size: tuple[int, int]) -> Annotation | str:
@@ -41,6 +42,18 @@ def in_shares(annotation: Annotation, size: tuple[int, int]) -> bool:
     if annotation.shares or not len(points) or max(size) <= 2:
         return False
     return bool(((points >= 0) & (points <= 1)).all() and (points % 1 != 0).any())
+
+
+def in_one_place(annotation: Annotation, size: tuple[int, int]) -> str:
+    """Return why the points seem to be in another unit, such as degrees on a map, or nothing.
+
+    So they seem where three or more are apart from each other, and all of them within a pixel.
+    """
+    points: NDArray[np.float64] = annotation.points
+    if annotation.shares or len(points) < _SEVERAL or max(size) <= 2:
+        return ""
+    spread = float(np.ptp(points, axis=0).max())
+    return f"all {len(points)} heads lie within a pixel: in another unit, such as degrees" if 0 < spread < 1 else ""
 
 
 def in_rows_and_columns(annotation: Annotation, size: tuple[int, int]) -> str:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from sam_mprompt.data.formats.annotation import Annotation, Entry
 from sam_mprompt.data.formats.entries import collect
-from sam_mprompt.data.formats.frames import fitted, in_rows_and_columns, in_shares
+from sam_mprompt.data.formats.frames import fitted, in_one_place, in_rows_and_columns, in_shares
 from sam_mprompt.data.formats.read import list_splits
 from sam_mprompt.errors import UsageError
 
@@ -143,3 +143,13 @@ def test_a_published_benchmark_keeps_its_points_and_is_told(tmp_path):
     samples, problems = collect([Entry(tmp_path / "a.jpg", lambda: Annotation(SWAPPED), official=True)])
     assert len(samples[0].points) == 2
     assert list(problems.swapped) == [tmp_path / "a.jpg"]
+
+
+def test_heads_that_all_lie_within_a_pixel_are_in_another_unit():
+    degrees = np.array([[13.4001, 52.5201], [13.4004, 52.5203], [13.4007, 52.5202]])
+    assert "all 3 heads lie within a pixel: in another unit, such as degrees" in in_one_place(
+        Annotation(degrees), (600, 800)
+    )
+    assert in_one_place(Annotation(degrees[:2]), (600, 800)) == ""
+    assert in_one_place(Annotation(degrees * 10_000), (600, 800)) == ""
+    assert in_one_place(Annotation(np.repeat(degrees[:1], 3, axis=0)), (600, 800)) == ""
