@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sam_mprompt.counting import intervals
 from sam_mprompt.counting.intervals import Calibration, Interval
 from sam_mprompt.errors import UsageError
 
@@ -142,6 +143,17 @@ def test_a_truth_below_nobody_is_nobody():
     assert known.interval(3) == Interval(0, 0, 0.9)
 
 
+def test_where_no_truth_agrees_with_its_scale_that_of_the_held_out_images_decides(monkeypatch):
+    """No such calibration was found among 80,000 random ones, nor a proof that there is none."""
+    monkeypatch.setattr(intervals, "_winning", lambda *_: (np.inf, -np.inf))
+    counted = np.linspace(100, 2000, 39)
+    shares = np.random.default_rng(0).permutation(np.linspace(-0.19, 0.19, 39))
+    known = Calibration.fit(counted * (1 + shares), counted)
+    assert known.growth == "proportional"
+    found = known.interval(1000, 0.8)  # the fourth of 39 and its mirror image
+    assert (found.low, found.high) == pytest.approx((1000 - 160, 1000 + 160))
+
+
 def test_whole_numbers_calibrate_as_others_do():
     known = Calibration.fit([1, 2], [2, 1])
     assert known.heads.dtype == known.counted.dtype == np.float64
@@ -188,6 +200,6 @@ def test_a_level_in_percent_is_understood_in_the_message():
 @pytest.mark.parametrize(("heads", "counted"), [([1, 2], [1]), ([[1]], [[1]]), ([1], [float("nan")])])
 def test_counts_that_calibrate_nothing_are_refused(heads, counted):
     with pytest.raises(
-        UsageError, match="^Expected (a count for each|finite heads and counts to calibrate with, got NaN)"
+        UsageError, match=r"^Expected (a count for each|finite heads and counts to calibrate with, got NaN)"
     ):
         Calibration.fit(heads, counted)

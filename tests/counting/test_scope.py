@@ -93,7 +93,7 @@ def test_annotated_heads_are_all_counted_also_at_and_beyond_the_edge():
 
 
 def test_a_head_lies_in_the_cell_of_its_pixels_and_beyond_the_edge_in_the_nearest():
-    points = np.array([[0, 0], [7.9, 8], [79.9, 59.9], [-5, -5], [100, 100], [20, -1], [-1, 20]], np.float32)
+    points = np.array([[0, 0], [7.9, 8], [79.9, 59.9], [-5, -5], [100, 100], [20, -30], [-30, 20]], np.float32)
     cells = heads_per_cell(points, (60, 80), 8)
     assert cells.dtype == np.float32
     assert {(int(y), int(x)): cells[y, x] for y, x in np.argwhere(cells)} == {
