@@ -57,7 +57,8 @@ class AdapterOfImages:
             for image in own:
                 if others.setdefault(image, adapter) != adapter:
                     raise UsageError(
-                        f"--adapter: expected one adapter per image, got '{others[image]}' and '{adapter}' for '{image}'."
+                        f"--adapter: expected one adapter per image, got '{others[image]}' and '{adapter}' for "
+                        f"'{image}'."
                     )
         return cls(first, others)
 

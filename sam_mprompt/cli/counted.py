@@ -31,8 +31,9 @@ def counted(
     """Yield the result of each image that can be counted, in order; the others are told to `on_error`.
 
     An image fails that cannot be read, whose density is not finite, or that the memory does not suffice for. Where
-    several were counted at once, those of that batch are counted again one by one, so that one alone is left out. `names` tells the adapter of each of
-    some images, None where the active one counts them all.
+    several were counted at once, those of that batch are counted again one by one, so that one alone is left out.
+
+    `names` tells the adapter of each of some images, or None where the active one counts them all.
     """
     left = deque(images)
 

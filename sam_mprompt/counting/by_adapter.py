@@ -19,6 +19,9 @@ from .scope import Scope
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+ANYTHING = Scope()
+"""Of an adapter that does not say what its training saw."""
+
 _ENDED = object()
 
 
@@ -38,7 +41,7 @@ class Setup:
     geometry: Geometry
     reading: Reading
     calibration: Calibration = UNCALIBRATED
-    scope: Scope = Scope()
+    scope: Scope = ANYTHING
 
 
 def paired(

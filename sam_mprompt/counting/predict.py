@@ -17,7 +17,7 @@ from ..data.image import as_decoded
 from ..errors import RunError, UsageError
 from ..geometry import Geometry, resize_image, resized
 from .backend import DensityBackend, MaskBackend
-from .by_adapter import Setup, in_groups
+from .by_adapter import ANYTHING, Setup, in_groups
 from .intervals import UNCALIBRATED, Calibration
 from .result import CountResult, ImageLike, Prediction
 from .scope import Scope, of_heads, of_pixels
@@ -25,7 +25,6 @@ from .tiles import blend_tiles
 
 _LARGEST_BATCH = 65_536
 _READING = Reading(reduced=True)
-_ANYTHING = Scope()
 
 
 def predict_density(
@@ -70,7 +69,7 @@ def count_many(
     batch_size: int = 1,
     reading: Reading = _READING,
     calibration: Calibration = UNCALIBRATED,
-    scope: Scope = _ANYTHING,
+    scope: Scope = ANYTHING,
     on_error: Callable[[ImageLike, UsageError], None] | None = None,
 ) -> Iterator[CountResult]:
     """Yield one result per image (path, PIL image or uint8 RGB array), in order; at most 2 x batch_size are in memory.

@@ -47,7 +47,7 @@ def test_images_of_a_folder_are_counted_with_the_adapter_that_is_named_for_it(ru
     assert [row["adapter"] for row in rows] == [str(other)] * 2 + [str(trained_run)] * 2
     for row in rows:
         assert row["count"] == pytest.approx(load(row["adapter"], device="cpu").count(row["image"]).count, rel=1e-5)
-    usual = json.loads(run_cli("count", trained_run, "photos/gate", "photos/station", "--json").out)["images"]
+    usual = json.loads(run_cli("count", trained_run, *folders, "--json").out)["images"]
     assert [row["count"] for row in usual[:2]] != pytest.approx([row["count"] for row in rows[:2]], rel=1e-3)
     assert "adapter" not in usual[0]
 
