@@ -30,6 +30,7 @@ from .ui import (
     messages,
     print_json,
     progress,
+    recorded,
     say,
 )
 from .video_options import Every, Fps, Jsonl, Plot, Reconnect, Smooth, VideoOptions, video_among
@@ -101,6 +102,7 @@ def count(
     Every count is printed and written as soon as there is one; an image that cannot be counted costs a line. What was
     stopped goes on with --resume-csv. A video is a file, an address (rtsp://, http://), webcam:0, or images with --fps.
     """
+    adapter = recorded(adapter)
     loading = partial(_loaded, adapter, device, base, precision, compiled, max_pixels, stretch)
     of_video = VideoOptions(every, smooth, fps, jsonl, plot, reconnect)
     if (video := video_among(paths, of_video)) is not None:

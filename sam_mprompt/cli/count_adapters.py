@@ -9,6 +9,7 @@ import typer
 
 from ..errors import UsageError
 from .image_paths import expand
+from .ui import recorded
 
 if TYPE_CHECKING:
     from ..counting.counter import Counter
@@ -54,6 +55,7 @@ class AdapterOfImages:
             own = [counted[path] for found in expand([pattern]).images if (path := found.resolve()) in counted]
             if not own:
                 raise UsageError(f"--adapter: none of the images to count is in '{pattern}'.")
+            adapter = recorded(adapter)
             for image in own:
                 if others.setdefault(image, adapter) != adapter:
                     raise UsageError(

@@ -10,6 +10,7 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, parse_flag_from_env
 
+from ..adapter.hub import pinned_name
 from ..bases.pull import fetch
 from ..counting.counter import load
 from ..data.sources import Source, data_root
@@ -120,7 +121,7 @@ def claimed_run(
     chosen: list[Any] = [None, None]
     with ExitStack() as stack:
         if state.is_main_process:
-            recipe = named if isinstance(named, Recipe) else load_recipe(named, overrides)
+            recipe = _pinned(named if isinstance(named, Recipe) else load_recipe(named, overrides))
             run = stack.enter_context(RunFolder.claimed(recipe.name, out, resume=resume))
             if resume:
                 recipe = load_recipe(run.recipe, overrides)
@@ -132,6 +133,14 @@ def claimed_run(
             if state.is_main_process and not resume:
                 discard_start(run)
             raise
+
+
+def _pinned(recipe: Recipe) -> Recipe:
+    """Name the commit of an adapter of the Hub that a training starts from, so that the record says which it was."""
+    start = pinned_name(recipe.train.init_from)
+    if start == recipe.train.init_from:
+        return recipe
+    return recipe.model_copy(update={"train": recipe.train.model_copy(update={"init_from": start})})
 
 
 def finetune(

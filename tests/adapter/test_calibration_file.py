@@ -5,8 +5,9 @@ import pytest
 from tampering import change_counter_file, change_tensors, sign
 
 from sam_mprompt.adapter.calibration_file import CALIBRATION, CalibrationFile
+from sam_mprompt.adapter.contents import TENSORS
 from sam_mprompt.adapter.counter_file import COUNTER
-from sam_mprompt.adapter.folder import TENSORS, AdapterFolder
+from sam_mprompt.adapter.folder import AdapterFolder
 from sam_mprompt.errors import UsageError
 from sam_mprompt.files import sha256_of
 

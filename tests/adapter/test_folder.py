@@ -12,8 +12,9 @@ from small_training import TABLE
 from tampering import as_version_1, change_counter_file, change_tensors, sign
 
 from sam_mprompt.adapter.calibration_file import CALIBRATION
+from sam_mprompt.adapter.contents import CONFIG, METRICS, RECIPE, TENSORS
 from sam_mprompt.adapter.counter_file import COUNTER, FORMAT_VERSION
-from sam_mprompt.adapter.folder import CONFIG, METRICS, RECIPE, TENSORS, AdapterFolder
+from sam_mprompt.adapter.folder import AdapterFolder
 from sam_mprompt.adapter.loading import load_adapter
 from sam_mprompt.adapter.scope_file import SCOPE
 from sam_mprompt.errors import RunError, UsageError

@@ -31,17 +31,8 @@ def other(trained_run, tmp_path):
 
 
 def test_images_of_a_folder_are_counted_with_the_adapter_that_is_named_for_it(run_cli, trained_run, other, cameras):
-    done = run_cli(
-        "count",
-        trained_run,
-        "photos/gate",
-        "photos/station",
-        "--adapter",
-        f"photos/gate={other}",
-        "--json",
-        "--batch-size",
-        4,
-    )
+    folders = "photos/gate", "photos/station"
+    done = run_cli("count", trained_run, *folders, "--adapter", f"photos/gate={other}", "--json", "--batch-size", 4)
     assert done.code == 0, done.err
     rows = json.loads(done.out)["images"]
     assert [row["adapter"] for row in rows] == [str(other)] * 2 + [str(trained_run)] * 2
