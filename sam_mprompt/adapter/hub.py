@@ -128,8 +128,6 @@ def refusal(error: Exception, repo: HubRepo, doing: str) -> SamMpromptError:
         return UsageError(said, about="hub login")
     if isinstance(error, errors.RevisionNotFoundError):
         return UsageError(f"'{repo.repo}' has no revision '{repo.revision}' on the Hub.")
-    if isinstance(error, errors.HFValidationError):
-        return UsageError(f"'{name}' is no name of a repository: {_line(error)}")
     away = isinstance(error, errors.LocalEntryNotFoundError | errors.OfflineModeIsEnabled | ConnectionError)
     if away or type(error).__module__.partition(".")[0] in _NETWORK or (status is not None and status >= 500):
         why = "it is offline by choice" if isinstance(error, errors.OfflineModeIsEnabled) else _line(error)

@@ -66,12 +66,7 @@ A crowd counter trained with sam-mprompt {info.written_by}, recipe `{shown(recip
 `{recipe.data.format}`.
 {what}
 
-```python
-import sam_mprompt
-
-counter = sam_mprompt.load("{source}")
-print(counter.count("crowd.jpg").count)
-```
+{_use(source)}
 
 ## Measured while training
 
@@ -86,9 +81,7 @@ print(counter.count("crowd.jpg").count)
 
 ## Trained with
 
-Tuning `{recipe.tuning.method}`, loss weights density {recipe.loss.density:g}, segmentation {recipe.loss.segmentation:g}
-and context {recipe.loss.context:g}, {recipe.train.epochs} epochs, seed {recipe.train.seed}. The full recipe is in
-`recipe.toml`.
+{_training(recipe)}
 
 ## Licences
 
@@ -137,6 +130,23 @@ def _front_matter(
         **base,
     )
     return card.to_yaml().strip()
+
+
+def _use(source: str) -> str:
+    return f"""```python
+import sam_mprompt
+
+counter = sam_mprompt.load("{source}")
+print(counter.count("crowd.jpg").count)
+```"""
+
+
+def _training(recipe: Recipe) -> str:
+    loss, train = recipe.loss, recipe.train
+    method = recipe.tuning.method
+    return f"""Tuning `{method}`, loss weights density {loss.density:g}, segmentation {loss.segmentation:g}
+and context {loss.context:g}, {train.epochs} epochs, seed {train.seed}. The full recipe is in
+`recipe.toml`."""
 
 
 def _validation(metrics: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,10 @@ from ..errors import RunError, UsageError
 
 HUB_FILE = "model.safetensors"
 _SCHEME = "hf:"
-_NAME = re.compile(r"hf:(//)?(?P<repo>[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*)(@(?P<revision>\w[\w./-]*))?", re.ASCII)
+_PART = r"[A-Za-z0-9_]([\w.-]*[A-Za-z0-9_])?"
+_NAME = re.compile(rf"hf:(//)?(?P<repo>{_PART}/{_PART})(@(?P<revision>\w[\w./-]*))?", re.ASCII)
+_LONGEST = 96
+"""Characters of OWNER/NAME, as the hub has it."""
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -58,11 +61,11 @@ def hub_repo(name: str) -> HubRepo | None:
     if not name.startswith(_SCHEME):
         return None
     parts = _NAME.fullmatch(name)
-    if parts is None or ".." in name or "--" in parts["repo"]:  # neither is in a name there, and both are in paths
+    if parts is None or ".." in name or "--" in (repo := parts["repo"]) or repo[_LONGEST:] or repo.endswith(".git"):
         raise UsageError(
             f"Expected hf:OWNER/NAME or hf:OWNER/NAME@REVISION, such as hf:facebook/sam-vit-base, got '{name}'."
         )
-    return HubRepo(parts["repo"], parts["revision"])
+    return HubRepo(repo, parts["revision"])
 
 
 def cached(repo: HubRepo) -> Path | None:

@@ -10,7 +10,9 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, parse_flag_from_env
 
+from ..adapter.counter_file import read_counter_file
 from ..adapter.hub import pinned_name
+from ..adapter.licences_file import read_licences
 from ..bases.pull import fetch
 from ..counting.counter import load
 from ..data.sources import Source, data_root
@@ -43,6 +45,8 @@ class FinetuneResult:
         epoch: the best epoch, 1-based; the last where all images train.
         epochs, seconds: length of the training.
         trainable, total: numbers of parameters while training.
+        base: the base's name or file.
+        base_licence: what its weights are licensed under; empty where that is not known.
     """
 
     run: Path
@@ -56,6 +60,8 @@ class FinetuneResult:
     seconds: float
     trainable: int
     total: int
+    base: str
+    base_licence: str
 
     @property
     def val_mae(self) -> float:
@@ -222,6 +228,8 @@ def finished(
         seconds=outcome.seconds,
         trainable=outcome.trainable,
         total=outcome.total,
+        base=read_counter_file(run.adapter).base,
+        base_licence=read_licences(run.adapter).base,
     )
 
 

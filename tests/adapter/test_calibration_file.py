@@ -97,7 +97,16 @@ def test_another_calibration_changes_nothing_else_of_the_folder(adapter):
     found = AdapterFolder.read(adapter).recalibrate(TEN)
     assert (found.calibration.heads, found.calibration.origin) == (TEN.heads, "images")
     after = {file.name: file.read_bytes() for file in adapter.iterdir()}
-    assert {name for name in after if after[name] != before[name]} == {CALIBRATION, COUNTER}
+    assert {name for name in after if after[name] != before[name]} == {CALIBRATION, COUNTER, "README.md"}
+    assert f"what {len(TEN.heads)} images were counted as" in (adapter / "README.md").read_text()
+
+
+def test_a_card_that_somebody_edited_stays_as_it_is(adapter):
+    with (adapter / "README.md").open("a") as file:
+        file.write("Mine.")
+    before = (adapter / "README.md").read_bytes()
+    AdapterFolder.read(adapter).recalibrate(TEN)
+    assert (adapter / "README.md").read_bytes() == before
 
 
 def test_a_calibrated_copy_leaves_the_adapter_as_it_is(adapter, tmp_path):
