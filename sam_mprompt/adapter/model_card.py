@@ -50,12 +50,6 @@ def model_card(
         datasets: the Hub's names "OWNER/NAME" of what it was trained on.
         source: what `load` is given.
     """
-    what = (
-        "The folder holds the whole model: its encoder was trained too."
-        if info.native
-        else f"It works on top of the frozen base `{shown(info.base)}` (`{info.base_fingerprint}`), which it does not "
-        "contain."
-    )
     return f"""---
 {_front_matter(info, recipe, metrics, of_peft, licences, licence, datasets)}
 ---
@@ -64,7 +58,7 @@ def model_card(
 
 A crowd counter trained with sam-mprompt {info.written_by}, recipe `{shown(recipe.name)}`, data format \
 `{recipe.data.format}`.
-{what}
+{_base(info)}
 
 {_use(source)}
 
@@ -101,7 +95,10 @@ def _front_matter(
     from huggingface_hub import EvalResult, ModelCardData
 
     figures = _validation(metrics)
-    dataset = {"dataset_type": datasets[0] if datasets else recipe.data.format, "dataset_name": recipe.data.format}
+    dataset: dict[str, Any] = {
+        "dataset_type": datasets[0] if datasets else recipe.data.format,
+        "dataset_name": recipe.data.format,
+    }
     results = [
         EvalResult(
             task_type=PIPELINE_TAG,
@@ -115,7 +112,7 @@ def _front_matter(
         for name in ("mae", "rmse")
         if figures
     ]
-    base = {}
+    base: dict[str, Any] = {}
     if licences.base_hub_id:
         relation = "finetune" if info.native else "adapter"
         base = {"base_model": licences.base_hub_id, "base_model_relation": relation}
@@ -130,6 +127,13 @@ def _front_matter(
         **base,
     )
     return card.to_yaml().strip()
+
+
+def _base(info: CounterFile) -> str:
+    if info.native:
+        return "The folder holds the whole model: its encoder was trained too."
+    base = f"`{shown(info.base)}` (`{info.base_fingerprint}`)"
+    return f"It works on top of the frozen base {base}, which it does not contain."
 
 
 def _use(source: str) -> str:
