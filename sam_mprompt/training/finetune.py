@@ -10,9 +10,8 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, parse_flag_from_env
 
-from ..adapter.counter_file import read_counter_file
+from ..adapter.folder import AdapterFolder
 from ..adapter.hub import pinned_name
-from ..adapter.licences_file import read_licences
 from ..bases.pull import fetch
 from ..counting.counter import load
 from ..data.sources import Source, data_root
@@ -214,7 +213,7 @@ def finished(
     """
     if outcome.best is None or outcome.best_epoch is None:
         raise RunError(f"'{run.path}' was never validated, so it has no adapter. Train it for at least one epoch.")
-    baseline = data.baseline()
+    baseline, adapter = data.baseline(), AdapterFolder.read(run.adapter)
     draw_overlay(run, data.shown, baseline.median, device)
     return FinetuneResult(
         run=run.path,
@@ -228,8 +227,8 @@ def finished(
         seconds=outcome.seconds,
         trainable=outcome.trainable,
         total=outcome.total,
-        base=read_counter_file(run.adapter).base,
-        base_licence=read_licences(run.adapter).base,
+        base=adapter.info.base,
+        base_licence=adapter.known_licences.base,
     )
 
 
