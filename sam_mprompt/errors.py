@@ -56,5 +56,9 @@ class SmallerCopyWarning(UserWarning):
     """A JPEG above the limit on pixels is decoded to a smaller copy, as it is shrunk anyway."""
 
 
+class HubWarning(UserWarning):
+    """An adapter of the Hub was taken at a commit that the user did not name."""
+
+
 class RegionWarning(UserWarning):
     """Regions can be counted in, but not quite as somebody may expect who drew them."""

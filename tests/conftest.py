@@ -4,13 +4,14 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hub_server import Hub, serving
 from hypothesis import settings
 from PIL import Image
 from safetensors.torch import save_file
@@ -56,6 +57,28 @@ def _seeded() -> None:
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What is remembered of datasets goes into a folder of the tests' own, for commands that they start too."""
     os.environ["SAM_MPROMPT_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """An empty Hub on this machine; huggingface_hub is told of it as $HF_ENDPOINT and its like tell it when it starts.
+
+    Nobody is logged in, nothing is in its cache, and it uploads as it does where hf_xet is not installed.
+    """
+    from huggingface_hub import close_session, constants
+
+    with serving() as served:
+        told = {"ENDPOINT": served.url, "HF_HUB_CACHE": str(tmp_path / "hub-cache"), "HF_HUB_DISABLE_XET": True}
+        told |= {"HF_HUB_OFFLINE": False, "HF_TOKEN_PATH": str(tmp_path / "no-token")}
+        told["HUGGINGFACE_CO_URL_TEMPLATE"] = served.url + "/{repo_id}/resolve/{revision}/{filename}"
+        for name, value in told.items():
+            monkeypatch.setattr(constants, name, value)
+        for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_OIDC_RESOURCE"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        close_session()  # its client reads the proxies once
+        yield served
+        close_session()
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,8 @@ import json
 
 from safetensors.torch import load_file, save_file
 
+from sam_mprompt.adapter.contents import TENSORS
 from sam_mprompt.adapter.counter_file import COUNTER
-from sam_mprompt.adapter.folder import TENSORS
 from sam_mprompt.files import sha256_of
 
 

@@ -3,11 +3,13 @@
 from os import PathLike
 from pathlib import Path
 
+from ..bases.hub import hub_repo
 from ..errors import UsageError, did_you_mean
 from ..files import is_file, is_folder
 from ..recipe.find import find_recipe, recipe_files
 from ..resources import bundled
 from .counter_file import COUNTER
+from .hub import fetch_adapter
 
 ADAPTER = "adapter"
 """The folder in a run's folder that holds its adapter."""
@@ -26,11 +28,16 @@ def known_adapters() -> dict[str, Path]:
 def find_adapter(path_or_name: str | Path) -> Path:
     """Return an adapter folder by its path, its run folder's path, or its name; "adapters/demo" also finds the bundled.
 
+    "hf://OWNER/NAME@REVISION" is fetched from the Hub into the Hub's cache: see `fetch_adapter`.
+
     Raises:
         UsageError: nothing of that name; suggests the nearest.
+        RunError: what the Hub has could not be fetched.
     """
     if not isinstance(path_or_name, str | PathLike):
         raise UsageError(f"Expected an adapter's folder or name, got {path_or_name!r}.", about="adapter")
+    if isinstance(path_or_name, str) and (repo := hub_repo(path_or_name)) is not None:
+        return fetch_adapter(repo)
     path = Path(path_or_name)
     for candidate in (path, path / ADAPTER, bundled("adapters").parent / path):
         if is_file(candidate / COUNTER):
@@ -47,11 +54,13 @@ def find_adapter(path_or_name: str | Path) -> Path:
 
 
 def recipe_behind(name: str) -> Path:
-    """Return the recipe's file of a recipe (by name or file), or of an adapter (by path or name).
+    """Return the recipe's file of a recipe (by name or file), or of an adapter (by path, name or the Hub's name).
 
     Raises:
         UsageError: neither; suggests the nearest of both.
     """
+    if hub_repo(name) is not None:
+        return find_adapter(name) / "recipe.toml"
     try:
         return find_recipe(name)
     except UsageError:

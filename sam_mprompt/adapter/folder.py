@@ -19,13 +19,15 @@ from ..tensor_files import read_tensors, write_tensors
 from ..tuning.methods import BARE
 from ..version import __version__
 from .calibration_file import CALIBRATION, CalibrationFile, read_calibration
+from .contents import CARD, CONFIG, METRICS, RECIPE, TENSORS
 from .counter_file import COUNTER, FORMAT_VERSION, CounterFile, Dtype, read_counter_file, read_json
+from .hub import hub_source
+from .licences_file import LICENCES_FILE, LicencesFile, read_licences
 from .model_card import model_card
+from .origin import licences_of
 from .peft_layout import PREFIX, adapter_config_dict, adapter_state
 from .scope_file import SCOPE, ScopeFile, read_scope
 
-CONFIG, TENSORS = "adapter_config.json", "adapter_model.safetensors"
-RECIPE, METRICS, CARD = "recipe.toml", "metrics.json", "README.md"
 OF_COUNTER = "counter."
 """How the names of the tensors start that are not peft's: the decoders', and a native model's encoder's."""
 
@@ -44,6 +46,7 @@ class AdapterFolder:
         calibration: what images were counted as that the weights were not trained on; None where that is not known.
         uncalibrated: why there is no calibration.
         scope: what training saw; None where that is not known.
+        licences: of base and images; None where the folder does not say, as those of earlier versions do not.
     """
 
     path: Path
@@ -55,6 +58,7 @@ class AdapterFolder:
     calibration: CalibrationFile | None = None
     uncalibrated: str = "it was written without one"
     scope: ScopeFile | None = None
+    licences: LicencesFile | None = None
 
     @classmethod
     def read(cls, path: Path) -> "AdapterFolder":
@@ -84,7 +88,9 @@ class AdapterFolder:
         _check_geometry(path, info.geometry, recipe.geometry)
         config = read_json(path / CONFIG) if CONFIG in files else None
         scope = read_scope(path) if SCOPE in info.sha256 else None
-        found = cls(path, info, recipe, config, tensors, read_json(path / METRICS), scope=scope)
+        licences = read_licences(path) if LICENCES_FILE in info.sha256 else None
+        metrics = read_json(path / METRICS)
+        found = cls(path, info, recipe, config, tensors, metrics, scope=scope, licences=licences)
         if CALIBRATION in info.sha256:
             found = found._calibrated(read_calibration(path))
         elif (path / CALIBRATION).exists():
@@ -134,7 +140,18 @@ class AdapterFolder:
             geometry=recipe.geometry,
             sha256={},
         )
-        return cls(path, info, recipe, config, tensors, metrics, calibration, scope=scope)
+        licences = licences_of(recipe, built.base.name)
+        return cls(path, info, recipe, config, tensors, metrics, calibration, scope=scope, licences=licences)
+
+    @property
+    def source(self) -> str:
+        """Where it came from: "hf://OWNER/NAME@COMMIT" of one that the Hub has, else its path."""
+        return hub_source(self.path) or str(self.path)
+
+    @property
+    def known_licences(self) -> LicencesFile:
+        """Its licences as recorded; of one that records none, what is known of its base today."""
+        return self.licences or licences_of(self.recipe, self.info.base)
 
     @property
     def geometry(self) -> Geometry:
@@ -160,10 +177,24 @@ class AdapterFolder:
                 _write_calibration(temporary, self.calibration)
             if self.scope is not None:
                 _write_json(temporary / SCOPE, self.scope.model_dump(mode="json"))
+            _write_json(temporary / LICENCES_FILE, self.known_licences.model_dump(mode="json"))
             sha256 = {file.name: sha256_of(file) for file in sorted(temporary.iterdir())}
             info = self.info.model_copy(update={"sha256": sha256})
             _write_json(temporary / COUNTER, info.model_dump(mode="json"))
-            (temporary / CARD).write_text(model_card(info, self.recipe, self.metrics), encoding="utf-8")
+            (temporary / CARD).write_text(self.card(), encoding="utf-8")
+
+    def card(self, **chosen: Any) -> str:
+        """Return its README.md; `chosen` are what `model_card` takes of licence, datasets and source."""
+        return model_card(
+            self.info,
+            self.recipe,
+            self.metrics,
+            of_peft=self.config is not None,
+            licences=self.known_licences,
+            calibration=self.calibration,
+            scope=self.scope,
+            **chosen,
+        )
 
     def export(self, to: Path, *, dtype: Dtype) -> "AdapterFolder":
         """Write a copy with its prompt modules stored as `dtype`, and return it as read back.
@@ -184,7 +215,7 @@ class AdapterFolder:
     def recalibrate(self, calibration: CalibrationFile, to: Path | None = None) -> "AdapterFolder":
         """Write another calibration into the folder, or into a copy of it, and return that as read back.
 
-        Every other file stays as it is, those that are not the adapter's too.
+        Every other file stays as it is, those that are not the adapter's too; a card that nobody edited tells of it.
 
         Raises:
             UsageError: `to` holds something already.
@@ -197,6 +228,9 @@ class AdapterFolder:
             _write_calibration(temporary, calibration)
             sha256 = self.info.sha256 | {CALIBRATION: sha256_of(temporary / CALIBRATION)}
             _write_json(temporary / COUNTER, self.info.model_copy(update={"sha256": sha256}).model_dump(mode="json"))
+            card = temporary / CARD
+            if card.is_file() and card.read_bytes() == self.card().encode():  # not one that somebody wrote by hand
+                card.write_text(replace(self, calibration=calibration).card(), encoding="utf-8")
         return AdapterFolder.read(to or self.path)
 
     def size_on_disk(self) -> int:
@@ -209,6 +243,7 @@ class AdapterFolder:
         total = sum(tensor.numel() for tensor in self.tensors.values())
         return {
             "path": str(self.path),
+            "source": self.source,
             "bytes": self.size_on_disk(),
             "recipe": self.recipe.name,
             "tuning": self.recipe.tuning.method,
@@ -217,6 +252,7 @@ class AdapterFolder:
             **self.info.model_dump(mode="json", exclude={"sha256"}),
             "metrics": self.metrics,
             "calibration": None if self.calibration is None else self.calibration.facts(),
+            "licences": self.known_licences.model_dump(exclude={"format_version"}),
         }
 
 

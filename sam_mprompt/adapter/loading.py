@@ -14,8 +14,9 @@ from ..tensor_files import check_against
 from ..tuning.adapters import remove
 from ..tuning.attach import add_adapter, outline_adapter
 from ..tuning.selection import base_modules
+from .contents import CONFIG, TENSORS
 from .counter_file import COUNTER
-from .folder import CONFIG, OF_COUNTER, TENSORS, AdapterFolder
+from .folder import OF_COUNTER, AdapterFolder
 from .peft_layout import PREFIX, adapter_state, config_from_dict, load_adapter_state
 
 DEFAULT = "default"

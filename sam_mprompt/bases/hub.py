@@ -1,4 +1,8 @@
-"""SAM weights on Hugging Face's hub: "hf:OWNER/NAME" is the safetensors file of that repository. Imports no torch."""
+"""Names of Hugging Face's hub, and SAM weights there: the safetensors file of a repository. Imports no torch.
+
+"hf://OWNER/NAME@REVISION" is how the hub's own tools write it, "hf:OWNER/NAME@REVISION" is short for it; both are
+understood wherever a base or an adapter is named.
+"""
 
 import re
 from collections.abc import Iterator
@@ -10,7 +14,11 @@ from ..errors import RunError, UsageError
 
 HUB_FILE = "model.safetensors"
 _SCHEME = "hf:"
-_NAME = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
+_PART = r"[A-Za-z0-9_]([\w.-]*[A-Za-z0-9_])?"
+_NAME = re.compile(rf"hf:(//)?(?P<repo>{_PART}/{_PART})(@(?P<revision>\w[\w./-]*))?", re.ASCII)
+_LONGEST = 96
+"""Characters of OWNER/NAME, as the hub has it."""
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
@@ -29,13 +37,23 @@ class HubRepo:
         return f"{_SCHEME}{self.repo}" + (f"@{self.revision}" if self.revision else "")
 
     @property
+    def address(self) -> str:
+        """The name as the hub's own tools write it, "hf://OWNER/NAME@REVISION"."""
+        return str(self).replace(_SCHEME, f"{_SCHEME}//", 1)
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the revision is a commit, which never changes; branches move, and tags can."""
+        return self.revision is not None and _COMMIT.fullmatch(self.revision) is not None
+
+    @property
     def local_name(self) -> str:
         """The file's name in the folder of checkpoints, for those who copy it there by hand."""
         return f"{self.repo.replace('/', '--')}.safetensors"
 
 
 def hub_repo(name: str) -> HubRepo | None:
-    """Read "hf:OWNER/NAME" or "hf:OWNER/NAME@REVISION"; None for a name that does not begin with "hf:".
+    """Read "hf://OWNER/NAME", "hf://OWNER/NAME@REVISION" or either without slashes; None for another name.
 
     Raises:
         UsageError: it begins so and goes on otherwise.
@@ -43,11 +61,11 @@ def hub_repo(name: str) -> HubRepo | None:
     if not name.startswith(_SCHEME):
         return None
     parts = _NAME.fullmatch(name)
-    if parts is None:
+    if parts is None or ".." in name or "--" in (repo := parts["repo"]) or repo[_LONGEST:] or repo.endswith(".git"):
         raise UsageError(
             f"Expected hf:OWNER/NAME or hf:OWNER/NAME@REVISION, such as hf:facebook/sam-vit-base, got '{name}'."
         )
-    return HubRepo(parts["repo"], parts["revision"])
+    return HubRepo(repo, parts["revision"])
 
 
 def cached(repo: HubRepo) -> Path | None:
@@ -75,7 +93,7 @@ def download_from_hub(repo: HubRepo) -> Path:
     )
 
     try:
-        with _quiet():
+        with quiet():
             return Path(hf_hub_download(repo.repo, HUB_FILE, revision=repo.revision))
     except GatedRepoError as error:
         raise UsageError(f"'{repo}' asks for its terms to be accepted on the hub, and for a login, first.") from error
@@ -97,7 +115,7 @@ def download_from_hub(repo: HubRepo) -> Path:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without the hub's own progress bars and remarks: what matters of them is in our errors."""
     from huggingface_hub.utils.logging import get_verbosity, set_verbosity, set_verbosity_error
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars

@@ -10,7 +10,9 @@ from ..resources import bundled
 from .hub import HubRepo, hub_repo
 
 _EXPECTED = {"file": str, "licence": str, "description": str}
-_OPTIONAL = {"size": int, "sha256": str, "url": str, "hub": str, "package": str, "timm": str, "aliases": list}
+_OPTIONAL = {
+    "size": int, "sha256": str, "url": str, "hub": str, "same_as": str, "package": str, "timm": str, "aliases": list,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Checkpoint:
         sha256: of the whole file, 64 lower-case hexadecimal digits; empty when unknown.
         url: where it is published, if on a web server.
         hub: where it is published, if on Hugging Face's hub.
+        same_as: "OWNER/NAME" of a repository of the hub with the same weights in a file of its own, for model cards.
         package: the Python package that carries it. Without url, hub and package it ships with sam-mprompt.
         timm: name of the timm model whose weights it holds; empty for a SAM.
         aliases: other names for it.
@@ -39,6 +42,7 @@ class Checkpoint:
     sha256: str = ""
     url: str = ""
     hub: HubRepo | None = None
+    same_as: str = ""
     package: str = ""
     timm: str = ""
     aliases: tuple[str, ...] = ()
@@ -52,6 +56,11 @@ class Checkpoint:
     def ships(self) -> bool:
         """Whether it comes with sam-mprompt itself."""
         return not self.published and not self.package
+
+    @property
+    def hub_id(self) -> str:
+        """The repository of the hub that has these weights, "OWNER/NAME"; empty where none is known."""
+        return self.same_as if self.hub is None else self.hub.repo
 
     @property
     def identity(self) -> str:
@@ -85,8 +94,10 @@ def lookup(name: str, known: dict[str, Checkpoint]) -> Checkpoint | None:
     Raises:
         UsageError: a name that begins as one of the hub's and is none.
     """
+    repo = hub_repo(name)
+    name = name if repo is None else str(repo)
     found = next((entry for entry in known.values() if name in {entry.name, entry.file, *entry.aliases}), None)
-    if found is None and (repo := hub_repo(name)) is not None:
+    if found is None and repo is not None:
         return Checkpoint(name, repo.local_name, description="not registered", hub=repo)
     return found
 

@@ -1,4 +1,4 @@
-"""`adapters`: list, show and verify trained adapters."""
+"""`adapters`: list, show and verify trained adapters, and push one to Hugging Face's Hub."""
 
 import json
 from typing import Annotated
@@ -7,19 +7,23 @@ import typer
 
 from ..errors import UsageError
 from .advice import advised
-from .ui import AsJson, Base, print_json, print_table, table
+from .ui import AsJson, Base, messages, print_json, print_table, say, table
 
-adapters = typer.Typer(help="List, show and verify trained adapters.", no_args_is_help=True)
+adapters = typer.Typer(help="List, show, verify and push trained adapters.", no_args_is_help=True)
+
+
+Named = Annotated[str, typer.Argument(metavar="ADAPTER", help="Folder, name, or hf://OWNER/NAME@REVISION.")]
 
 
 @adapters.command("list", epilog="Example: `sam-mprompt adapters list --json`")
 def list_adapters(as_json: AsJson = False) -> None:
-    """List the adapters of ./runs, ./adapters and those that ship with sam-mprompt."""
+    """List the adapters of ./runs, ./adapters, those that ship with sam-mprompt, and those fetched from the Hub."""
     from ..adapter.counter_file import read_counter_file
     from ..adapter.find import known_adapters
+    from ..adapter.hub import cached_adapters
 
     rows = []
-    for name, path in known_adapters().items():
+    for name, path in (known_adapters() | cached_adapters()).items():
         try:
             info = read_counter_file(path)
             rows.append({"name": name, "path": str(path), "base": info.base, "dtype": info.dtype, "fault": ""})
@@ -38,7 +42,7 @@ def list_adapters(as_json: AsJson = False) -> None:
 
 
 @adapters.command("show", epilog="Example: `sam-mprompt adapters show runs/shb`")
-def show_adapter(adapter: Annotated[str, typer.Argument(help="Folder or name.")], as_json: AsJson = False) -> None:
+def show_adapter(adapter: Named, as_json: AsJson = False) -> None:
     """Show what an adapter is: base, geometry, parameters, figures."""
     from ..adapter.find import find_adapter
     from ..adapter.folder import AdapterFolder
@@ -55,7 +59,7 @@ def show_adapter(adapter: Annotated[str, typer.Argument(help="Folder or name.")]
 
 @adapters.command("verify", epilog="Example: `sam-mprompt adapters verify adapters/shb --base sam_vit_b`")
 def verify_adapter(
-    adapter: Annotated[str, typer.Argument(help="Folder or name.")],
+    adapter: Named,
     base: Base = None,
 ) -> None:
     """Check every file, checksum, key and shape of an adapter, and that it fits its base."""
@@ -66,3 +70,45 @@ def verify_adapter(
     folder = AdapterFolder.read(find_adapter(adapter))
     built = load_adapter(folder, base)
     typer.echo(f"{folder.path}: intact, fits base {built.base.name} ({built.base.fingerprint})")
+
+
+@adapters.command("push", epilog="Example: `sam-mprompt adapters push runs/shb hf://me/shb --license cc-by-nc-4.0`")
+def push_adapter(
+    adapter: Named,
+    to: Annotated[
+        str, typer.Argument(metavar="hf://OWNER/NAME", help="Repository; hf://OWNER/NAME@BRANCH is a branch.")
+    ],
+    licence: Annotated[
+        str | None, typer.Option("--license", metavar="ID", help="The adapter's licence, as the Hub calls it.")
+    ] = None,
+    datasets: Annotated[
+        list[str] | None,
+        typer.Option("--dataset", metavar="OWNER/NAME", help="Dataset of the Hub that trained it; repeatable."),
+    ] = None,
+    public: Annotated[
+        bool, typer.Option("--public", help="Let everybody see it; a new repository is private.")
+    ] = False,
+) -> None:
+    """Write an adapter and its card into a repository on Hugging Face's Hub, in one commit.
+
+    The repository is made, private, where there is none. Log in with `hf auth login` first, or set $HF_TOKEN.
+    """
+    from ..adapter.find import find_adapter
+    from ..adapter.folder import AdapterFolder
+    from ..adapter.push import push
+
+    folder = AdapterFolder.read(find_adapter(adapter))
+    if licence is None:
+        known = folder.known_licences
+        told = ", ".join(
+            f"that of its {what} is {name}" for what, name in (("base", known.base), ("images", known.data)) if name
+        )
+        raise UsageError(
+            f"Expected a licence of the adapter; {told or 'those of base and images are not known'}.",
+            about="hub licence",
+        )
+    pushed = push(folder, to, licence=licence, datasets=datasets or (), public=public)
+    for line in pushed.cautions:
+        say(messages(), line)
+    seen = "private" if pushed.private else "public"
+    typer.echo(f"{pushed.repo.address}  {pushed.size / 1e6:.2f} MB  {seen}")

@@ -74,6 +74,7 @@ def calibrate(
     check_outputs(folder=to)
 
     from ..adapter.find import find_adapter
+    from ..adapter.hub import hub_source
     from ..counting.counter import calibration_of, load
     from ..evaluation.calibrate import calibrate as keep
     from ..evaluation.evaluate import evaluate
@@ -82,6 +83,8 @@ def calibrate(
     path = find_adapter(adapter)
     if to is None and path.resolve().is_relative_to(bundled("adapters").resolve()):
         raise UsageError(f"'{path}' came with the package and stays as it is: give a folder of your own with --to DIR.")
+    if to is None and (source := hub_source(path)) is not None:
+        raise UsageError(f"'{source}' is the Hub's and stays as it is: give a folder of your own with --to DIR.")
     counter = load(path, device=device, base=base, max_pixels=max_pixels, stretch=stretch)
     found = annotated_split(counter, data, split, data_format, label, columns)
     if split == "test":

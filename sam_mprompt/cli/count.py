@@ -11,6 +11,7 @@ import typer
 
 from ..errors import Interrupted, RunError, SamMpromptError, UsageError
 from .advice import advised
+from .count_adapters import AdapterOfImages, OtherAdapters
 from .count_regions import CountedRegions, RegionsFile, counted_regions
 from .count_video import count_video
 from .error_bars import LEVEL, ErrorBars, Level, check_level
@@ -29,6 +30,7 @@ from .ui import (
     messages,
     print_json,
     progress,
+    recorded,
     say,
 )
 from .video_options import Every, Fps, Jsonl, Plot, Reconnect, Smooth, VideoOptions, video_among
@@ -72,6 +74,7 @@ Compiled = Annotated[
 def count(
     adapter: Adapter,
     paths: Paths,
+    others: OtherAdapters = None,
     csv_file: CsvFile = None,
     resume_csv: ResumeCsv = False,
     as_json: AsJson = False,
@@ -99,23 +102,28 @@ def count(
     Every count is printed and written as soon as there is one; an image that cannot be counted costs a line. What was
     stopped goes on with --resume-csv. A video is a file, an address (rtsp://, http://), webcam:0, or images with --fps.
     """
+    adapter = recorded(adapter)
     loading = partial(_loaded, adapter, device, base, precision, compiled, max_pixels, stretch)
     of_video = VideoOptions(every, smooth, fps, jsonl, plot, reconnect)
     if (video := video_among(paths, of_video)) is not None:
+        if others:
+            raise UsageError("--adapter is for images: expected none with a video, which one adapter counts.")
         made = Outputs(csv_file, resume_csv, as_json, overlay, points, regions, level)
         count_video(VideoRequest(video, of_video, made, max_pixels), adapter, loading, batch_size)
         return
     _check_outputs(csv_file, overlay, resume=resume_csv, as_json=as_json, level=level)
     images = (found := expand(paths)).images
+    adapters = AdapterOfImages.of(adapter, others, images)
 
     parts = counted_regions(regions)
     todo, counted = _divided(images, csv_file if resume_csv else None, parts)
     heads = _heads(points, points_format, images, counted, parts)
 
-    counter = loading()
+    adapters.load(counter := loading())
     pictures = picture_names(images, overlay) if overlay is not None else {}
-    bars = ErrorBars(counter.calibration, level, of_parts=parts is not None and parts.regions.ignores)
-    job = _Job(todo, bars, pictures, parts)
+    known = adapters.calibration(counter, level)
+    bars = ErrorBars(known, level, of_parts=parts is not None and parts.regions.ignores)
+    job = _Job(todo, adapters, bars, pictures, parts)
     job.announce(found, csv_file, resumed=resume_csv)
     with ExitStack() as stack:
         told = _outputs(stack, heads, csv_file, job, keep=resume_csv, table=not as_json)
@@ -146,6 +154,7 @@ class _Job:
     """What is counted, and what became of it."""
 
     images: Sequence[Path]
+    adapters: AdapterOfImages
     bars: ErrorBars
     pictures: dict[Path, Path]
     regions: CountedRegions | None = None
@@ -189,9 +198,10 @@ class _Job:
 
         try:
             with progress("counting", len(self.images), console=self.console) as report:
-                for result in counted(counter, self.images, batch_size=batch_size, on_error=left_out):
+                names = self.adapters.names
+                for result in counted(counter, self.images, names, batch_size=batch_size, on_error=left_out):
                     try:
-                        self.rows.append(_row(result, self.bars, self.regions))
+                        self.rows.append(_row(result, self.adapters, self.bars, self.regions))
                     except UsageError as error:  # a region that does not fit the image
                         left_out(result.image or Path(), error)
                         continue
@@ -317,9 +327,12 @@ def _check_outputs(
     check_outputs(csv_file, folder=overlay)
 
 
-def _row(result: "CountResult", bars: ErrorBars, regions: CountedRegions | None) -> dict[str, object]:
+def _row(
+    result: "CountResult", adapters: AdapterOfImages, bars: ErrorBars, regions: CountedRegions | None
+) -> dict[str, object]:
     height, width = result.image_size
     row = {"image": str(result.image), "count": result.count, "width": width, "height": height}
+    row |= adapters.record(result.image) if result.image is not None else {}
     row |= {"warnings": list(result.warnings)} | bars.record(result)
     return row | (regions.as_dict(result) if regions else {})
 

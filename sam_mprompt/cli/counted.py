@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,12 +21,19 @@ Failed = Callable[[Path, SamMpromptError], None]
 
 
 def counted(
-    counter: "Counter", images: Sequence[Path], *, batch_size: int, on_error: Failed
+    counter: "Counter",
+    images: Sequence[Path],
+    names: Callable[[Sequence[Path]], Sequence[str] | None] = lambda _: None,
+    *,
+    batch_size: int,
+    on_error: Failed,
 ) -> "Iterator[CountResult]":
     """Yield the result of each image that can be counted, in order; the others are told to `on_error`.
 
     An image fails that cannot be read, whose density is not finite, or that the memory does not suffice for. Where
     several were counted at once, those of that batch are counted again one by one, so that one alone is left out.
+
+    `names` tells the adapter of each of some images, or None where the active one counts them all.
     """
     left = deque(images)
 
@@ -37,8 +45,10 @@ def counted(
     alone = 0  # so many of those that are left are counted one by one
     while left:
         chosen = list(islice(left, alone)) if alone else list(left)
+        own = names(chosen)
+        count = counter.count_many if own is None else partial(counter.count_many, adapters=own)
         try:
-            for result in counter.count_many(chosen, batch_size=1 if alone else batch_size, on_error=unreadable):
+            for result in count(chosen, batch_size=1 if alone else batch_size, on_error=unreadable):
                 if result.image is not None:
                     left.remove(result.image)
                 alone = max(0, alone - 1)

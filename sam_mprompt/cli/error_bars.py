@@ -71,7 +71,8 @@ class ErrorBars:
     def record(self, result: "CountResult") -> dict[str, Any]:
         """Return what JSON says of a result."""
         found = self._interval(result)
-        return {"interval": None if found is None else dict(vars(found)), "why_no_interval": self.missing}
+        why = self.missing if self.missing is not None else result.why_no_interval(self.level)
+        return {"interval": None if found is None else dict(vars(found)), "why_no_interval": why}
 
     def _interval(self, result: "CountResult") -> "Interval | None":
         return None if self.missing is not None else result.interval(self.level)

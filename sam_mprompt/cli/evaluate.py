@@ -28,6 +28,7 @@ from .ui import (
     check_outputs,
     messages,
     progress,
+    recorded,
     say,
 )
 
@@ -95,6 +96,7 @@ def evaluate(
     from ..evaluation.evaluate import evaluate as compare_counts
     from ..evaluation.worst import write_worst
 
+    adapter = recorded(adapter)
     counter = load(adapter, device=device, base=base, max_pixels=max_pixels, stretch=stretch)
     bars = ErrorBars(counter.calibration, level, of_parts=parts.regions.ignores)
     found = annotated_split(counter, data, split, data_format, label, columns)

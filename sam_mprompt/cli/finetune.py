@@ -141,9 +141,11 @@ def _counter(result: "FinetuneResult") -> str:
         if result.beats_the_mean
         else ("not to be relied on: it counts images that it did not see no better than who always says the mean\n")
     )
+    licence = result.base_licence or "not known; whoever published its weights can tell"
     return (
         f"{where} (predicting the mean: {result.mean_mae:.2f})\n{warning}"
         f"trained {result.trainable / 1e6:.2f} M of {result.total / 1e6:.2f} M parameters ({share:.1f} %)\n"
+        f"base {result.base}, licence {licence}\n"
         f"adapter {result.adapter} ({result.adapter_bytes / 1e6:.1f} MB)\n"
         f"picture {result.overlay}"
     )

@@ -19,7 +19,9 @@ from rich.text import Text
 
 from ..shown import shown
 
-Adapter = Annotated[str, typer.Argument(metavar="ADAPTER", help="Adapter folder, run folder, or an adapter's name.")]
+Adapter = Annotated[
+    str, typer.Argument(metavar="ADAPTER", help="Adapter folder, run folder, name, or hf://OWNER/NAME@REVISION.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Base = Annotated[str | None, typer.Option(metavar="NAME|FILE", help="Base checkpoint instead of the recorded one.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Tiles per forward pass.")]
@@ -137,6 +139,18 @@ def check_outputs(*files: Path | None, folder: Path | None = None) -> None:
             check_output(file)
     if folder is not None:
         check_output(folder, "folder")
+
+
+def recorded(adapter: str) -> str:
+    """Return an adapter's name as results record it: one of the Hub with the commit, which is here then.
+
+    Raises:
+        UsageError, RunError: the Hub has none, or it could not be fetched.
+    """
+    from ..adapter.hub import pinned_name
+    from ..bases.hub import hub_repo
+
+    return adapter if hub_repo(adapter) is None else pinned_name(adapter)
 
 
 def format_override(recipe: Any, overrides: Sequence[str], data: Path | None, given: str | None) -> list[str]:

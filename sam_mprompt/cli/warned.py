@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from ..errors import DimImageWarning, RecipeWarning, RegionWarning, SmallerCopyWarning
+from ..errors import DimImageWarning, HubWarning, RecipeWarning, RegionWarning, SmallerCopyWarning
 from ..shown import shown
 
 _COUNTED: dict[type[Warning], tuple[str, str]] = {
@@ -23,9 +23,9 @@ _COUNTED: dict[type[Warning], tuple[str, str]] = {
 def plain_warnings() -> Iterator[None]:
     """Show the core's own warnings as lines on stderr while the block runs; those of others stay as Python has them.
 
-    Every warning about a recipe or about regions is shown. Of those about images, of which there may be thousands, the
-    first of a kind is shown when it comes, with what to do, and how many more there were when the block ends, however
-    it ends.
+    Every warning about a recipe, about regions or about the Hub is shown. Of those about images, of which there may be
+    thousands, the first of a kind is shown when it comes, with what to do, and how many more there were when the block
+    ends, however it ends.
     """
     told: dict[type[Warning], set[str]] = {kind: set() for kind in _COUNTED}
     with warnings.catch_warnings():
@@ -33,7 +33,7 @@ def plain_warnings() -> Iterator[None]:
 
         def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
             text = str(message)
-            if issubclass(category, RecipeWarning | RegionWarning):
+            if issubclass(category, RecipeWarning | RegionWarning | HubWarning):
                 _line(text)
             elif category not in told:
                 others(message, category, *rest, **more)

@@ -18,9 +18,10 @@ from ..models.build import BuiltCounter
 from ..models.counter import CrowdCounter
 from ..recipe.schema import Recipe
 from ..tuning.turns import Turns
+from .by_adapter import Setup, paired
 from .choice import Choice
 from .intervals import LEVEL, Calibration, checked_level
-from .predict import check_batch_size, count_many
+from .predict import check_batch_size, count_each
 from .region import Region
 from .regions import Regions
 from .result import CountResult, ImageLike
@@ -132,6 +133,10 @@ class Counter:
         """What is known of the active adapter's errors."""
         return self._loaded[self.active].calibration
 
+    def calibration_of(self, name: str) -> Calibration:
+        """Return what is known of a loaded adapter's errors. Raises UsageError for a name that is none."""
+        return self._loaded[self._known(name)].calibration
+
     @property
     def reading(self) -> Reading:
         """How image files are decoded for the active adapter."""
@@ -161,37 +166,35 @@ class Counter:
         images: Iterable[ImageLike],
         *,
         adapter: str | None = None,
+        adapters: Iterable[str] | None = None,
         batch_size: int = 1,
         on_error: Callable[[ImageLike, UsageError], None] | None = None,
     ) -> Iterator[CountResult]:
         """Yield one result per image, in order; images are decoded ahead, `batch_size` tiles share a forward pass.
 
-        All of them are counted with one adapter, whatever `use` is called with meanwhile.
+        All of them are counted with one adapter, or each with its own, whatever `use` is called with meanwhile. Those
+        that are decoded together and have one adapter share its forward passes.
 
         Args:
             images: paths, PIL images or uint8 RGB arrays.
             adapter: name of a loaded adapter; by default the one that is active now.
+            adapters: instead, one name of a loaded adapter per image, in the same order.
             batch_size: images decoded ahead and tiles per forward pass.
             on_error: called with an image that can't be read, which is then left out, and the reason.
 
         Raises:
-            UsageError: an image can't be read and `on_error` is not given, or there is no such adapter.
+            UsageError: an image can't be read and `on_error` is not given, there is no such adapter, or `adapters` are
+                more or fewer than the images.
         """
         check_batch_size(batch_size)
         if isinstance(images, str | bytes | Path) or not isinstance(images, Iterable):
             raise UsageError(f"Expected several images to count, such as a list of paths, got {images!r}.")
-        loaded = self._loaded[self.active if adapter is None else self._known(adapter)]
-        reading = self._reading_for(loaded)
-        return count_many(
-            loaded.backend,
-            images,
-            loaded.folder.geometry,
-            batch_size=batch_size,
-            reading=reading,
-            calibration=loaded.calibration,
-            scope=loaded.scope,
-            on_error=on_error,
-        )
+        if adapters is not None:
+            if adapter is not None:
+                raise UsageError("Expected one adapter for all images, or adapters, one per image; got both.")
+            return count_each(paired(images, adapters, self._setup), batch_size=batch_size, on_error=on_error)
+        setup = self._setup(self.active if adapter is None else adapter)
+        return count_each(((image, setup) for image in images), batch_size=batch_size, on_error=on_error)
 
     def count_video(
         self,
@@ -289,6 +292,11 @@ class Counter:
                 f"No adapter '{name}' is loaded.{did_you_mean(str(name), loaded)} Loaded: {', '.join(loaded)}."
             )
         return name
+
+    def _setup(self, name: str) -> Setup:
+        loaded = self._loaded[self._known(name)]
+        geometry, reading = loaded.folder.geometry, self._reading_for(loaded)
+        return Setup(loaded.backend, geometry, reading, loaded.calibration, loaded.scope)
 
     def _reading_for(self, loaded: _Loaded) -> Reading:
         stretch = loaded.folder.recipe.data.stretch if self._stretch is None else self._stretch

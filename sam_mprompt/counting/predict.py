@@ -17,6 +17,7 @@ from ..data.image import as_decoded
 from ..errors import RunError, UsageError
 from ..geometry import Geometry, resize_image, resized
 from .backend import DensityBackend, MaskBackend
+from .by_adapter import ANYTHING, Setup, in_groups
 from .intervals import UNCALIBRATED, Calibration
 from .result import CountResult, ImageLike, Prediction
 from .scope import Scope, of_heads, of_pixels
@@ -24,7 +25,6 @@ from .tiles import blend_tiles
 
 _LARGEST_BATCH = 65_536
 _READING = Reading(reduced=True)
-_ANYTHING = Scope()
 
 
 def predict_density(
@@ -69,7 +69,7 @@ def count_many(
     batch_size: int = 1,
     reading: Reading = _READING,
     calibration: Calibration = UNCALIBRATED,
-    scope: Scope = _ANYTHING,
+    scope: Scope = ANYTHING,
     on_error: Callable[[ImageLike, UsageError], None] | None = None,
 ) -> Iterator[CountResult]:
     """Yield one result per image (path, PIL image or uint8 RGB array), in order; at most 2 x batch_size are in memory.
@@ -92,22 +92,41 @@ def count_many(
         UsageError: an image cannot be read and `on_error` is not given; a batch size below 1.
         RunError: as in `predict_density`.
     """
+    setup = Setup(backend, geometry, reading, calibration, scope)
+    return count_each(((image, setup) for image in images), batch_size=batch_size, on_error=on_error)
+
+
+def count_each(
+    images: Iterable[tuple[ImageLike, Setup]],
+    *,
+    batch_size: int = 1,
+    on_error: Callable[[ImageLike, UsageError], None] | None = None,
+) -> Iterator[CountResult]:
+    """Yield one result per image, in order, each counted as its own setup says: see `count_many`.
+
+    Of the images that are decoded together those of one setup share calls of the network.
+    """
     check_batch_size(batch_size)
     remaining = iter(images)
     with ThreadPoolExecutor(min(4, batch_size), "sam-mprompt-decode") as pool:
 
-        def submit() -> list[tuple[ImageLike, Future[_Resized]]]:
+        def submit() -> list[_Submitted]:
             return [
-                (image, pool.submit(_Resized.read, image, geometry, reading)) for image in islice(remaining, batch_size)
+                (image, setup, pool.submit(_Resized.read, image, setup.geometry, setup.reading))
+                for image, setup in islice(remaining, batch_size)
             ]
+
+        def work(setup: Setup, frames: list[_Resized]) -> list[Prediction]:
+            return _densities(setup.backend, frames, setup.geometry, batch_size)
 
         coming = submit()
         while coming:
             current, coming = coming, submit()
             frames, failure = _collect(current, on_error)
-            for frame, p in zip(frames, _densities(backend, frames, geometry, batch_size), strict=True):
-                known = calibration, frame.warnings(p.density, backend.stride, scope)
-                yield CountResult(p.density, None, p.image_size, p.cell, frame.path, *known, frame.original, reading)
+            for (setup, frame), p in zip(frames, in_groups(frames, work), strict=True):
+                known = setup.calibration, frame.warnings(p.density, setup.backend.stride, setup.scope)
+                where = frame.path, *known, frame.original, setup.reading
+                yield CountResult(p.density, None, p.image_size, p.cell, *where)
             if failure is not None:
                 raise failure
 
@@ -160,14 +179,17 @@ class _Resized:
         return Prediction(density, mask_logits, self.size, (stride / ratio_x, stride / ratio_y))
 
 
+_Submitted = tuple[ImageLike, Setup, Future[_Resized]]
+
+
 def _collect(
-    submitted: Sequence[tuple[ImageLike, Future[_Resized]]], on_error: Callable[[ImageLike, UsageError], None] | None
-) -> tuple[list[_Resized], UsageError | None]:
+    submitted: Sequence[_Submitted], on_error: Callable[[ImageLike, UsageError], None] | None
+) -> tuple[list[tuple[Setup, _Resized]], UsageError | None]:
     """Return the frames up to the first one that cannot be read, and its error; with `on_error`, all readable ones."""
     frames = []
-    for image, future in submitted:
+    for image, setup, future in submitted:
         try:
-            frames.append(future.result())
+            frames.append((setup, future.result()))
         except UsageError as error:
             if on_error is None:
                 return frames, error

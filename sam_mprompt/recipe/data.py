@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 from ..sizes import sides_fault
 from .columns import checked_columns
 from .find import DEFAULT_FORMAT
+from .licences import licence_or_none
 from .limits import MIN_SIDE, MOST_HEADS
 from .section import Contradiction, PixelSide, Section, Share
 
@@ -54,6 +55,9 @@ class DataRecipe(Section):
     columns: Annotated[str, AfterValidator(checked_columns)] = Field(
         "",
         description="which columns of a table of heads are which, where they have other names: 'x=cx,y=cy,image=photo'",
+    )
+    licence: Annotated[str, AfterValidator(licence_or_none)] = Field(
+        "", description="licence of the images, as the Hub calls it ('cc-by-4.0'): it goes into the adapter's card"
     )
     max_side: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         2048, description="larger images are shrunk to this longer side"

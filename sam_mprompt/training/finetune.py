@@ -10,6 +10,8 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, parse_flag_from_env
 
+from ..adapter.folder import AdapterFolder
+from ..adapter.hub import pinned_name
 from ..bases.pull import fetch
 from ..counting.counter import load
 from ..data.sources import Source, data_root
@@ -42,6 +44,8 @@ class FinetuneResult:
         epoch: the best epoch, 1-based; the last where all images train.
         epochs, seconds: length of the training.
         trainable, total: numbers of parameters while training.
+        base: the base's name or file.
+        base_licence: what its weights are licensed under; empty where that is not known.
     """
 
     run: Path
@@ -55,6 +59,8 @@ class FinetuneResult:
     seconds: float
     trainable: int
     total: int
+    base: str
+    base_licence: str
 
     @property
     def val_mae(self) -> float:
@@ -120,7 +126,7 @@ def claimed_run(
     chosen: list[Any] = [None, None]
     with ExitStack() as stack:
         if state.is_main_process:
-            recipe = named if isinstance(named, Recipe) else load_recipe(named, overrides)
+            recipe = _pinned(named if isinstance(named, Recipe) else load_recipe(named, overrides))
             run = stack.enter_context(RunFolder.claimed(recipe.name, out, resume=resume))
             if resume:
                 recipe = load_recipe(run.recipe, overrides)
@@ -132,6 +138,14 @@ def claimed_run(
             if state.is_main_process and not resume:
                 discard_start(run)
             raise
+
+
+def _pinned(recipe: Recipe) -> Recipe:
+    """Name the commit of an adapter of the Hub that a training starts from, so that the record says which it was."""
+    start = pinned_name(recipe.train.init_from)
+    if start == recipe.train.init_from:
+        return recipe
+    return recipe.model_copy(update={"train": recipe.train.model_copy(update={"init_from": start})})
 
 
 def finetune(
@@ -199,7 +213,7 @@ def finished(
     """
     if outcome.best is None or outcome.best_epoch is None:
         raise RunError(f"'{run.path}' was never validated, so it has no adapter. Train it for at least one epoch.")
-    baseline = data.baseline()
+    baseline, adapter = data.baseline(), AdapterFolder.read(run.adapter)
     draw_overlay(run, data.shown, baseline.median, device)
     return FinetuneResult(
         run=run.path,
@@ -213,6 +227,8 @@ def finished(
         seconds=outcome.seconds,
         trainable=outcome.trainable,
         total=outcome.total,
+        base=adapter.info.base,
+        base_licence=adapter.known_licences.base,
     )
 
 

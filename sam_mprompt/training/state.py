@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..adapter.folder import METRICS
+from ..adapter.contents import METRICS
 from ..errors import RunError, UsageError
 from ..evaluation.metrics import Metrics
 from ..files import read_record, remove, replacing

@@ -5,8 +5,9 @@ import pytest
 from tampering import change_counter_file, change_tensors, sign
 
 from sam_mprompt.adapter.calibration_file import CALIBRATION, CalibrationFile
+from sam_mprompt.adapter.contents import TENSORS
 from sam_mprompt.adapter.counter_file import COUNTER
-from sam_mprompt.adapter.folder import TENSORS, AdapterFolder
+from sam_mprompt.adapter.folder import AdapterFolder
 from sam_mprompt.errors import UsageError
 from sam_mprompt.files import sha256_of
 
@@ -96,7 +97,16 @@ def test_another_calibration_changes_nothing_else_of_the_folder(adapter):
     found = AdapterFolder.read(adapter).recalibrate(TEN)
     assert (found.calibration.heads, found.calibration.origin) == (TEN.heads, "images")
     after = {file.name: file.read_bytes() for file in adapter.iterdir()}
-    assert {name for name in after if after[name] != before[name]} == {CALIBRATION, COUNTER}
+    assert {name for name in after if after[name] != before[name]} == {CALIBRATION, COUNTER, "README.md"}
+    assert f"what {len(TEN.heads)} images were counted as" in (adapter / "README.md").read_text()
+
+
+def test_a_card_that_somebody_edited_stays_as_it_is(adapter):
+    with (adapter / "README.md").open("a") as file:
+        file.write("Mine.")
+    before = (adapter / "README.md").read_bytes()
+    AdapterFolder.read(adapter).recalibrate(TEN)
+    assert (adapter / "README.md").read_bytes() == before
 
 
 def test_a_calibrated_copy_leaves_the_adapter_as_it_is(adapter, tmp_path):

@@ -12,8 +12,10 @@ from small_training import TABLE
 from tampering import as_version_1, change_counter_file, change_tensors, sign
 
 from sam_mprompt.adapter.calibration_file import CALIBRATION
+from sam_mprompt.adapter.contents import CONFIG, METRICS, RECIPE, TENSORS
 from sam_mprompt.adapter.counter_file import COUNTER, FORMAT_VERSION
-from sam_mprompt.adapter.folder import CONFIG, METRICS, RECIPE, TENSORS, AdapterFolder
+from sam_mprompt.adapter.folder import AdapterFolder
+from sam_mprompt.adapter.licences_file import LICENCES_FILE
 from sam_mprompt.adapter.loading import load_adapter
 from sam_mprompt.adapter.scope_file import SCOPE
 from sam_mprompt.errors import RunError, UsageError
@@ -24,11 +26,14 @@ from sam_mprompt.version import __version__
 
 def test_the_folder_holds_prompt_modules_and_regressor_and_neither_base_nor_segmenter(adapter):
     names = {path.name for path in adapter.iterdir()}
-    assert names == {CONFIG, TENSORS, COUNTER, CALIBRATION, SCOPE, "recipe.toml", "metrics.json", "README.md"}
+    assert names == {
+        *(CONFIG, TENSORS, COUNTER, CALIBRATION, SCOPE, LICENCES_FILE),
+        *("recipe.toml", "metrics.json", "README.md"),
+    }
     tensors = load_file(adapter / TENSORS)
     assert all(name.startswith(("base_model.model.blocks.", "counter.regressor.")) for name in tensors)
     assert all("mprompt_" in name for name in tensors if name.startswith("base_model."))
-    assert "library_name: peft" in (adapter / "README.md").read_text()
+    assert "library_name: sam-mprompt\n" in (adapter / "README.md").read_text()
 
 
 def test_a_float16_export_is_half_as_large_and_counts_nearly_the_same(adapter, tmp_path):
@@ -206,7 +211,7 @@ def test_what_was_written_is_read_back_with_a_checksum_of_each_file(native):
     folder, _ = native
     folder.write()
     read = AdapterFolder.read(folder.path)
-    names = {TENSORS, RECIPE, METRICS}
+    names = {TENSORS, RECIPE, METRICS, LICENCES_FILE}
     assert {path.name for path in folder.path.iterdir()} == names | {COUNTER, "README.md"}
     assert read.info.sha256 == {name: hashlib.sha256((folder.path / name).read_bytes()).hexdigest() for name in names}
     assert read.info.model_copy(update={"sha256": {}}) == folder.info

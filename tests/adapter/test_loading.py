@@ -8,7 +8,8 @@ from safetensors.torch import load_file, save_file
 from tampering import as_version_1, change_counter_file, change_tensors, sign
 from torch import nn
 
-from sam_mprompt.adapter.folder import CONFIG, RECIPE, TENSORS, AdapterFolder
+from sam_mprompt.adapter.contents import CONFIG, RECIPE, TENSORS
+from sam_mprompt.adapter.folder import AdapterFolder
 from sam_mprompt.adapter.loading import add_to, init_from, load_adapter
 from sam_mprompt.bases.weights import fingerprint
 from sam_mprompt.errors import UsageError

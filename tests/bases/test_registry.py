@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from registries import entry
 
+from sam_mprompt.bases.hub import hub_repo
 from sam_mprompt.bases.registry import lookup, read_registry, registry_path
 from sam_mprompt.errors import UsageError
 
@@ -92,7 +93,27 @@ def test_any_repository_of_the_hub_has_a_name(name: str, revision: str | None) -
     assert (entry.file, entry.size, entry.sha256) == ("some-one--sam.v2.safetensors", None, "")
 
 
-@pytest.mark.parametrize("name", ["hf:", "hf:sam", "hf:a/b/c", "hf:a/b@", "hf:/b", "hf:a b/c"])
+def test_the_hubs_own_way_of_writing_a_name_is_understood() -> None:
+    known = read_registry()
+    assert lookup("hf://facebook/sam-vit-base", known) is known["sam-vit-base"]
+    assert lookup("hf://a/b@v2", known) == lookup("hf:a/b@v2", known)
+    assert str(hub_repo("hf://a/b@v2")) == "hf:a/b@v2"
+    assert hub_repo("hf:a/b@v2").address == "hf://a/b@v2"
+
+
+def test_the_hub_has_the_same_weights_as_metas_files() -> None:
+    known = read_registry()
+    assert known["sam_vit_b"].hub_id == known["sam-vit-base"].hub_id == "facebook/sam-vit-base"
+    assert known["sam-tiny"].hub_id == ""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("hf:", "hf:sam", "hf:a/b/c", "hf:a/b@", "hf:/b", "hf:a b/c", "hf:///a/b", "hf:a/..", "hf:a/b@../c"),
+        *("hf:a/b.git", "hf:a--b/c", "hf:a/b-", "hf:a/" + "b" * 95),
+    ],
+)
 def test_a_malformed_name_of_the_hub_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match="Expected hf:OWNER/NAME or hf:OWNER/NAME@REVISION"):
         lookup(name, read_registry())

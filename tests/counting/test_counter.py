@@ -1,3 +1,4 @@
+import itertools
 import pickle
 import shutil
 import subprocess
@@ -164,6 +165,40 @@ def test_eight_threads_that_switch_get_right_counts(two):
         list(pool.map(work, range(8)))
     assert wrong == []
     assert counter.active == "default"
+
+
+def test_mixed_images_count_bit_for_bit_as_each_alone(two, crowd_folder):
+    counter, *_ = two
+    paths = sorted(crowd_folder.glob("*.png"))
+    names = [("default", "other", "other")[at % 3] for at in range(len(paths))]
+    alone = [counter.count(path, adapter=name).density for path, name in zip(paths, names, strict=True)]
+    mixed = list(counter.count_many(paths, adapters=names))
+    assert all(np.array_equal(found.density, own) for found, own in zip(mixed, alone, strict=True))
+    assert [found.image for found in mixed] == paths
+    grouped = [found.count for found in counter.count_many(paths, adapters=iter(names), batch_size=4)]
+    assert grouped == pytest.approx([own.sum(dtype=np.float64) for own in alone], rel=1e-5)
+
+
+def test_eight_threads_that_mix_adapters_and_switch_get_right_counts(two):
+    counter, image, right = two
+
+    def work(number):
+        names = [("default", "other")[(number + turn) % 2] for turn in range(4)]
+        counter.use(names[0])
+        found = counter.count_many([image] * 4, adapters=names, batch_size=1 + number % 3)
+        return [abs(result.count - right[name]) for result, name in zip(found, names, strict=True)]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert max(itertools.chain.from_iterable(pool.map(work, range(8)))) < 1e-3
+
+
+def test_names_of_adapters_are_checked_before_anything_is_counted(two):
+    counter, image, _ = two
+    for names, said in ((["default", "othr"], "Did you mean 'other'"), (["other"], "2 images and 1 names")):
+        with pytest.raises(UsageError, match=said):
+            counter.count_many([image] * 2, adapters=names)
+    with pytest.raises(UsageError, match="got both"):
+        counter.count_many([image], adapter="other", adapters=["other"])
 
 
 def test_a_pool_of_threads_counts_with_the_choice_of_the_thread_that_loaded(two):

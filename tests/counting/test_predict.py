@@ -153,7 +153,7 @@ def test_a_batch_size_of_zero_is_refused():
 
 
 WITHOUT_TORCH = [
-    *(f"counting.{name}" for name in ("backend", "preprocess", "tiles", "predict", "result", "locate")),
+    *(f"counting.{name}" for name in ("backend", "by_adapter", "preprocess", "tiles", "predict", "result", "locate")),
     *(f"evaluation.{name}" for name in ("metrics", "evaluate", "localisation", "submissions", "worst")),
     *("geometry", "targets", "render", "contact_sheet", "data.check", "data.image", "adapter.counter_file"),
 ]

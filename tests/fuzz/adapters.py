@@ -12,7 +12,7 @@ from .dice import NUMBERS, Dice
 IMPORTS = ("sam_mprompt.counting.counter",)
 
 _CONFIG, _COUNTER, _RECIPE, _TENSORS = "adapter_config.json", "counter.json", "recipe.toml", "adapter_model.safetensors"
-_KNOWN = ("calibration.json", "scope.json")
+_KNOWN = ("calibration.json", "scope.json", "licences.json")
 _FILES = (*_KNOWN, _CONFIG, _CONFIG, _COUNTER, _COUNTER, _RECIPE, _RECIPE, _TENSORS, "metrics.json", "README.md")
 
 
