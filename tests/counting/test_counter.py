@@ -13,7 +13,11 @@ import torch
 from PIL import Image
 
 import sam_mprompt
+from sam_mprompt.adapter.calibration_file import CalibrationFile
 from sam_mprompt.adapter.folder import AdapterFolder
+from sam_mprompt.adapter.loading import load_adapter
+from sam_mprompt.adapter.scope_file import RangeRecord, ScopeFile
+from sam_mprompt.counting.counter import Counter, calibration_of, scope_of
 from sam_mprompt.counting.region import Region
 from sam_mprompt.counting.regions import Regions
 from sam_mprompt.counting.video.series import TrailingMedian
@@ -399,3 +403,49 @@ def test_the_precision_of_a_counter_is_that_of_its_backend(trained_run, monkeypa
     monkeypatch.setattr(module, "TorchBackend", lambda *a, **k: given.append(k["precision"]) or plain(*a, **k))
     sam_mprompt.load(trained_run, device="cpu", precision="bf16")
     assert given == ["bf16"]
+
+
+@pytest.fixture
+def folder(trained_run):
+    return AdapterFolder.read(trained_run / "adapter")
+
+
+def test_results_have_the_error_bars_and_the_warnings_of_their_adapter(folder, crowd_folder):
+    known = CalibrationFile(origin="val", heads=(10,) * 19, counted=(9.0,) * 19)
+    seen = ScopeFile(images=5, ranges={"zoom": RangeRecord(least=9, most=9, low=2.0, high=2.5)})
+    own = replace(folder, calibration=known, scope=seen)
+    counter = Counter(load_adapter(folder, None), own, torch.device("cpu"))
+    assert counter.precision == "no"
+    assert counter.calibration.images == 19
+    result = counter.count(crowd_folder / "5.png")
+    assert (result.interval().low, result.interval().high) == (
+        counter.calibration.interval(result.count).low,
+        counter.calibration.interval(result.count).high,
+    )
+    assert ["shrunk" in warning for warning in result.warnings] == [True]
+    [frame] = counter.count_video([crowd_folder / "5.png"], fps=1, level=0.5)
+    assert frame.interval.level == 0.5
+
+
+def test_an_adapter_without_calibration_or_scope_says_why_and_warns_of_nothing(folder):
+    bare = replace(folder, calibration=None, uncalibrated="it was written without one", scope=None)
+    assert calibration_of(bare).why_not() == f"'{folder.path}' has no calibration: it was written without one"
+    assert scope_of(bare).ranges == {}
+
+
+def test_only_adapters_with_prompt_modules_share_a_base(counter, trained_run, folder, tmp_path, monkeypatch):
+    native = replace(folder, info=folder.info.model_copy(update={"native": True}))
+    no_modules = replace(folder, config=None)
+    for other in (native, no_modules):
+        for first, second in ((folder, other), (other, folder)):
+            counter._loaded["default"] = replace(counter._loaded["default"], folder=first)
+            monkeypatch.setattr(AdapterFolder, "read", lambda _path, found=second: found)
+            with pytest.raises(UsageError, match=r"does not share a frozen base with prompt modules: load it on its"):
+                counter.load_adapter(trained_run, name="second")
+    assert set(counter.adapters) == {"default"}
+
+
+def test_an_unknown_name_is_told_with_those_that_are_loaded(two):
+    counter, _image, _right = two
+    with pytest.raises(UsageError, match=r"No adapter 'x9' is loaded\. Loaded: default, other\.$"):
+        counter.use("x9")
