@@ -71,6 +71,6 @@ def _fault(error: Mapping[str, Any]) -> str:
     known = [*Asked.model_fields, IMAGE]
     if error["type"] == "extra_forbidden":
         hint = did_you_mean(name, known)
-        return f"{name:.64!a}: there is no such parameter.{hint} There are: {', '.join(known)}."
+        return f"{name[:64]!a}: there is no such parameter.{hint} There are: {', '.join(known)}."
     expected = " ".join(str(error["msg"]).split())
     return f"{name:.64}: {expected}; got {error.get('input')!a:.60}."

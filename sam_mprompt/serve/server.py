@@ -1,7 +1,9 @@
 """The process of a service: where it listens, who may ask, and how it ends."""
 
 import ipaddress
+import math
 import signal
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
@@ -66,25 +68,50 @@ def check_address(host: str, token: str | None, *, without_token: bool) -> None:
         )
 
 
-class _Server(uvicorn.Server):
-    """Refuses new requests from the moment on that it is asked to end; those that were let in are answered."""
+class Server(uvicorn.Server):
+    """Answers over a port. Once it is asked to end, new requests are refused and those that were let in are answered.
 
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    Args:
+        service: what counts; it must be running while this runs.
+        host: address to listen at.
+        port: 0 for any that is free; the log says which.
+        token: that is asked for; None for none.
+    """
+
+    def __init__(self, service: Service, *, host: str, port: int, token: str | None = None) -> None:
+        hosts = None if token is not None or not is_loopback(host) else _LOOPBACK | {host.lower()}
+        config = uvicorn.Config(
+            create_app(service, token=token, hosts=hosts),
+            host=host.strip("[]"),
+            port=port,
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            backlog=_BACKLOG,
+            timeout_keep_alive=5,
+            timeout_graceful_shutdown=math.ceil(service.limits.timeout) + 1,
+        )
         super().__init__(config)
         self._service = service
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """Where it listens: hosts and ports."""
+        return [listening.getsockname()[:2] for server in self.servers for listening in server.sockets]
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to end."""
         self._service.drain()
         super().handle_exit(sig, frame)
 
-    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and say where."""
-        await super().startup(sockets)  # type: ignore[arg-type]
-        for server in self.servers:
-            for listening in server.sockets:
-                host, port = listening.getsockname()[:2]
-                event("listening", host=host, port=port, adapters=list(self._service.served))
+        await super().startup(sockets)
+        for host, port in self.addresses:
+            event("listening", host=host, port=port, adapters=list(self._service.served))
 
 
 def run(service: Service, *, host: str, port: int, token: str | None = None) -> None:
@@ -100,22 +127,7 @@ def run(service: Service, *, host: str, port: int, token: str | None = None) -> 
         RunError: the address is taken, or is none of this machine.
         KeyboardInterrupt: Ctrl-C, after all was answered.
     """
-    hosts = None if token is not None or not is_loopback(host) else _LOOPBACK | {host.lower()}
-    config = uvicorn.Config(
-        create_app(service, token=token, hosts=hosts),
-        host=host.strip("[]"),
-        port=port,
-        http="h11",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        backlog=_BACKLOG,
-        timeout_keep_alive=5,
-        timeout_graceful_shutdown=int(service.limits.timeout) + 1,
-    )
-    server = _Server(config, service)
+    server = Server(service, host=host, port=port, token=token)
     usual = signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it once more in the end
     try:
         with service.running():
