@@ -184,6 +184,8 @@ def regions_of(text: str) -> Regions:
         return read_regions(file.path)
     except UsageError as error:
         raise UsageError(file.unnamed(error, _REGIONS)) from error
+    finally:
+        file.release()
 
 
 def _drawn(

@@ -37,7 +37,7 @@ class Job:
     """One image that waits to be counted.
 
     Attributes:
-        image: held until it is counted, also when nobody waits for the count any more.
+        image: the file, which is held from here too while it is counted.
         adapter: the counter's name of the adapter.
         future: the result. Cancelling it takes the job out of the queue where it is not being counted yet.
         since: when it came, of `time.monotonic`.
@@ -138,10 +138,11 @@ class Batcher:
         while batch := self._next():
             self._since = time.monotonic()
             self._count(batch)
+            for job in batch:
+                job.image.release()
             seconds, self._since = time.monotonic() - self._since, None
             self._seconds += _NEWEST * (seconds / len(batch) - self._seconds)
             self._observe(len(batch), seconds)
-            del batch  # what was counted is not held while the next one is waited for
 
     def _next(self) -> list[Job]:
         """Return the next jobs, which are of one adapter; none where it was closed and nothing is left."""
@@ -168,10 +169,14 @@ class Batcher:
         """Take the next jobs out of the queue, without those that were cancelled."""
         chosen = self._of_oldest()
         self._waiting = [job for job in self._waiting if job not in chosen]
-        batch = [job for job in chosen if job.future.set_running_or_notify_cancel()]
-        now = time.monotonic()
-        for job in batch:
-            job.started = now
+        now, batch = time.monotonic(), list[Job]()
+        for job in chosen:
+            job.image.hold()  # first: whoever waits for the count may give up, and release it, at any time
+            if job.future.set_running_or_notify_cancel():
+                job.started = now
+                batch.append(job)
+            else:
+                job.image.release()
         return batch
 
     def _count(self, batch: list[Job]) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import threading
 import weakref
 from contextlib import suppress
 from pathlib import Path
@@ -14,8 +15,8 @@ _NAME = "sam-mprompt"
 class MemoryFile:
     """A file that lies in memory where the system can (Linux), else in the folder of temporary files.
 
-    It is gone when this object is: whoever may still open it by its path holds the object, so that the path never
-    becomes that of another file meanwhile.
+    Who made it holds it; who may open it by its path meanwhile, in another thread, takes hold of it too. It is gone
+    when nobody holds it any longer, so that its path never becomes that of another file before.
 
     Args:
         content: of the file.
@@ -32,6 +33,7 @@ class MemoryFile:
         self.size = len(content)
         descriptor, self.path, named = _created()
         self._close = weakref.finalize(self, _gone, descriptor, self.path if named else None)
+        self._lock, self._holders = threading.Lock(), 1
         try:
             _write(descriptor, memoryview(content))
         except OSError as error:
@@ -40,6 +42,19 @@ class MemoryFile:
 
     def __fspath__(self) -> str:
         return str(self.path)
+
+    def hold(self) -> None:
+        """Keep the file until `release`."""
+        with self._lock:
+            self._holders += 1
+
+    def release(self) -> None:
+        """Need it no longer."""
+        with self._lock:
+            self._holders -= 1
+            last = self._holders == 0
+        if last:
+            self._close()
 
     def unnamed(self, message: object, name: str) -> str:
         """Return a message about this file with a name that its sender knows instead of the path."""

@@ -5,7 +5,6 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -123,21 +122,27 @@ class Service:
         self, body: Body, asked: Asked, served: Served, kind: Picture | None, progress: _Progress
     ) -> Response:
         image = await self._aside(MemoryFile, body.image)
-        with self.warned.about(image.path) as heard, _told(image, body.name):
-            body.image = b""  # held twice otherwise
-            with _refused("unusable-image", image, body.name):
-                await self._aside(read_header, image.path, served.reading)
-                progress.job = Job(image, served.inner)
-                result = await self._counted(served, progress.job)
-            self.metrics.images.labels(served.name).inc()
-            counted = Counted(result, served, image, body.name, heard)
-            with _refused("unusable-regions", image, body.name):
-                if kind is not None:
-                    content = await self._aside(picture, counted, asked, kind, self.limits)
-                    headers = {"X-Count": f"{result.count:.4f}", "X-Adapter": served.name}
-                    return Response(content, media_type=MEDIA[kind], headers=headers)
-                text = await self._aside(partial(_as_json, counted, asked, self.limits, self.warned))
-                return Response(text, media_type="application/json")
+        body.image = b""  # held twice otherwise
+        try:
+            with self.warned.about(image.path) as heard, _told(image, body.name):
+                with _refused("unusable-image", image, body.name):
+                    await self._aside(read_header, image.path, served.reading, image=image)
+                    progress.job = Job(image, served.inner)
+                    result = await self._counted(served, progress.job)
+                self.metrics.images.labels(served.name).inc()
+                counted = Counted(result, served, image, body.name, heard)
+                with _refused("unusable-regions", image, body.name):
+                    return await self._told_as(counted, asked, kind)
+        finally:
+            image.release()
+
+    async def _told_as(self, counted: Counted, asked: Asked, kind: Picture | None) -> Response:
+        if kind is None:
+            text = await self._aside(_as_json, counted, asked, self.limits, self.warned, image=counted.image)
+            return Response(text, media_type="application/json")
+        content = await self._aside(picture, counted, asked, kind, self.limits, image=counted.image)
+        headers = {"X-Count": f"{counted.result.count:.4f}", "X-Adapter": counted.served.name}
+        return Response(content, media_type=MEDIA[kind], headers=headers)
 
     async def _counted(self, served: Served, job: Job) -> Any:
         batcher = self._batchers[id(served.counter)]
@@ -150,9 +155,13 @@ class Service:
             self.metrics.waited.observe(job.started - job.since)
         return result
 
-    async def _aside(self, function: Callable[..., _T], *arguments: Any) -> _T:
-        """Run what takes a while in a thread, so that others are answered meanwhile."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, partial(function, *arguments))
+    async def _aside(self, function: Callable[..., _T], *arguments: Any, image: MemoryFile | None = None) -> _T:
+        """Run what takes a while in a thread, which holds the image, so that others are answered meanwhile."""
+        running = self._pool.submit(function, *arguments)
+        if image is not None:
+            image.hold()
+            running.add_done_callback(lambda _: image.release())
+        return await asyncio.wrap_future(running)
 
     def _wait(self) -> int:
         return max(batcher.wait() for batcher in self._batchers.values())
