@@ -2,7 +2,10 @@
 
 import asyncio
 import io
+import struct
 import threading
+import time
+import zlib
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -150,3 +153,23 @@ def open_descriptors():
 def memory_files():
     """How many files of requests are still there."""
     return sum("memfd:sam-mprompt" in name for name in open_descriptors())
+
+
+def eventually(true, seconds=10.0):
+    """Wait until something is so that another thread brings about."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def flat_png(height, width):
+    """A black PNG of one bit a pixel: small as a file, as large as it says when it is decoded."""
+
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    packing, row = zlib.compressobj(1), bytes(1 + -(-width // 8))
+    rows = b"".join(packing.compress(row) for _ in range(height)) + packing.flush()
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")

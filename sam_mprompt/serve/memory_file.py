@@ -12,6 +12,10 @@ from ..errors import RunError
 _NAME = "sam-mprompt"
 
 
+class NoRoomError(RunError):
+    """The memory, or the disk with the temporary files, is full."""
+
+
 class MemoryFile:
     """A file that lies in memory where the system can (Linux), else in the folder of temporary files.
 
@@ -26,7 +30,7 @@ class MemoryFile:
         size: in bytes.
 
     Raises:
-        RunError: the memory, or the disk with the temporary files, is full.
+        NoRoomError: the memory, or the disk with the temporary files, is full.
     """
 
     def __init__(self, content: bytes | bytearray | memoryview) -> None:
@@ -38,7 +42,7 @@ class MemoryFile:
             _write(descriptor, memoryview(content))
         except OSError as error:
             self._close()
-            raise RunError(f"Cannot hold {self.size} bytes of a request: {error.strerror}.") from error
+            raise NoRoomError(f"Cannot hold {self.size} bytes of a request: {error.strerror}.") from error
 
     def __fspath__(self) -> str:
         return str(self.path)
@@ -72,7 +76,7 @@ def _created() -> tuple[int, Path, bool]:
             os.close(descriptor)
         descriptor, name = tempfile.mkstemp(prefix=f"{_NAME}-")
     except OSError as error:
-        raise RunError(f"Cannot make a file for a request: {error.strerror}.") from error
+        raise NoRoomError(f"Cannot make a file for a request: {error.strerror}.") from error
     return descriptor, Path(name), True
 
 

@@ -21,7 +21,7 @@ from .batcher import Batcher, Job
 from .body import Body, read_body
 from .limits import Limits
 from .loading import Served, chosen, no_such
-from .memory_file import MemoryFile
+from .memory_file import MemoryFile, NoRoomError
 from .metrics import Metrics
 from .problems import Problem
 from .warned import Warned
@@ -121,10 +121,11 @@ class Service:
     async def _answer(
         self, body: Body, asked: Asked, served: Served, kind: Picture | None, progress: _Progress
     ) -> Response:
-        image = await self._aside(MemoryFile, body.image)
+        with _told(body.name):
+            image = await self._aside(MemoryFile, body.image)
         body.image = b""  # held twice otherwise
         try:
-            with self.warned.about(image.path) as heard, _told(image, body.name):
+            with self.warned.about(image.path) as heard, _told(body.name, image):
                 with _refused("unusable-image", image, body.name):
                     await self._aside(read_header, image.path, served.reading, image=image)
                     progress.job = Job(image, served.inner)
@@ -192,16 +193,19 @@ def _refused(kind: str, image: MemoryFile, name: str) -> Iterator[None]:
 
 
 @contextmanager
-def _told(image: MemoryFile, name: str) -> Iterator[None]:
-    """Turn what failed into 500, and a full memory into 503."""
+def _told(name: str, image: MemoryFile | None = None) -> Iterator[None]:
+    """Turn what failed into 500, and a full memory or disk into 503."""
     try:
         yield
     except (MemoryError, SamMpromptError, RuntimeError) as error:
+        if isinstance(error, NoRoomError):
+            raise Problem.later(503, "no-space", f"{error} Try again later.", 5) from error
         if memory_fault(error):
             text = "The memory was not enough for this image now: try again later, or send a smaller one."
             raise Problem.later(503, "memory", text, 5) from error
         if isinstance(error, RunError):
-            raise Problem(500, "counting-failed", image.unnamed(error, name)) from error
+            detail = str(error) if image is None else image.unnamed(error, name)
+            raise Problem(500, "counting-failed", detail) from error
         raise
 
 

@@ -13,6 +13,7 @@ from pooling_backend import noise
 from small_service import (
     PoolingCounter,
     asking,
+    eventually,
     file_of,
     memory_files,
     photograph,
@@ -369,4 +370,4 @@ def test_nothing_is_left_of_requests_however_they_end():
         counter.error = RunError("no")
         client.run(client.count(photograph()))
         assert (client.service.admission.inside, client.service.admission.bytes) == (0, 0)
-        assert memory_files() == before
+        eventually(lambda: memory_files() == before)
