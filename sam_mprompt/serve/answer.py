@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from ..arrays import ByteImage
 from ..counting.region_files import read_regions
@@ -33,7 +33,7 @@ _KINDS: dict[str, Picture | None] = {
 _SUFFIX: dict[Picture, str] = {"png": ".png", "jpeg": ".jpg"}
 _REGIONS = "regions"
 
-_EXAMPLE: dict[str, Any] = {
+EXAMPLE: dict[str, Any] = {
     "adapter": "station",
     "count": 127.31,
     "width": 1024,
@@ -50,6 +50,7 @@ _EXAMPLE: dict[str, Any] = {
     },
     "overlay": None,
 }
+"""Of what `POST /count` answers."""
 
 
 class IntervalAnswer(BaseModel):
@@ -87,8 +88,6 @@ class OverlayAnswer(BaseModel):
 
 class Answer(BaseModel):
     """What `POST /count` answers."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
     adapter: str = Field(description="what counted")
     count: float = Field(description="number of heads, without those in ignore zones")

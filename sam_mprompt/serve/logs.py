@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Any, TextIO
 
 LOG = logging.getLogger("sam_mprompt.serve")
-_UVICORN = ("uvicorn", "uvicorn.error", "uvicorn.access")
 
 
 class JsonLines(logging.Formatter):
@@ -39,21 +38,17 @@ def event(name: str, *, level: int = logging.INFO, error: BaseException | None =
 
 @contextmanager
 def json_lines(stream: TextIO) -> Iterator[None]:
-    """Write the service's logs, and those of its server, to a stream while the block runs."""
+    """Write the service's logs, its server's, and the warnings of all others, to a stream while the block runs."""
     handler = _Lines(stream)
     handler.setFormatter(JsonLines())
-    loggers = [LOG, logging.getLogger("uvicorn")]
-    before = [(logger, logger.level, logger.propagate) for logger in loggers]
-    for name in _UVICORN:
-        logging.getLogger(name).handlers.clear()
-    for logger in loggers:
-        logger.addHandler(handler)
+    root, told = logging.getLogger(), [LOG, logging.getLogger("uvicorn")]
+    before = [logger.level for logger in told]
+    root.addHandler(handler)
+    for logger in told:
         logger.setLevel(logging.INFO)
-        logger.propagate = False
     try:
         yield
     finally:
-        for logger, level, propagate in before:
-            logger.removeHandler(handler)
+        root.removeHandler(handler)
+        for logger, level in zip(told, before, strict=True):
             logger.setLevel(level)
-            logger.propagate = propagate

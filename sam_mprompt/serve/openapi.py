@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from .answer import EXAMPLE
 from .asked import IMAGE, Asked
 from .guard import OPEN
 from .problems import ProblemDetails
@@ -17,15 +18,15 @@ PICTURES: dict[str, Any] = {kind: {"schema": _BINARY} for kind in ("image/png", 
 GEOJSON = "geojson"
 """The format of `regions`, for tools that make requests from the schema."""
 
-_REGIONS = (
+EXAMPLE_REGIONS = (
     '{"type": "FeatureCollection", "features": [{"type": "Feature", "properties": {"name": "platform"}, '
-    '"geometry": {"type": "Polygon", "coordinates": [[[0, 300], [1023, 300], [1023, 767], [0, 300]]]}}]}'
+    '"geometry": {"type": "Polygon", "coordinates": [[[0, 12], [60, 12], [60, 44], [0, 12]]]}}]}'
 )
 
 
 def _fields() -> dict[str, Any]:
     properties = Asked.model_json_schema()["properties"]
-    properties["regions"]["anyOf"][0]["format"] = GEOJSON
+    properties["regions"]["anyOf"][0] |= {"format": GEOJSON, "examples": [EXAMPLE_REGIONS]}
     return {
         IMAGE: {**_BINARY, "description": "JPEG, PNG, BMP, TIFF or WebP"},
         **{name: _field(schema) for name, schema in properties.items()},
@@ -52,9 +53,6 @@ COUNT_BODY: dict[str, Any] = {
                 "properties": _fields(),
                 "additionalProperties": False,
             },
-            "examples": {
-                "with regions": {"value": {IMAGE: "(the file)", "level": 0.9, "points": True, "regions": _REGIONS}}
-            },
         },
     },
 }
@@ -73,6 +71,7 @@ def describe(app: FastAPI, adapters: list[str], *, secured: bool) -> dict[str, A
         made = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
         schemas = made.setdefault("components", {}).setdefault("schemas", {})
         schemas["ProblemDetails"] = ProblemDetails.model_json_schema()
+        schemas["Answer"]["examples"] = [EXAMPLE]  # not before: FastAPI leaves out what is null
         count = made["paths"]["/count"]["post"]
         fields = count["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
         fields["adapter"] = {**fields["adapter"], "enum": adapters}

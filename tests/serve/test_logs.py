@@ -24,12 +24,14 @@ def test_a_record_is_a_line_with_its_facts_and_where_it_failed():
         except ValueError as error:
             event("fault", level=logging.ERROR, error=error)
         logging.getLogger("uvicorn.error").info("of the %s", "server")
+        logging.getLogger("somebody").info("not told")
+        logging.getLogger("somebody").warning("told")
     event("after")
-    loaded, fault, server = lines(stream)
+    loaded, fault, server, other = lines(stream)
     assert (loaded["event"], loaded["level"], loaded["adapters"]) == ("loaded", "info", ["a\nb"])
     assert loaded["time"].endswith("+00:00")
     assert fault["traceback"].endswith("ValueError: why\n")
-    assert server["event"] == "of the server"
+    assert (server["event"], other["event"]) == ("of the server", "told")
 
 
 def test_a_request_is_a_line_without_what_is_in_the_picture():

@@ -103,7 +103,7 @@ def test_regions_are_counted_and_ignore_zones_leave_the_count(client):
     assert found["count"] == pytest.approx(result.count)
     assert found["interval"]
     zone = geojson(({"ignore": True}, LEFT))
-    found = client.run(client.count(file_of(pixels), regions=zone, points="1")).json()
+    found = client.run(client.count(file_of(pixels), regions=zone, points="true")).json()
     assert found["count"] == pytest.approx(result.count - left, rel=1e-5)
     assert found["interval"] is None
     assert "ignore zones" in found["why_no_interval"]
@@ -183,7 +183,7 @@ def test_a_form_of_an_answer_that_there_is_not_is_refused(client):
     [
         ({"levl": "0.5"}, "Did you mean 'level'?"),
         ({"level": "90"}, "less than 1; got '90'"),
-        ({"points": "perhaps"}, "points: "),
+        ({"points": "1"}, "points: expected true or false; got '1'."),
         ({"overlay": "gif"}, "'png' or 'jpeg'"),
     ],
 )
@@ -192,11 +192,15 @@ def test_a_parameter_that_cannot_be_used_is_told_in_query_and_form_alike(client,
     assert said in problem(client.run(client.form(photograph(), **parameters)), 422, "invalid-value")
 
 
-def test_the_same_parameter_twice_is_refused(client):
-    async def both():
-        return await client.http.post("/count?level=0.5", files={"image": photograph()}, data={"level": "0.6"})
+def test_a_form_goes_before_the_query_and_a_field_twice_is_refused(client):
+    async def sent(query, fields):
+        return await client.http.post(f"/count?{query}", files=[("image", photograph()), *fields])
 
-    assert "got it twice" in problem(client.run(both()), 422, "invalid-value")
+    found = client.run(sent("level=0.5&points=true", [("level", (None, "0.6"))])).json()
+    assert found["interval"]["level"] == 0.6
+    assert found["points"]
+    twice = client.run(sent("", [("level", (None, "0.6")), ("level", (None, "0.7"))]))
+    assert "level: expected it once" in problem(twice, 422, "invalid-value")
 
 
 @pytest.mark.parametrize(
