@@ -40,7 +40,7 @@ BODY = {"Content-Type": "image/png"}
 
 
 def post(address, content, **options):
-    return httpx.post(f"{address}/count", content=content, headers=BODY, timeout=60, **options)
+    return httpx.post(f"{address}/count", content=content, headers=BODY, timeout=60, verify=False, **options)
 
 
 def answered(address):
@@ -62,7 +62,7 @@ def head(length, path="/count"):
 
 
 def test_requests_over_one_connection_are_answered():
-    with listening(small_service()) as (_, address), httpx.Client(base_url=address) as client:
+    with listening(small_service()) as (_, address), httpx.Client(base_url=address, verify=False) as client:
         counts = {client.post("/count", content=photograph(), headers=BODY).json()["count"] for _ in range(3)}
         assert len(counts) == 1
         assert client.get("/readyz").json() == {"status": "ready"}
@@ -123,7 +123,7 @@ def crowd(*, requests, queue):
 
     async def together(address):
         limits = httpx.Limits(max_connections=requests)
-        async with httpx.AsyncClient(limits=limits, timeout=120) as client:
+        async with httpx.AsyncClient(limits=limits, timeout=120, verify=False) as client:
             sent = [
                 asyncio.create_task(client.post(f"{address}/count", content=image, headers=BODY))
                 for _ in range(requests)
@@ -228,7 +228,7 @@ def test_the_end_answers_what_was_let_in_and_refuses_what_comes_later():
     counter.gate.clear()
     service = small_service(counter)
     with listening(service) as (server, address), ThreadPoolExecutor(4) as pool:
-        kept = httpx.Client(base_url=address)
+        kept = httpx.Client(base_url=address, verify=False)
         kept.get("/readyz")
         inside = [pool.submit(post, address, photograph(seed)) for seed in range(3)]
         eventually(lambda: service.admission.inside == 3)
