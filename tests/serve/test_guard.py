@@ -7,6 +7,7 @@ import json
 import pytest
 from small_service import asking, photograph, problem, small_service
 
+from sam_mprompt.serve.limits import Limits
 from sam_mprompt.serve.logs import json_lines
 
 TOKEN = "a-token-of-sixteen-and-more"
@@ -116,23 +117,27 @@ def test_a_service_that_shuts_down_is_not_ready_and_takes_nothing_more():
         assert refused.headers["retry-after"] == "1"
 
 
-def test_a_service_that_is_stuck_or_lost_its_thread_is_not_healthy():
-    service = small_service(timeout=0.001)
+def test_a_service_that_is_stuck_or_lost_its_thread_is_not_healthy(monkeypatch):
+    monkeypatch.setattr(Limits, "stuck_after", 0.02)
+    service = small_service()
     with asking(service) as client:
         counter = service.served["station"].counter
         counter.gate.clear()
 
         async def stuck():
-            asking_one = asyncio.create_task(client.count(photograph()))
+            waiting = asyncio.create_task(client.count(photograph()))
+            await asyncio.to_thread(counter.begun.wait)
             await asyncio.sleep(0.05)
-            response = await client.get("/healthz")
+            states = [await client.get(path) for path in ("/healthz", "/readyz")]
             counter.gate.set()
-            await asking_one
-            return response
+            return states, await waiting
 
-        while not counter.calls:  # a thousandth of a second may not suffice to get there
-            response = client.run(stuck())
-        assert "does not work" in problem(response, 503, "stuck")
+        (health, ready), answer = client.run(stuck())
+        assert "does not work" in problem(health, 503, "stuck")
+        assert problem(ready, 503, "not-ready")
+        assert answer.status_code == 200
+        monkeypatch.undo()
+        assert client.run(client.get("/healthz")).status_code == 200
     ended = asking(service)
     with pytest.raises(RuntimeError):  # a service runs once
         ended.__enter__()
