@@ -1,4 +1,4 @@
-"""How much memory this process may still take, as far as the system tells."""
+"""How much memory this process may still take, as far as the system tells, and which errors mean too little."""
 
 import os
 import resource
@@ -6,10 +6,16 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+_SAID = ("allocate memory", "Insufficient memory", "out of memory", "Storage size calculation overflowed")
 _CGROUPS = (
     ("memory.max", "memory.current", "inactive_file"),
     ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
 )
+
+
+def memory_fault(error: BaseException) -> bool:
+    """Whether an error means that the memory was not enough; torch and OpenCV have no kind of their own for it."""
+    return isinstance(error, MemoryError) or any(words in str(error) for words in _SAID)
 
 
 def available_memory(proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup")) -> int | None:

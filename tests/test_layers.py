@@ -25,6 +25,7 @@ LAYERS = (
     ("training",),
     ("pretraining", "masks"),
     ("ablation", "planning"),
+    ("serve",),
     ("cli",),
     ("__init__", "__main__"),
 )

@@ -46,6 +46,7 @@ ADVICE: dict[str, str] = {
     "output holds files": "Give another one with --out, or write into it with --overwrite.",
     "empty split": "Look at the dataset with 'sam-mprompt data check DIR'.",
     "extra": "Install it with: pip install 'sam-mprompt[{extra}]'.",
+    "token": "Set ${variable} or give --token-file FILE; or --without-token where nobody else can reach it.",
     "export folder": "Give another one with --to.",
 }
 """By `SamMpromptError.about`; `{name}` stands for a fact of the error."""

@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 from ..errors import RunError, UsageError
 from ..shown import shown
-from . import ablate, calibrate, compare, count, describe, evaluate, export, finetune, masks, plan, pretrain
+from . import ablate, calibrate, compare, count, describe, evaluate, export, finetune, masks, plan, pretrain, serve
 from .adapters import adapters
 from .advice import advised
 from .checkpoints import checkpoints
@@ -58,6 +58,7 @@ app.command(epilog=compare.EXAMPLE)(compare.compare)
 app.command(epilog=masks.EXAMPLE)(masks.masks)
 app.command(epilog=ablate.EXAMPLE)(ablate.ablate)
 app.command(epilog=pretrain.EXAMPLE)(pretrain.pretrain)
+app.command(epilog=serve.EXAMPLE)(serve.serve)
 app.add_typer(adapters, name="adapters")
 app.add_typer(recipes, name="recipes")
 app.add_typer(checkpoints, name="checkpoints")

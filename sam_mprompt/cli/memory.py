@@ -1,8 +1,5 @@
-"""Which errors mean that the memory was not enough."""
+"""Which errors mean that the memory was not enough: `memory.memory_fault`, which a service asks too."""
 
-_SAID = ("allocate memory", "Insufficient memory", "out of memory", "Storage size calculation overflowed")
+from ..memory import memory_fault
 
-
-def memory_fault(error: BaseException) -> bool:
-    """Whether an error means that there was too little memory; torch and OpenCV have no kind of their own for it."""
-    return isinstance(error, MemoryError) or any(words in str(error) for words in _SAID)
+__all__ = ["memory_fault"]

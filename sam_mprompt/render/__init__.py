@@ -6,7 +6,7 @@ Images are uint8 RGB (H, W, 3) throughout; no function changes its input.
 from .outlines import Outline, ascii_text, draw_regions
 from .overlays import density_panels, draw_points, mask_difference, mask_overlay, overlay, preview
 from .pixels import fit_within
-from .saving import PICTURES, save_image
+from .saving import PICTURES, encoded_image, save_image
 from .text import caption, side_by_side
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "density_panels",
     "draw_points",
     "draw_regions",
+    "encoded_image",
     "fit_within",
     "mask_difference",
     "mask_overlay",

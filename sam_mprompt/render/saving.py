@@ -27,6 +27,12 @@ def save_image(path: Path, image: ByteImage) -> None:
     if suffix != ".png" and max(image.shape[:2]) > _LONGEST_JPEG:
         height, width = image.shape[:2]
         raise UsageError(f"'{path}' cannot be a JPEG of {width}x{height}: expected at most {_LONGEST_JPEG} a side.")
+    encoded = encoded_image(image, suffix)
+    write_with(path, lambda temporary: temporary.write_bytes(encoded))
+
+
+def encoded_image(image: ByteImage, suffix: str) -> bytes:
+    """Return a uint8 RGB image as the content of a file whose name ends in `suffix`, one of `PICTURES`."""
     quality = [] if suffix == ".png" else [cv2.IMWRITE_JPEG_QUALITY, 92]
     _, encoded = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)
-    write_with(path, lambda temporary: temporary.write_bytes(encoded.tobytes()))
+    return encoded.tobytes()

@@ -19,6 +19,7 @@ COMMANDS = [
     ["calibrate"],
     ["compare"],
     ["pretrain"],
+    ["serve"],
     *(["adapters", name] for name in ("list", "show", "verify")),
     *(["recipes", name] for name in ("list", "show", "copy")),
     *(["checkpoints", name] for name in ("list", "pull", "verify")),
