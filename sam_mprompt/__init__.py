@@ -14,13 +14,14 @@ from .tuning.register import register_with_peft
 from .version import __version__
 
 if TYPE_CHECKING:
-    from .counting.counter import Counter, load
+    from .counting.counter import Counter
     from .counting.region import Region
     from .counting.region_files import read_regions
     from .counting.regions import RegionCounts, Regions
     from .counting.result import CountResult
     from .counting.video.series import FrameCount
     from .counting.video.source import open_video
+    from .deploy.load import load
 
 __all__ = [
     "CountResult",
@@ -40,7 +41,7 @@ __all__ = [
 ]
 
 _LAZY = {
-    "load": "counting.counter",
+    "load": "deploy.load",
     "Counter": "counting.counter",
     "CountResult": "counting.result",
     "FrameCount": "counting.video.series",

@@ -43,6 +43,8 @@ ADVICE: dict[str, str] = {
     "empty split": "Look at the dataset with 'sam-mprompt data check DIR'.",
     "extra": "Install it with: pip install 'sam-mprompt[{extra}]'.",
     "export folder": "Give another one with --to.",
+    "exported": "Make one with 'sam-mprompt export ADAPTER --format onnx --to FILE.onnx'.",
+    "capture": "Or fix its sides with --tile N.",
 }
 """By `SamMpromptError.about`; `{name}` stands for a fact of the error."""
 

@@ -12,7 +12,7 @@ from ..errors import RunError, SamMpromptError, UsageError
 from .memory import memory_fault
 
 if TYPE_CHECKING:
-    from ..counting.counter import Counter
+    from ..counting.any_counter import AnyCounter
     from ..counting.result import CountResult, ImageLike
 
 Failed = Callable[[Path, SamMpromptError], None]
@@ -20,7 +20,7 @@ Failed = Callable[[Path, SamMpromptError], None]
 
 
 def counted(
-    counter: "Counter", images: Sequence[Path], *, batch_size: int, on_error: Failed
+    counter: "AnyCounter", images: Sequence[Path], *, batch_size: int, on_error: Failed
 ) -> "Iterator[CountResult]":
     """Yield the result of each image that can be counted, in order; the others are told to `on_error`.
 
