@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ..adapter.folder import TENSORS, AdapterFolder
 from ..adapter.loading import load_adapter
@@ -16,9 +18,11 @@ from ..models.counter import CrowdCounter
 from ..version import __version__
 from .capture import capture, merged
 from .metadata import DTYPES, Metadata
+from .narrow import in_float16
 from .onnx_backend import OnnxBackend
 from .onnx_files import onnx_model, write_onnx
 from .parity import Parity, check, compare, scenes
+from .quantise import in_int8
 
 Progress = Callable[[str, int, int], None]
 """Called with what is done, how far, and of how much."""
@@ -75,20 +79,9 @@ def export(
     chosen = list(images) or list(scenes())
     seen, compared = (chosen[::2], chosen[1::2]) if dtype == "int8" and len(chosen) > 1 else (chosen, chosen)
     reading = Reading(stretch=folder.recipe.data.stretch)
-    told("capturing", 0, 3)
-    program = capture(merged(built.counter), tile)
-    told("translating", 1, 3)
-    model = onnx_model(program)
     metadata = metadata_of(folder, built.counter, dtype, tile)
-    if dtype == "float16":
-        from .narrow import in_float16
-
-        model = in_float16(model)
-    elif dtype == "int8":
-        from .quantise import in_int8
-
-        told("calibrating", 2, 3)
-        model = in_int8(model, metadata, seen, reading)
+    told("translating", 0, 1)
+    model = _narrowed(onnx_model(capture(merged(built.counter), tile)), metadata, seen, reading)
     with replacing(to) as temporary:
         write_onnx(model, metadata, temporary)
         parity = compare(
@@ -99,12 +92,21 @@ def export(
             tile=tile,
             own=folder.geometry,
             reading=reading,
-            progress=lambda done, all_of_them: told("comparing", done, all_of_them),
+            progress=partial(told, "comparing"),
         )
         check(parity, dtype, f"The {dtype} file")
         metadata = replace(metadata, parity=parity.as_dict())
         write_onnx(model, metadata, temporary)
     return Exported(to, metadata, parity)
+
+
+def _narrowed(model: Any, metadata: Metadata, seen: Sequence[ImageLike], reading: Reading) -> Any:
+    """Return a model in the dtype that its metadata name."""
+    if metadata.dtype == "float16":
+        return in_float16(model)
+    if metadata.dtype == "int8":
+        return in_int8(model, metadata, seen, reading)
+    return model
 
 
 def metadata_of(folder: AdapterFolder, counter: CrowdCounter, dtype: str, tile: int | None) -> Metadata:
