@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from .counting.result import CountResult
     from .counting.video.series import FrameCount
     from .counting.video.source import open_video
+    from .deploy.exported import ExportedCounter
     from .deploy.load import load
 
 __all__ = [
     "CountResult",
     "Counter",
+    "ExportedCounter",
     "FrameCount",
     "Interrupted",
     "Region",
@@ -43,6 +45,7 @@ __all__ = [
 _LAZY = {
     "load": "deploy.load",
     "Counter": "counting.counter",
+    "ExportedCounter": "deploy.exported",
     "CountResult": "counting.result",
     "FrameCount": "counting.video.series",
     "Region": "counting.region",

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, cast
 
 import torch
+from peft import PeftModel
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
@@ -14,7 +15,6 @@ from ..errors import UsageError
 from ..models.counter import CrowdCounter
 from ..models.sam_encoder import SamEncoder
 from ..tuning.adapters import merge
-from ..tuning.attach import PeftModel
 from .free_sizes import free_sizes
 
 INPUT, OUTPUT = "tiles", "density"
@@ -59,16 +59,14 @@ def capture(counter: CrowdCounter, tile: int | None) -> ExportedProgram:
         UsageError: a network that cannot be captured.
     """
     unit = counter.size_divisor
-    sam = next((module for module in counter.modules() if isinstance(module, SamEncoder)), None)
     sides: dict[int, Any] = {0: Dim("count", min=1, max=_MOST_TILES)}
     with ExitStack() as stack:
         stack.enter_context(_quietly())
         if tile is None:
-            most = _MOST_CELLS
-            if sam is not None:
+            most = largest_side(counter) // unit
+            if _sam(counter) is not None:
                 stack.enter_context(free_sizes())
-                most = sam.config.grid if sam.positions == "slice" else most
-            count, rows, columns = _EXAMPLE
+            count, rows, columns = _EXAMPLE[0], min(_EXAMPLE[1], most - 1), min(_EXAMPLE[2], most)
             example = torch.zeros(count, 3, rows * unit, columns * unit)
             least = max(2, -(-64 // unit))
             sides |= {at: unit * Dim(name, min=least, max=most) for at, name in ((2, "rows"), (3, "columns"))}
@@ -81,6 +79,17 @@ def capture(counter: CrowdCounter, tile: int | None) -> ExportedProgram:
             free = "with free sides" if tile is None else f"for tiles of {tile} px"
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise UsageError(f"This network cannot be captured {free}: {reason}", about="capture") from error
+
+
+def largest_side(counter: CrowdCounter) -> int:
+    """Return the largest free side in pixels: a table of positions that is sliced ends somewhere."""
+    sam = _sam(counter)
+    sliced = sam is not None and sam.positions == "slice"
+    return (sam.config.grid if sam is not None and sliced else _MOST_CELLS) * counter.size_divisor
+
+
+def _sam(counter: CrowdCounter) -> SamEncoder | None:
+    return next((module for module in counter.modules() if isinstance(module, SamEncoder)), None)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from ..errors import UsageError
 from ..files import replacing
 from ..models.counter import CrowdCounter
 from ..version import __version__
-from .capture import capture, merged
+from .capture import capture, largest_side, merged
 from .metadata import DTYPES, Metadata
 from .narrow import in_float16
 from .onnx_backend import OnnxBackend
@@ -75,7 +75,7 @@ def export(
         raise UsageError(f"dtype: expected one of {', '.join(DTYPES)}, got '{dtype}'.")
     told = progress or (lambda _step, _done, _all: None)
     built = load_adapter(folder, base)
-    check_tile(built.counter, tile)
+    check_tile(built.counter, tile, folder.geometry.tile)
     chosen = list(images) or list(scenes())
     seen, compared = (chosen[::2], chosen[1::2]) if dtype == "int8" and len(chosen) > 1 else (chosen, chosen)
     reading = Reading(stretch=folder.recipe.data.stretch)
@@ -137,8 +137,13 @@ def metadata_of(folder: AdapterFolder, counter: CrowdCounter, dtype: str, tile: 
     )
 
 
-def check_tile(counter: CrowdCounter, tile: int | None) -> None:
-    """Raise UsageError for a tile that a network does not take."""
+def check_tile(counter: CrowdCounter, tile: int | None, own: int) -> None:
+    """Raise UsageError for a tile that a network does not take, given or, where sides are free, the adapter's own."""
     divisor = counter.size_divisor
     if tile is not None and (tile < divisor or tile % divisor):
         raise UsageError(f"tile: expected a multiple of {divisor}, which this network's sides are, got {tile}.")
+    if tile is None and own > (most := largest_side(counter)):
+        raise UsageError(
+            f"This network's positions end at {most} px, and its tiles are of {own} px: expected a fixed tile.",
+            about="capture",
+        )

@@ -113,10 +113,13 @@ class Metadata:
         if table["dtype"] not in DTYPES:
             raise ValueError(f"dtype, one of {', '.join(DTYPES)}")
         return cls(
-            **{
-                name: _text(table, name)
-                for name in ("name", "method", "base", "base_fingerprint", "adapter_fingerprint", "dtype", "written_by")
-            },
+            name=_text(table, "name"),
+            method=_text(table, "method"),
+            base=_text(table, "base"),
+            base_fingerprint=_text(table, "base_fingerprint"),
+            adapter_fingerprint=_text(table, "adapter_fingerprint"),
+            dtype=_text(table, "dtype"),
+            written_by=_text(table, "written_by"),
             stride=stride,
             size_divisor=divisor,
             mean=_rgb(table, "mean"),

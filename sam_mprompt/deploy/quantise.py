@@ -2,13 +2,14 @@
 
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..arrays import FloatArray
+from ..arrays import FloatArray, Rgb
 from ..counting.result import ImageLike
 from ..counting.tiles import blend_tiles
 from ..data.bounds import Reading
@@ -95,13 +96,27 @@ class _Tiles:
 
     def tiles_of(self, image: ImageLike) -> Iterator[FloatArray]:
         """Yield the tiles that an image is counted in, (1, 3, H, W) each."""
-        known, found = self.metadata, []
-
-        def look(tiles: FloatArray) -> FloatArray:
-            on_a_fixed_tile(lambda whole: (found.append(whole), whole[:, 0])[1], tiles, known.tile, 1)
-            height, width = (side // known.stride for side in tiles.shape[2:])
-            return np.zeros((len(tiles), 1, height, width), np.float32)
-
+        known = self.metadata
+        looked = _Looked(known.stride, known.size_divisor, known.mean, known.std, known.tile)
         pixels, _ = resize_image(as_rgb(image, self.reading), known.geometry)
-        blend_tiles([pixels], look, known.geometry, known)
-        yield from found
+        blend_tiles([pixels], lambda tiles: looked.density(tiles)[:, None], known.geometry, looked)
+        yield from looked.tiles
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """A backend that finds nothing, and keeps what it is shown."""
+
+    stride: int
+    size_divisor: int
+    mean: Rgb
+    std: Rgb
+    tile: int | None
+    tiles: list[FloatArray] = field(default_factory=list)
+
+    def density(self, tiles: FloatArray) -> FloatArray:
+        return on_a_fixed_tile(self._look, tiles, self.tile, self.stride)
+
+    def _look(self, tiles: FloatArray) -> FloatArray:
+        self.tiles.append(tiles)
+        return np.zeros((len(tiles), tiles.shape[2] // self.stride, tiles.shape[3] // self.stride), np.float32)
