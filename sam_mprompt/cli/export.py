@@ -14,16 +14,18 @@ if TYPE_CHECKING:
 
 EXAMPLE = "Example: `sam-mprompt export runs/shb --format onnx --to shb.onnx`"
 
-Format = Literal["folder", "onnx"]
+Format = Literal["folder", "onnx", "pt2"]
 
 
 def export(
     adapter: Adapter,
     to: Annotated[
-        Path, typer.Option(metavar="DIR|FILE", help="Folder to write, which must not exist or be empty; or FILE.onnx.")
+        Path,
+        typer.Option(metavar="DIR|FILE", help="New or empty folder to write; or FILE.onnx, FILE.pt2."),
     ],
     export_format: Annotated[
-        Format | None, typer.Option("--format", help="folder: to load onto its base; onnx: one file with its base.")
+        Format | None,
+        typer.Option("--format", help="folder: goes onto its base; onnx, pt2: one file with its base."),
     ] = None,
     dtype: Annotated[
         Literal["float32", "float16", "int8"],
@@ -43,7 +45,7 @@ def export(
     A file counts without torch: `count`, `evaluate` and `load` take it as they take a folder. Before it stands, its
     counts are compared with PyTorch's.
     """
-    kind = export_format or ("onnx" if to.suffix == ".onnx" else "folder")
+    kind = export_format or {".onnx": "onnx", ".pt2": "pt2"}.get(to.suffix, "folder")
     if kind == "folder":
         _check_folder(dtype, tile, images)
         check_outputs(folder=to)
@@ -60,7 +62,7 @@ def export(
         exported = found.export(to, dtype="float16" if dtype == "float16" else "float32")
         typer.echo(f"{exported.path}  {exported.size_on_disk() / 1e6:.2f} MB  {exported.info.dtype}")
     else:
-        _print(_file(found, to, dtype, tile, images or [], base))
+        _print(_file(found, to, kind, dtype, tile, images or [], base))
 
 
 def _check_folder(dtype: str, tile: int | None, images: list[str] | None) -> None:
@@ -71,7 +73,7 @@ def _check_folder(dtype: str, tile: int | None, images: list[str] | None) -> Non
 
 
 def _file(
-    folder: "AdapterFolder", to: Path, dtype: str, tile: int | None, images: list[str], base: str | None
+    folder: "AdapterFolder", to: Path, kind: str, dtype: str, tile: int | None, images: list[str], base: str | None
 ) -> "Exported":
     from ..deploy.export import export as write
     from .image_paths import expand
@@ -79,7 +81,7 @@ def _file(
     chosen = expand(images).images if images else []
     with progress("exporting", console=messages()) as report:
         return write(
-            folder, to, dtype=dtype, tile=tile, base=base, images=chosen,
+            folder, to, kind=kind, dtype=dtype, tile=tile, base=base, images=chosen,
             progress=lambda _step, done, of: report(done, of),
         )  # fmt: skip
 

@@ -17,12 +17,15 @@ from ..files import replacing
 from ..models.counter import CrowdCounter
 from ..version import __version__
 from .capture import capture, largest_side, merged
+from .load import backend_of
 from .metadata import DTYPES, Metadata
 from .narrow import in_float16
-from .onnx_backend import OnnxBackend
 from .onnx_files import onnx_model, write_onnx
 from .parity import Parity, check, compare, scenes
+from .pt2_files import write_pt2
 from .quantise import in_int8
+
+KINDS = ("onnx", "pt2")
 
 Progress = Callable[[str, int, int], None]
 """Called with what is done, how far, and of how much."""
@@ -47,17 +50,19 @@ def export(
     folder: AdapterFolder,
     to: Path,
     *,
+    kind: str = "onnx",
     dtype: str = "float32",
     tile: int | None = None,
     base: str | None = None,
     images: Sequence[ImageLike] = (),
     progress: Progress | None = None,
 ) -> Exported:
-    """Write an adapter with its base as one ONNX file; the segmenter is in no part of it.
+    """Write an adapter with its base as one file; the segmenter is in no part of it.
 
     Args:
         folder: the adapter, as read.
         to: the file to write; one that stands there is replaced, once the new one has been compared.
+        kind: "onnx", or "pt2", PyTorch's own, which is float32.
         dtype: what the network computes in: "float32"; "float16", with normalisation and attention's softmax in
             float32; "int8".
         tile: side of the one size of tile that the network takes, for devices that want fixed shapes. By default the
@@ -73,6 +78,8 @@ def export(
     """
     if dtype not in DTYPES:
         raise UsageError(f"dtype: expected one of {', '.join(DTYPES)}, got '{dtype}'.")
+    if kind not in KINDS or (kind == "pt2" and dtype != "float32"):
+        raise UsageError(f"Expected an ONNX file, or a pt2 file in float32, got '{kind}' in {dtype}.")
     told = progress or (lambda _step, _done, _all: None)
     built = load_adapter(folder, base)
     check_tile(built.counter, tile, folder.geometry.tile)
@@ -81,12 +88,16 @@ def export(
     reading = Reading(stretch=folder.recipe.data.stretch)
     metadata = metadata_of(folder, built.counter, dtype, tile)
     told("translating", 0, 1)
-    model = _narrowed(onnx_model(capture(merged(built.counter), tile)), metadata, seen, reading)
+    program = capture(merged(built.counter), tile)
+    if kind == "pt2":
+        write = partial(write_pt2, program)
+    else:
+        write = partial(write_onnx, _narrowed(onnx_model(program), metadata, seen, reading))
     with replacing(to) as temporary:
-        write_onnx(model, metadata, temporary)
+        write(metadata, temporary)
         parity = compare(
             built.counter,
-            OnnxBackend(temporary, "cpu"),
+            backend_of(temporary, f".{kind}", "cpu"),
             compared,
             metadata.geometry,
             tile=tile,
@@ -96,7 +107,7 @@ def export(
         )
         check(parity, dtype, f"The {dtype} file")
         metadata = replace(metadata, parity=parity.as_dict())
-        write_onnx(model, metadata, temporary)
+        write(metadata, temporary)
     return Exported(to, metadata, parity)
 
 

@@ -1,13 +1,26 @@
 """The counter of an exported file: counts as `Counter` does, by the same code, without torch."""
 
 from pathlib import Path
+from typing import Protocol
 
 from ..counting.any_counter import AnyCounter, Ready
+from ..counting.backend import DensityBackend
 from ..errors import UsageError, did_you_mean
 from .metadata import Metadata
-from .onnx_backend import OnnxBackend
 
 DEFAULT = "default"
+
+
+class FileBackend(DensityBackend, Protocol):
+    """A network in an exported file, whatever runs it."""
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the file says of itself."""
+
+    @property
+    def device(self) -> str:
+        """Where it runs."""
 
 
 class ExportedCounter(AnyCounter):
@@ -22,7 +35,7 @@ class ExportedCounter(AnyCounter):
     """
 
     def __init__(
-        self, path: Path, backend: OnnxBackend, *, max_pixels: int | None = None, stretch: bool | None = None
+        self, path: Path, backend: FileBackend, *, max_pixels: int | None = None, stretch: bool | None = None
     ) -> None:
         super().__init__(max_pixels=max_pixels, stretch=stretch)
         self.path, self.device, self.metadata = path, backend.device, backend.metadata

@@ -8,15 +8,14 @@ from ..counting.any_counter import AnyCounter
 from ..data.bounds import Reading
 from ..errors import UsageError
 from ..files import is_file, is_folder
-from .exported import ExportedCounter
-from .onnx_backend import OnnxBackend
+from .exported import ExportedCounter, FileBackend
 
 if TYPE_CHECKING:
     import torch
 
     from ..counting.torch_backend import Precision
 
-SUFFIXES = (".onnx",)
+SUFFIXES = (".onnx", ".pt2")
 """How exported files end."""
 
 
@@ -40,7 +39,7 @@ def load(
 
     Args:
         adapter: an adapter folder, a run folder, the name of one that `sam-mprompt adapters list` shows, or a file of
-            `sam-mprompt export --format onnx`, which counts without torch.
+            `sam-mprompt export --format onnx`, which counts without torch, or `--format pt2`.
         device: "cpu", "cuda", "cuda:1" or 1, "mps"; by default the GPU when there is one.
         base: checkpoint name or file when the base is not found under its recorded name.
         precision: mixed precision on a GPU; a CPU always counts in float32.
@@ -68,7 +67,9 @@ def load(
         path = Path(adapter)
         if not is_file(path):
             raise UsageError(f"No file '{path}': expected one that was exported.", about="exported")
-        return ExportedCounter(path, OnnxBackend(path, _name_of(device)), max_pixels=max_pixels, stretch=stretch)
+        return ExportedCounter(
+            path, backend_of(path, path.suffix, _name_of(device)), max_pixels=max_pixels, stretch=stretch
+        )
     from ..counting.counter import load as load_folder
 
     return load_folder(
@@ -81,6 +82,17 @@ def load(
         max_pixels=max_pixels,
         stretch=stretch,
     )
+
+
+def backend_of(path: Path, suffix: str, device: str | None) -> FileBackend:
+    """Return what runs a file of a suffix. Raises UsageError as `OnnxBackend` and `Pt2Backend`."""
+    if suffix == ".pt2":
+        from .pt2_files import Pt2Backend
+
+        return Pt2Backend(path, device)
+    from .onnx_backend import OnnxBackend
+
+    return OnnxBackend(path, device)
 
 
 def _name_of(device: Any) -> str | None:
