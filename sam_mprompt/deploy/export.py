@@ -76,10 +76,7 @@ def export(
             captured, a missing package, an image that cannot be read.
         RunError: the file's counts are off, or the disk is full; nothing is written then.
     """
-    if dtype not in DTYPES:
-        raise UsageError(f"dtype: expected one of {', '.join(DTYPES)}, got '{dtype}'.")
-    if kind not in KINDS or (kind == "pt2" and dtype != "float32"):
-        raise UsageError(f"Expected an ONNX file, or a pt2 file in float32, got '{kind}' in {dtype}.")
+    check_kind(kind, dtype)
     told = progress or (lambda _step, _done, _all: None)
     built = load_adapter(folder, base)
     check_tile(built.counter, tile, folder.geometry.tile)
@@ -146,6 +143,14 @@ def metadata_of(folder: AdapterFolder, counter: CrowdCounter, dtype: str, tile: 
         trained_on=trained_on_of(folder.recipe),
         written_by=__version__,
     )
+
+
+def check_kind(kind: str, dtype: str) -> None:
+    """Raise UsageError for a kind of file that is none, or that there is not in a dtype."""
+    if dtype not in DTYPES:
+        raise UsageError(f"dtype: expected one of {', '.join(DTYPES)}, got '{dtype}'.")
+    if kind not in KINDS or (kind == "pt2" and dtype != "float32"):
+        raise UsageError(f"Expected an ONNX file, or a pt2 file in float32, got '{kind}' in {dtype}.")
 
 
 def check_tile(counter: CrowdCounter, tile: int | None, own: int) -> None:

@@ -2,7 +2,7 @@
 
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..counting.any_counter import AnyCounter
 from ..data.bounds import Reading
@@ -67,9 +67,8 @@ def load(
         path = Path(adapter)
         if not is_file(path):
             raise UsageError(f"No file '{path}': expected one that was exported.", about="exported")
-        return ExportedCounter(
-            path, backend_of(path, path.suffix, _name_of(device)), max_pixels=max_pixels, stretch=stretch
-        )
+        backend = backend_of(path, path.suffix, None if device is None else str(device))
+        return ExportedCounter(path, backend, max_pixels=max_pixels, stretch=stretch)
     from ..counting.counter import load as load_folder
 
     return load_folder(
@@ -93,7 +92,3 @@ def backend_of(path: Path, suffix: str, device: str | None) -> FileBackend:
     from .onnx_backend import OnnxBackend
 
     return OnnxBackend(path, device)
-
-
-def _name_of(device: Any) -> str | None:
-    return None if device is None else str(device)
