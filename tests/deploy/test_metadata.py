@@ -59,3 +59,10 @@ def test_a_missing_key_is_named():
     del table["stride"]
     with pytest.raises(UsageError, match="stride"):
         Metadata.from_json(json.dumps(table), "a file")
+
+
+def test_a_calibration_that_would_fill_the_memory_is_refused():
+    many = {"heads": [1] * 1_000_001, "counted": [1] * 1_000_001, "missing": ""}
+    table = json.loads(pooling_metadata().to_json()) | {"calibration": many}
+    with pytest.raises(UsageError, match="a million images"):
+        Metadata.from_json(json.dumps(table), "a file")
