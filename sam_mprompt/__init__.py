@@ -14,17 +14,20 @@ from .tuning.register import register_with_peft
 from .version import __version__
 
 if TYPE_CHECKING:
-    from .counting.counter import Counter, load
+    from .counting.counter import Counter
     from .counting.region import Region
     from .counting.region_files import read_regions
     from .counting.regions import RegionCounts, Regions
     from .counting.result import CountResult
     from .counting.video.series import FrameCount
     from .counting.video.source import open_video
+    from .deploy.exported import ExportedCounter
+    from .deploy.load import load
 
 __all__ = [
     "CountResult",
     "Counter",
+    "ExportedCounter",
     "FrameCount",
     "Interrupted",
     "Region",
@@ -40,8 +43,9 @@ __all__ = [
 ]
 
 _LAZY = {
-    "load": "counting.counter",
+    "load": "deploy.load",
     "Counter": "counting.counter",
+    "ExportedCounter": "deploy.exported",
     "CountResult": "counting.result",
     "FrameCount": "counting.video.series",
     "Region": "counting.region",

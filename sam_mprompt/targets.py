@@ -8,7 +8,6 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from .arrays import FloatArray, Mask
 
@@ -121,6 +120,8 @@ def context_radius(points: FloatArray, *, k: int) -> NDArray[np.float64]:
     distinct, inverse = np.unique(points.reshape(-1, 2), axis=0, return_inverse=True)
     if len(distinct) < k + 1:
         return np.full(len(points), np.inf)
+    from scipy.spatial import cKDTree  # here: counting imports this module and takes no scipy
+
     distances = np.asarray(cKDTree(distinct).query(distinct, k=k + 1)[0])[:, 1:]
     rank = np.full(len(distinct), k - 1)
     for nearer in range(k - 1, 0, -1):

@@ -21,6 +21,7 @@ LAYERS = (
     ("models",),
     ("adapter",),
     ("counting",),
+    ("deploy",),
     ("evaluation",),
     ("training",),
     ("pretraining", "masks"),

@@ -9,12 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-import sam_mprompt
 from benchmarks.gpu.setting import Setting, Step, Timed, compare, timed_steps
 from benchmarks.speed.adapters import written
 from benchmarks.speed.pairs import Result, Spread
 from sam_mprompt.arrays import ByteImage
-from sam_mprompt.counting.counter import Counter
+from sam_mprompt.counting.counter import Counter, load
 
 FULL_HD = (1080, 1920)
 
@@ -40,7 +39,7 @@ def folder_rows(setting: Setting, data: Path | None) -> list[Result]:
     with tempfile.TemporaryDirectory() as folder:
         paths = photographs(Path(folder), number, size, data)
         adapter = written(Path(folder), config)
-        counter = sam_mprompt.load(adapter, device=setting.device, precision="bf16")
+        counter = load(adapter, device=setting.device, precision="bf16")
         geometry = counter.folder.geometry
         tiles: list[np.ndarray] = []
         watch = _Watched(counter, tiles)
@@ -54,7 +53,7 @@ def folder_rows(setting: Setting, data: Path | None) -> list[Result]:
         def bare() -> None:
             for _ in range(max(1, number // len(images))):
                 for batch in tiles:
-                    counter._loaded["default"].backend.density(batch)
+                    counter._ready("default").backend.density(batch)
 
         steps: dict[str, Step] = {
             "decoded by OpenCV": partial(count, 8),
@@ -76,7 +75,7 @@ class _Watched:
     """Keeps the tiles that a counter gives to its network."""
 
     def __init__(self, counter: Counter, tiles: list[np.ndarray]) -> None:
-        self.backend, self.tiles = counter._loaded["default"].backend, tiles
+        self.backend, self.tiles = counter._ready("default").backend, tiles
         self.plain: Callable[..., np.ndarray] = self.backend.density
 
     def __enter__(self) -> None:
@@ -116,7 +115,7 @@ def switching_rows(setting: Setting) -> list[Result]:
     """Switch between two loaded adapters, against loading base and adapter again."""
     with tempfile.TemporaryDirectory() as folder:
         adapter = written(Path(folder), "vit_b" if setting.kernels else "tiny")
-        counter = sam_mprompt.load(adapter, device=setting.device)
+        counter = load(adapter, device=setting.device)
         counter.load_adapter(adapter, name="other")
         names = cycle(("other", "default"))
 
@@ -125,7 +124,7 @@ def switching_rows(setting: Setting) -> list[Result]:
             assert counter.model is not None
 
         timed = timed_steps(
-            setting, {"load": partial(sam_mprompt.load, adapter, device=setting.device), "switch": switch}, rounds=5
+            setting, {"load": partial(load, adapter, device=setting.device), "switch": switch}, rounds=5
         )
     return compare(timed, "switch", {"load": "loading base and adapter again"}, "switching to a loaded adapter")
 
@@ -143,10 +142,10 @@ def street(seed: int) -> ByteImage:
 def agreement_rows(setting: Setting) -> list[Result]:
     """Count twenty pictures with the bundled demo adapter on the CPU and here, in float32 and bfloat16."""
     pictures = [street(seed) for seed in range(20 if setting.kernels else 1)]
-    expected = np.array([c.count for c in sam_mprompt.load("demo", device="cpu").count_many(pictures)])
+    expected = np.array([c.count for c in load("demo", device="cpu").count_many(pictures)])
     found = []
     for precision, bound in (("no", 1e-3), ("bf16", 1e-2)):
-        counts = sam_mprompt.load("demo", device=setting.device, precision=precision).count_many(pictures)  # type: ignore[arg-type]
+        counts = load("demo", device=setting.device, precision=precision).count_many(pictures)  # type: ignore[arg-type]
         off = float(np.max(np.abs(np.array([c.count for c in counts]) - expected) / np.maximum(expected, 1)))
         note = f"largest relative difference {off:.1e}; at most {bound:g} was aimed at"
         name = {"no": "float32", "bf16": "bfloat16"}[precision]

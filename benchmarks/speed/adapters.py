@@ -7,10 +7,10 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-import sam_mprompt
 from benchmarks.speed.pairs import Result, Spread, alternate
 from benchmarks.speed.table import write_row
 from sam_mprompt.adapter.folder import AdapterFolder
+from sam_mprompt.counting.counter import load
 from sam_mprompt.models.build import build_counter
 from sam_mprompt.models.sam_config import CONFIGS
 from sam_mprompt.models.sam_encoder import SamEncoder
@@ -31,7 +31,7 @@ def measure(config: str = "vit_b", rounds: int = 5) -> list[Result]:
     """Measure on a base with random weights in a file."""
     with tempfile.TemporaryDirectory() as folder:
         adapter = written(Path(folder), config)
-        counter = sam_mprompt.load(adapter, device="cpu")
+        counter = load(adapter, device="cpu")
         numbers, names = iter(range(1_000_000)), cycle(("default", "other"))
         counter.load_adapter(adapter, name="other")
 
@@ -42,7 +42,7 @@ def measure(config: str = "vit_b", rounds: int = 5) -> list[Result]:
 
         seconds = alternate(
             {
-                "whole": partial(sam_mprompt.load, adapter, device="cpu"),
+                "whole": partial(load, adapter, device="cpu"),
                 "load": lambda: counter.load_adapter(adapter, name=f"adapter-{next(numbers)}"),
                 "switch": change,
             },

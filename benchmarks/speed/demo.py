@@ -3,6 +3,7 @@
 import numpy as np
 
 import sam_mprompt
+from sam_mprompt.counting.counter import load
 from sam_mprompt.counting.predict import predict_density
 from sam_mprompt.counting.torch_backend import TorchBackend
 from sam_mprompt.geometry import Geometry
@@ -10,7 +11,7 @@ from sam_mprompt.geometry import Geometry
 
 def demo() -> sam_mprompt.Counter:
     """Return the counter, on the CPU."""
-    return sam_mprompt.load("adapters/demo", device="cpu")
+    return load("adapters/demo", device="cpu")
 
 
 def count_tiles(counter: sam_mprompt.Counter, image: np.ndarray, tile: int = 896) -> float:

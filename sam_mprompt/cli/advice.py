@@ -48,6 +48,8 @@ ADVICE: dict[str, str] = {
     "extra": "Install it with: pip install 'sam-mprompt[{extra}]'.",
     "token": "Set ${variable} or give --token-file FILE; or --without-token where nobody else can reach it.",
     "export folder": "Give another one with --to.",
+    "exported": "Make one with 'sam-mprompt export ADAPTER --format onnx --to FILE.onnx'.",
+    "capture": "Or fix its sides with --tile N.",
 }
 """By `SamMpromptError.about`; `{name}` stands for a fact of the error."""
 

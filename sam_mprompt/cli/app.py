@@ -27,6 +27,10 @@ _LIST = {"list": _OFF, **_OFF}
 _FLAGS = {"install_completion": False, "show_completion": False, "recipes": _LIST, "checkpoints": _LIST, **_OFF}
 
 
+_LEFT_OUT = ("torch", "torchvision", "peft", "timm", "segment_anything", "safetensors", "scipy", "tomli_w")
+"""What an installation for exported files alone does not have."""
+
+
 class _Commands(TyperGroup):
     """All commands. Typer ends an interrupted one in silence; the user is told what was saved and how to go on."""
 
@@ -94,11 +98,22 @@ def _run() -> int | str | None:
         return _failure(error, 1)
     except KeyboardInterrupt as error:
         return _failure(error, 130)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _LEFT_OUT:
+            raise
+        return _failure(_not_here(error), 2)
     except Exception as error:
         if not memory_fault(error):
             raise
         return _failure(RunError("The memory was not enough: expected smaller images, tiles or batches."), 1)
     return 0
+
+
+def _not_here(error: ModuleNotFoundError) -> UsageError:
+    return UsageError(
+        f"This installation only counts with exported files, and what you ask for needs the package '{error.name}'. "
+        "Install sam-mprompt whole."
+    )
 
 
 def _told(error: OSError) -> RunError:

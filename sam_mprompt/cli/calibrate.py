@@ -89,7 +89,7 @@ def calibrate(
     found = annotated_split(counter, data, split, data_format, label, columns)
     if split == "test":
         say(messages(), _TESTED)
-    elif split == "train" or (found.carved and counter.recipe.train.folds):
+    elif split == "train" or (found.carved and counter.trained_on.folds):
         say(messages(), _TRAINED)
     samples = [sample for sample in found.samples if sample.points is not None]
     with progress("calibrating", len(samples)) as report:

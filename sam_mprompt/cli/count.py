@@ -37,7 +37,7 @@ from .video_options import Every, Fps, Jsonl, Plot, Reconnect, Smooth, VideoOpti
 from .video_request import Outputs, VideoRequest
 
 if TYPE_CHECKING:
-    from ..counting.counter import Counter
+    from ..counting.any_counter import AnyCounter
     from ..counting.result import CountResult
     from ..data.bounds import Reading
     from .count_points import HeadPoints
@@ -141,8 +141,8 @@ def _loaded(
     compiled: bool,
     max_pixels: int | None,
     stretch: bool | None,
-) -> "Counter":
-    from ..counting.counter import load
+) -> "AnyCounter":
+    from ..deploy.load import load
 
     return load(
         adapter, device=device, base=base, precision=precision, compile=compiled, max_pixels=max_pixels, stretch=stretch
@@ -186,7 +186,7 @@ class _Job:
         for line in self.regions.announcement(found.images) if self.regions else ():
             self.say(line)
 
-    def run(self, counter: "Counter", batch_size: int, told: Sequence[Callable[["CountResult"], None]]) -> None:
+    def run(self, counter: "AnyCounter", batch_size: int, told: Sequence[Callable[["CountResult"], None]]) -> None:
         """Count the images and tell of each; raises the error of one that is alone, and Interrupted."""
         from .counted import counted
 

@@ -12,7 +12,7 @@ from .image_paths import expand
 from .ui import recorded
 
 if TYPE_CHECKING:
-    from ..counting.counter import Counter
+    from ..counting.any_counter import AnyCounter
     from ..counting.intervals import Calibration
 
 OtherAdapters = Annotated[
@@ -64,7 +64,7 @@ class AdapterOfImages:
                     )
         return cls(first, others)
 
-    def load(self, counter: "Counter") -> None:
+    def load(self, counter: "AnyCounter") -> None:
         """Put the other adapters onto the counter's base. Raises UsageError as `Counter.load_adapter`."""
         self._first = counter.active
         further = [adapter for adapter in dict.fromkeys(self.others.values()) if adapter != self.first]
@@ -78,7 +78,7 @@ class AdapterOfImages:
             return None
         return [self._loaded.get(self.others.get(image, self.first), self._first) for image in images]
 
-    def calibration(self, counter: "Counter", level: float) -> "Calibration":
+    def calibration(self, counter: "AnyCounter", level: float) -> "Calibration":
         """Return the calibration that decides whether there are error bars: the first that has some of this level."""
         known = [counter.calibration_of(name) for name in counter.adapters]
         return next((own for own in known if own.why_not(level) is None), known[0])

@@ -22,7 +22,7 @@ from .video_report import Report
 from .video_request import VideoRequest
 
 if TYPE_CHECKING:
-    from ..counting.counter import Counter
+    from ..counting.any_counter import AnyCounter
     from ..counting.video.film import Film
     from ..counting.video.frame import Video
     from ..counting.video.plot import Course
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
-def count_video(request: VideoRequest, adapter: str, load: "Callable[[], Counter]", batch_size: int) -> None:
+def count_video(request: VideoRequest, adapter: str, load: "Callable[[], AnyCounter]", batch_size: int) -> None:
     """Count a video, write what was asked for, and print a summary.
 
     A file that is stopped ends as interrupted; to stop a live stream is its usual end.

@@ -13,7 +13,7 @@ from ..errors import RunError, SamMpromptError, UsageError
 from .memory import memory_fault
 
 if TYPE_CHECKING:
-    from ..counting.counter import Counter
+    from ..counting.any_counter import AnyCounter
     from ..counting.result import CountResult, ImageLike
 
 Failed = Callable[[Path, SamMpromptError], None]
@@ -21,7 +21,7 @@ Failed = Callable[[Path, SamMpromptError], None]
 
 
 def counted(
-    counter: "Counter",
+    counter: "AnyCounter",
     images: Sequence[Path],
     names: Callable[[Sequence[Path]], Sequence[str] | None] = lambda _: None,
     *,

@@ -33,7 +33,7 @@ from .ui import (
 )
 
 if TYPE_CHECKING:
-    from ..counting.counter import Counter
+    from ..counting.any_counter import AnyCounter
     from ..counting.result import CountResult
     from ..data.formats.entries import Split as SplitData
     from ..evaluation.evaluate import Evaluation
@@ -92,7 +92,7 @@ def evaluate(
     check_level(level)
     parts = _parts(regions)
 
-    from ..counting.counter import load
+    from ..deploy.load import load
     from ..evaluation.evaluate import evaluate as compare_counts
     from ..evaluation.worst import write_worst
 
@@ -129,8 +129,8 @@ def _write_json(file: Path, content: dict[str, Any]) -> None:
     write_text(file, json.dumps(content, indent=2) + "\n")
 
 
-def _tell_of_folds(found: "SplitData", counter: "Counter", split: Split) -> None:
-    if split == "val" and found.carved and counter.recipe.train.folds:
+def _tell_of_folds(found: "SplitData", counter: "AnyCounter", split: Split) -> None:
+    if split == "val" and found.carved and counter.trained_on.folds:
         say(messages(), _TRAINED)
 
 
@@ -154,12 +154,12 @@ def _json_of(regions: "Mapping[str, Metrics]") -> dict[str, Any]:
 
 
 def annotated_split(
-    counter: "Counter", data: Path, split: Split, data_format: str | None, label: str | None, columns: str
+    counter: "AnyCounter", data: Path, split: Split, data_format: str | None, label: str | None, columns: str
 ) -> "SplitData":
     """Read a split's samples; says what was left out of them. The recipe's label counts where the data has it."""
     from ..data.formats.read import read_split
 
-    own, reading = counter.recipe.data, counter.reading
+    own, reading = counter.trained_on, counter.reading
     read = partial(
         read_split,
         data,
@@ -191,7 +191,7 @@ def _with_segmenter(adapter: str, device: str | None) -> "TrainedRun":
     raise UsageError(f"'{adapter}' keeps no segmenter, so it has no masks: only a run of finetune does.")
 
 
-def _predictor(counter: "Counter", run: "TrainedRun | None", batch_size: int) -> "Callable[[Path], CountResult]":
+def _predictor(counter: "AnyCounter", run: "TrainedRun | None", batch_size: int) -> "Callable[[Path], CountResult]":
     """Return what counts an image; its mask is that of a run, where one is given."""
     from ..data.image import read_image
 

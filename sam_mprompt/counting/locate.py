@@ -1,8 +1,8 @@
 """From a density to head locations."""
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from ..arrays import FloatArray
 
@@ -10,6 +10,7 @@ from ..arrays import FloatArray
 # from no farther than the reach.
 _SCORE_SIGMA = 0.5
 _SCORE_RADIUS = 2
+_SCORE_KERNEL = cv2.getGaussianKernel(2 * _SCORE_RADIUS + 1, _SCORE_SIGMA, cv2.CV_64F)
 _REACH = 6
 _MARGIN = _REACH + 2 * _SCORE_RADIUS
 
@@ -55,7 +56,7 @@ def locate_heads(density: FloatArray, threshold: float = 0.0) -> FloatArray:
 
 
 def _smooth(mass: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(ndimage.gaussian_filter(mass, _SCORE_SIGMA, radius=_SCORE_RADIUS))
+    return np.asarray(cv2.sepFilter2D(mass, cv2.CV_64F, _SCORE_KERNEL, _SCORE_KERNEL, borderType=cv2.BORDER_REFLECT))
 
 
 def _take_one(left: NDArray[np.float64], row: int, column: int, rings: _Rings) -> tuple[float, tuple[float, float]]:

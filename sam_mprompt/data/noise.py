@@ -6,7 +6,6 @@ larger. Number and order of heads stay, and everything stays in the image of `si
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from ..arrays import FloatArray
 
@@ -49,6 +48,8 @@ def heads_of(points: FloatArray, boxes: FloatArray | None, *, radius: float) -> 
         return squares
     if len(boxes) != len(points):
         ranks = range(1, min(_NEAR, len(boxes)) + 1)
+        from scipy.spatial import cKDTree
+
         near = boxes[cKDTree((boxes[:, :2] + boxes[:, 2:]) / 2).query(points, ranks)[1]]
         first = _around(near, points[:, None]).argmax(1)
         boxes = near[np.arange(len(points)), first]

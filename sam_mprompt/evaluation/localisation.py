@@ -5,9 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import maximum_bipartite_matching
-from scipy.spatial import cKDTree
 
 from ..arrays import FloatArray
 from ..data.sample import Sample
@@ -72,6 +69,10 @@ def matches(predicted: FloatArray, actual: FloatArray, tolerance: NDArray[np.flo
     """
     if len(predicted) == 0 or len(actual) == 0:
         return 0
+    from scipy.sparse import coo_array  # here: evaluating counts takes no scipy
+    from scipy.sparse.csgraph import maximum_bipartite_matching
+    from scipy.spatial import cKDTree
+
     near = cKDTree(predicted).query_ball_point(actual, tolerance)
     heads = np.repeat(np.arange(len(actual)), [len(found) for found in near])
     places = np.fromiter((place for found in near for place in found), np.intp, len(heads))

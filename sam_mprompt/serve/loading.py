@@ -127,10 +127,10 @@ def loader(
     max_pixels: int | None = None,
     stretch: bool | None = None,
 ) -> Load:
-    """Return what loads an adapter as `sam_mprompt.load` does; what else can count is loaded here too."""
+    """Return what loads an adapter as `sam_mprompt.load` does."""
 
     def load_one(source: str) -> Any:
-        from ..counting.counter import load
+        from ..deploy.load import load
 
         return load(source, device=device, base=base, precision=precision, max_pixels=max_pixels, stretch=stretch)
 

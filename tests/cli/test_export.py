@@ -1,5 +1,7 @@
 import json
 
+import pytest
+
 
 def test_export_writes_a_folder_that_counts_and_says_its_size(run_cli, trained_run, crowd_folder, tmp_path):
     done = run_cli("export", trained_run, "--to", tmp_path / "half", "--dtype", "float16")
@@ -13,3 +15,29 @@ def test_export_into_a_folder_in_use_is_refused_and_names_the_option(run_cli, tr
     (tmp_path / "note").write_text("mine")
     done = run_cli("export", trained_run, "--to", tmp_path)
     assert (done.code, "not empty" in done.err, "--to" in done.err) == (2, True, True)
+
+
+@pytest.mark.parametrize("option", [("--dtype", "int8"), ("--tile", "64"), ("--images", ".")])
+def test_what_only_a_file_has_is_refused_for_a_folder(run_cli, tmp_path, option):
+    done = run_cli("export", "adapters/demo", "--to", tmp_path / "a", *option)
+    assert (done.code, option[0] in done.err, "--format onnx" in done.err) == (2, True, True)
+
+
+def test_a_file_has_a_name_that_says_what_it_is(run_cli, tmp_path):
+    done = run_cli("export", "adapters/demo", "--format", "onnx", "--to", tmp_path / "a.bin")
+    assert (done.code, ".onnx" in done.err) == (2, True)
+
+
+@pytest.mark.slow
+def test_a_file_is_written_compared_and_counts(run_cli, trained_run, crowd_folder, tmp_path):
+    file = tmp_path / "tiny.onnx"
+    made = run_cli("export", trained_run, "--to", file, "--images", crowd_folder / "0.png", "--tile", 96)
+    assert made.code == 0, made.err
+    assert "MB  float32" in made.out
+    assert "counts of all images" in made.out
+    done = run_cli("count", file, crowd_folder / "0.png", "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["images"][0]["count"] >= 0
+    assert run_cli("evaluate", file, "--data", crowd_folder).code == 0
+    refused = run_cli("count", file, crowd_folder / "0.png", "--compile")
+    assert (refused.code, "fixed" in refused.err) == (2, True)

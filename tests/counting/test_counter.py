@@ -358,7 +358,7 @@ def test_a_batch_of_frames_shares_a_pass_of_the_network_where_that_is_asked_for(
     sizes, frames = [], [tmp_path / f"{index}.png" for index in range(4)]
     for path in frames:
         Image.new("RGB", (64, 64)).save(path)
-    backend = counter._loaded["default"].backend
+    backend = counter._ready("default").backend
     plain = backend.density
     monkeypatch.setattr(backend, "density", lambda tiles: sizes.append(len(tiles)) or plain(tiles))
     list(counter.count_video(frames, fps=1))

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.io import loadmat, whosmat
 
 from ...errors import UsageError
 from .mat73 import is_mat73, read_mat73, shapes_in_mat73
@@ -55,11 +54,15 @@ def _read_mat5(path: Path, field: str) -> Any:
     shapes = _shapes_in_mat5(path)
     if any(abs(int(np.prod(shape, dtype=object))) > _MAX_MAT_VALUES for shape in shapes.values()):
         raise ValueError("a variable of more than 8 million values")
+    from scipy.io import loadmat  # here: few formats take scipy
+
     return loadmat(path, variable_names=[field]).get(field)
 
 
 def _shapes_in_mat5(path: Path) -> dict[str, tuple[int, ...]]:
     check_elements(path.read_bytes(), _MAX_MAT_BYTES)
+    from scipy.io import whosmat
+
     return {name: shape for name, shape, _ in whosmat(path)}
 
 

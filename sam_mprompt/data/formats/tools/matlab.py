@@ -3,8 +3,6 @@
 import io
 from pathlib import Path
 
-from scipy.io import savemat
-
 from ....errors import UsageError
 from ..annotation import Annotation
 from ..labels import Marks
@@ -44,6 +42,8 @@ def read_points(path: Path) -> Marks:
 
 def _written(picture: Picture) -> bytes:
     packed = io.BytesIO()
+    from scipy.io import savemat
+
     savemat(
         packed,  # type: ignore[arg-type] # scipy takes any file, its stubs a name alone
         {"points": picture.points},

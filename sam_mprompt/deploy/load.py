@@ -1,0 +1,94 @@
+"""`load`: an adapter's folder on its base, or an exported file, ready to count. Torch comes with a folder only."""
+
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..counting.any_counter import AnyCounter
+from ..data.bounds import Reading
+from ..errors import UsageError
+from ..files import is_file, is_folder
+from .exported import ExportedCounter, FileBackend
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..counting.torch_backend import Precision
+
+SUFFIXES = (".onnx", ".pt2")
+"""How exported files end."""
+
+
+def is_exported(adapter: str | Path) -> bool:
+    """Whether a name is that of an exported file, which need not be there."""
+    return isinstance(adapter, str | PathLike) and Path(adapter).suffix in SUFFIXES and not is_folder(Path(adapter))
+
+
+def load(
+    adapter: str | Path,
+    *,
+    device: "str | int | torch.device | None" = None,
+    base: str | None = None,
+    precision: "Precision" = "no",
+    compile: bool = False,
+    flex_attention: bool = False,
+    max_pixels: int | None = None,
+    stretch: bool | None = None,
+) -> AnyCounter:
+    """Load an adapter folder onto its base, or an exported file, ready to count.
+
+    Args:
+        adapter: an adapter folder, a run folder, the name of one that `sam-mprompt adapters list` shows, or a file of
+            `sam-mprompt export --format onnx`, which counts without torch, or `--format pt2`.
+        device: "cpu", "cuda", "cuda:1" or 1, "mps"; by default the GPU when there is one.
+        base: checkpoint name or file when the base is not found under its recorded name.
+        precision: mixed precision on a GPU; a CPU always counts in float32.
+        compile: translate the encoder by `torch.compile` at the first image. Every other size of a tile is translated
+            anew: worth it for many images that fill their tiles.
+        flex_attention: with `compile`, on a GPU: fuse SAM's position bias into attention.
+        max_pixels: the most pixels that are decoded of an image file; None for 2**28, and for 2**30 of a file that is
+            large enough to be a photograph of that size. A JPEG above it is decoded to a smaller copy where it is
+            shrunk at least as much anyway; other images above it are refused.
+        stretch: whether 16-bit images are scaled from the bits that they use; None for what each adapter was trained
+            with (its recipe's data.stretch).
+
+    Returns:
+        A `Counter` of a folder, an `ExportedCounter` of a file.
+
+    Raises:
+        UsageError: no such adapter, device or precision, damaged files, another base than it was trained on, or
+            an option that an exported file does not take.
+    """
+    Reading(max_pixels=max_pixels)  # refused before anything is loaded
+    if is_exported(adapter):
+        fixed = {"base": base, "precision": precision != "no", "compile": compile, "flex_attention": flex_attention}
+        if given := [name for name, value in fixed.items() if value]:
+            raise UsageError(f"'{adapter}' is an exported file, whose network is fixed: expected no {given[0]}.")
+        path = Path(adapter)
+        if not is_file(path):
+            raise UsageError(f"No file '{path}': expected one that was exported.", about="exported")
+        backend = backend_of(path, path.suffix, None if device is None else str(device))
+        return ExportedCounter(path, backend, max_pixels=max_pixels, stretch=stretch)
+    from ..counting.counter import load as load_folder
+
+    return load_folder(
+        adapter,
+        device=device,
+        base=base,
+        precision=precision,
+        compile=compile,
+        flex_attention=flex_attention,
+        max_pixels=max_pixels,
+        stretch=stretch,
+    )
+
+
+def backend_of(path: Path, suffix: str, device: str | None) -> FileBackend:
+    """Return what runs a file of a suffix. Raises UsageError as `OnnxBackend` and `Pt2Backend`."""
+    if suffix == ".pt2":
+        from .pt2_files import Pt2Backend
+
+        return Pt2Backend(path, device)
+    from .onnx_backend import OnnxBackend
+
+    return OnnxBackend(path, device)

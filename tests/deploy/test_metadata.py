@@ -1,0 +1,68 @@
+import json
+
+import numpy as np
+import pytest
+from pooling_file import pooling_metadata
+
+from sam_mprompt.counting.intervals import Calibration
+from sam_mprompt.deploy.metadata import Metadata
+from sam_mprompt.errors import UsageError
+
+
+def test_everything_that_counting_needs_comes_back():
+    written = pooling_metadata(tile=64, parity={"count": 1e-6})
+    found = Metadata.from_json(written.to_json(), "a file")
+    assert found.to_json() == written.to_json()
+    assert (found.geometry, found.scope, found.trained_on) == (written.geometry, written.scope, written.trained_on)
+    assert (found.mean, found.std, found.tile, found.stride) == (written.mean, written.std, 64, 4)
+    np.testing.assert_array_equal(found.calibration.heads, written.calibration.heads)
+    assert str(found.calibration.interval(12.0)) == str(written.calibration.interval(12.0))
+
+
+def test_why_there_are_no_error_bars_comes_back():
+    found = Metadata.from_json(pooling_metadata(calibration=Calibration(missing="nobody counted")).to_json(), "a file")
+    assert found.calibration.why_not() == "nobody counted"
+
+
+WRONG = {
+    "format_version": (2, "format version 2"),
+    "stride": (0, "stride"),
+    "size_divisor": (6, "fit each other"),
+    "tile": (65, "fit each other"),
+    "dtype": ("float8", "dtype"),
+    "mean": ([1, 2], "unpack"),
+    "std": ([1, 1, 0], "std"),
+    "geometry": ({"tile": float("inf")}, "tile"),
+    "scope": ({"side": {"least": 1}}, "missing"),
+    "calibration": ({"heads": [1, 2], "counted": [1]}, "count for each"),
+    "trained_on": ({"nobody": 1}, "nobody"),
+    "name": (None, "name"),
+}
+
+
+@pytest.mark.parametrize("key", WRONG)
+def test_metadata_of_strangers_are_read_strictly(key):
+    value, message = WRONG[key]
+    table = json.loads(pooling_metadata().to_json()) | {key: value}
+    with pytest.raises(UsageError, match=message):
+        Metadata.from_json(json.dumps(table), "a file")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "[" * 100_000])
+def test_what_is_no_metadata_is_refused(text):
+    with pytest.raises(UsageError, match="a file"):
+        Metadata.from_json(text, "a file")
+
+
+def test_a_missing_key_is_named():
+    table = json.loads(pooling_metadata().to_json())
+    del table["stride"]
+    with pytest.raises(UsageError, match="stride"):
+        Metadata.from_json(json.dumps(table), "a file")
+
+
+def test_a_calibration_that_would_fill_the_memory_is_refused():
+    many = {"heads": [1] * 1_000_001, "counted": [1] * 1_000_001, "missing": ""}
+    table = json.loads(pooling_metadata().to_json()) | {"calibration": many}
+    with pytest.raises(UsageError, match="a million images"):
+        Metadata.from_json(json.dumps(table), "a file")
