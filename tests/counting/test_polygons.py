@@ -154,7 +154,7 @@ def test_a_point_on_a_common_border_is_in_the_outline_to_its_right_as_pixels_hav
 def test_an_outline_with_more_pieces_than_are_summed_at_once_is_covered_exactly():
     heights = np.random.default_rng(0).uniform(1, 6.9, 1040)
     tips = np.stack([np.linspace(0.1, 9.8, 1040), heights], axis=1)
-    gaps = tips + (0.003, 0)
+    gaps = tips + np.array((0.003, 0))
     gaps[:, 1] = 0.5
     comb = (np.concatenate([np.stack([tips, gaps], axis=1).reshape(-1, 2), ring((9.9, 0.2), (0.1, 0.2))]),)
     assert coverage(GRID, [comb]).sum() == pytest.approx(area(comb), abs=1e-9)

@@ -59,7 +59,7 @@ def test_a_corner_may_lie_a_thousand_million_pixels_away():
 
 
 def test_an_outline_that_crosses_itself_is_told_how_it_should_be():
-    with pytest.raises(UsageError, match="crosses itself .*: expected its corners in order, all the way round\\.$"):
+    with pytest.raises(UsageError, match=r"crosses itself .*: expected its corners in order, all the way round\.$"):
         Region.around("a", [(0, 0), (9, 9), (9, 0), (0, 9)])
 
 
