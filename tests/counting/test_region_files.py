@@ -198,7 +198,7 @@ def test_the_place_of_a_mistake_is_told_once(tmp_path, features, why):
 
 
 def test_an_empty_area_is_none_and_other_properties_are_passed_over(tmp_path):
-    [region] = read(tmp_path, feature(area_m2="", frame="west", comment=3))
+    [region] = read(tmp_path, feature(area_m2="", arena="north", comment=3))
     assert region.area_m2 is None
 
 
