@@ -29,11 +29,10 @@ _MOST_CROSSINGS = 20_000  # of outlines; the time of a coverage grows with them
 
 
 class Crossing(NamedTuple):
-    """Where two edges cross: the place (x, y) and the numbers of the edges."""
+    """Where two edges cross."""
 
     x: float
     y: float
-    edges: tuple[int, int]
 
 
 def area(polygon: Polygon) -> float:
@@ -63,7 +62,7 @@ def crossings(rings: Sequence[Ring]) -> Iterator[Crossing]:
         for i in np.flatnonzero(crossed & (at > _TOUCHING) & (at < 1 - _TOUCHING)):
             if _TOUCHING < along[i] < 1 - _TOUCHING:
                 x, y = edges[first[i], :2] + at[i] * (edges[first[i], 2:] - edges[first[i], :2])
-                yield Crossing(float(x), float(y), (int(first[i]), int(second[i])))
+                yield Crossing(float(x), float(y))
 
 
 def _meeting(

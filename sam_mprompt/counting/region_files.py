@@ -210,7 +210,7 @@ def _closed(region: _Drawn) -> _Drawn:
 def _check_keys(found: Mapping[str, Any], where: str, what: str, images: Sequence[str]) -> None:
     """Refuse what seems to be one of our keys, misspelt: it would be passed over without a word."""
     for key in found:
-        if key in (*_OWN, *images, "width", "height"):
+        if key in (*_OWN, *images):
             continue
         meant = get_close_matches(key, [own for own in _OWN if own not in found], 1, _NEAR)
         if meant:
@@ -222,7 +222,7 @@ def _text(value: Any) -> str:
 
 
 def _flag(value: Any, where: str) -> bool:
-    text = str(value).strip().casefold() if isinstance(value, str | int | float | None) else "?"
+    text = str(value).strip().casefold()
     if text not in _YES + _NO:
         raise UsageError(f"{where}: ignore: expected true or false; received {value!a:.60}.")
     return text in _YES

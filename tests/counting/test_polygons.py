@@ -93,3 +93,68 @@ def test_outlines_that_cross_each_other_without_end_are_refused():
     ]
     with pytest.raises(UsageError, match="cross each other at most 20000 times"):
         coverage(GRID, combs)
+
+
+def test_areas_are_those_of_the_shoelace_rule_wherever_an_outline_lies():
+    corner = ring((20, 30), (26, 30), (26, 32), (22, 32), (22, 35), (20, 35))  # an L: 6 x 2 and 2 x 3
+    assert area((corner,)) == 18
+    assert area((corner[::-1], ring((23, 30.5), (24, 30.5), (24, 31.5)))) == 17.5
+
+
+def test_every_crossing_of_long_outlines_is_found_once():
+    teeth = [(i, 2 * (i % 2)) for i in range(1200)]
+    saw, bar = ring(*teeth, (1200, -5), (0, -5)), ring((-1, 0.5), (1201, 0.5), (1201, 1), (-1, 1))
+    found = sorted((crossing.y, crossing.x) for crossing in crossings([saw, bar]))
+    expected = [(y, i + (y / 2 if i % 2 == 0 else 1 - y / 2)) for y in (0.5, 1) for i in range(1199)]
+    expected += [(y, 1199 + (2 - y) / 7) for y in (0.5, 1)]
+    np.testing.assert_allclose(found, sorted(expected), atol=1e-9)
+
+
+def test_the_sides_of_a_star_cross_five_times_and_those_of_two_squares_twice():
+    turn = np.arange(5) * 4 * np.pi / 5
+    star = np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    places = np.array([(crossing.x, crossing.y) for crossing in crossings([star])])
+    assert len(places) == 5
+    np.testing.assert_allclose(np.hypot(*places.T), (3 - 5**0.5) / 2)  # the inner corners of a pentagram
+    square = ring((0, 0), (1, 0), (1, 1), (0, 1))
+    assert sorted((found.x, found.y) for found in crossings([square, square + 0.5])) == [(0.5, 1), (1, 0.5)]
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_an_edge_that_would_cross_another_if_it_were_longer_does_not(turns):
+    long, short = ring((0, 0), (10, 10), (-9, 30)), ring((5.5, 4.5), (8, 2), (30, -40))  # x + y = 10 meets x = y
+    turned = np.linalg.matrix_power(np.array([[0, 1], [-1, 0]]), turns)
+    for one, other in ((long, short), (long[::-1], short[::-1]), (long, short[::-1])):
+        assert not list(crossings([one @ turned, other @ turned]))
+        assert not list(crossings([other @ turned, one @ turned]))
+
+
+@pytest.mark.parametrize("direction", [1, -1])
+def test_a_corner_on_a_slanting_edge_touches_it_and_edges_on_each_other_do_not_cross(direction):
+    slanting, corner = ring((0, 0), (8, 8), (-9, 30)), ring((4, 4), (30, 3), (30, -3))
+    for first, second in ((slanting, corner), (corner, slanting)):
+        assert not list(crossings([first[::direction], second]))
+        assert not list(crossings([first, second[::direction]]))
+    assert not list(crossings([slanting, slanting[::direction]]))
+
+
+def test_a_point_is_inside_at_the_height_of_a_corner_and_beside_a_level_edge():
+    diamond, square = (ring((2, 0), (4, 2), (2, 4), (0, 2)),), (ring((0, 0), (4, 0), (4, 4), (0, 4)),)
+    points = ring((2, 2), (0.5, 0.5), (3.9, 2), (5, 2), (-1, 2))
+    assert contains([diamond], points).tolist() == [True, False, True, False, False]
+    assert contains([square], points).tolist() == [True, True, True, False, False]
+
+
+def test_a_point_on_a_common_border_is_in_the_outline_to_its_right_as_pixels_have_it():
+    left, right = ((ring((x, 0), (x + 4, 0), (x + 4, 4), (x, 4)),) for x in (0, 4))
+    assert not contains([left], ring((4, 1))).any()
+    assert contains([right], ring((4, 1))).all()
+
+
+def test_an_outline_with_more_pieces_than_are_summed_at_once_is_covered_exactly():
+    heights = np.random.default_rng(0).uniform(1, 6.9, 1040)
+    tips = np.stack([np.linspace(0.1, 9.8, 1040), heights], axis=1)
+    gaps = tips + np.array((0.003, 0))
+    gaps[:, 1] = 0.5
+    comb = (np.concatenate([np.stack([tips, gaps], axis=1).reshape(-1, 2), ring((9.9, 0.2), (0.1, 0.2))]),)
+    assert coverage(GRID, [comb]).sum() == pytest.approx(area(comb), abs=1e-9)

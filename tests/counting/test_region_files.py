@@ -159,3 +159,72 @@ def test_what_is_no_file_is_refused(tmp_path):
         read_regions(tmp_path / "nowhere.csv")
     with pytest.raises(UsageError, match="expected a file"):
         read_regions(tmp_path)
+
+
+def test_a_file_may_hold_one_feature_and_begin_with_empty_lines(tmp_path):
+    (tmp_path / "r.json").write_text("\n  " + json.dumps(feature()))
+    [region] = read_regions(tmp_path / "r.json")
+    assert (region.name, region.image) == ("a", "")
+
+
+def test_y_that_runs_upwards_leaves_x_and_sizes_as_they_are(tmp_path):
+    with pytest.warns(RegionWarning, match="turned downwards"):
+        [region] = read(tmp_path, feature([[x, -y] for x, y in SQUARE]))
+    np.testing.assert_array_equal(region.corners(), SQUARE)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        [half] = read(tmp_path, feature([[10, -10], [50, -10], [50, 10], [10, 10]]))
+    assert half.corners()[:, 1].tolist() == [-10, -10, 10, 10]
+
+
+@pytest.mark.parametrize(
+    ("features", "why"),
+    [
+        ([feature(geometry=3)], "expected a Polygon or MultiPolygon; received None"),
+        (
+            [feature(geometry={"type": "Polygon", "coordinates": [5]})],
+            r"coordinates: expected rows of 2 numbers \(x y\)",
+        ),
+        ([{"type": "Feature", "properties": {}}], r"expected a property 'name'; found none\.$"),
+        ([feature(height=480)], "received None and 480"),
+        ([feature(ignore=[True])], r"ignore: expected true or false; received \[True\]"),
+        ([feature(), feature([[0, 0], [9, 9], [9, 0], [0, 9]], name="b")], r"features\[1\]: Region 'b'"),
+    ],
+)
+def test_the_place_of_a_mistake_is_told_once(tmp_path, features, why):
+    with pytest.raises(UsageError, match=why) as raised:
+        read(tmp_path, *features)
+    assert str(raised.value).count("r.geojson") == 1
+
+
+def test_an_empty_area_is_none_and_other_properties_are_passed_over(tmp_path):
+    [region] = read(tmp_path, feature(area_m2="", arena="north", comment=3))
+    assert region.area_m2 is None
+
+
+def test_a_table_may_call_its_images_otherwise_and_have_empty_cells_at_the_end(tmp_path):
+    one, two = read_csv(
+        tmp_path, "filename,name,x,y\n1.jpg,a,0,0,,\n1.jpg,a,9,0\n1.jpg,a,9,9\n2.jpg,a,0,0\n2.jpg,a,9,0\n2.jpg,a,9,9\n"
+    )
+    assert (one.image, two.image) == ("1.jpg", "2.jpg")
+    [plain] = read_csv(tmp_path, "name,x,y\na,0,0\na,9,0\na,9,9\n")
+    assert plain.image == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("name,x,y\na,1\n", "line 2: expected numbers"),
+        ("name,y,x\na,1\n", "line 2: expected numbers"),
+        ('name,x,y\na,1,2\na,"1,5",2\n', "line 3: expected numbers"),
+        ("name,x,y,ignore\na,1,2,perhaps\n", "line 2: ignore: expected true or false"),
+        ("name,x,y,width\na,1,2,640\n", "line 2: expected width and height"),
+        (
+            "name,x,y,area_m2\na,0,0,5\na,9,0,6\n",
+            "line 3: .*: expected it in its first row, the same or empty in the others\\.$",
+        ),
+    ],
+)
+def test_the_row_of_a_mistake_is_told(tmp_path, text, why):
+    with pytest.raises(UsageError, match=why):
+        read_csv(tmp_path, text)

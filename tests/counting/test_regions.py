@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from sam_mprompt.counting.region import Region
-from sam_mprompt.counting.regions import Regions
+from sam_mprompt.counting.regions import PlacedRegions, RegionCount, RegionCounts, Regions
 from sam_mprompt.counting.result import CountResult
 from sam_mprompt.errors import RegionWarning, UsageError
 
@@ -235,3 +235,140 @@ def test_the_overlay_outlines_regions_and_takes_the_glow_out_of_what_is_ignored(
     assert np.ptp(plain[64:76, 92:94].astype(int), axis=2).max() < 10
     smaller = found.overlay(pixels[::2, ::2], regions=[disc("", ignore=True)])
     assert smaller.shape == (47, 62, 3)
+
+
+def box(name, x0, y0, x1, y1, **others):
+    return Region.around(name, [(x0, y0), (x1, y0), (x1, y1), (x0, y1)], **others)
+
+
+def test_counts_are_put_into_words_and_into_json():
+    parts = (RegionCount("a", 1000.0), RegionCount("b", 230.0, 100.0))
+    plain, less = RegionCounts(1234.56, parts, 4.56), RegionCounts(1234.56, parts, 5.56, 4.04, 1.0, True)
+    assert plain.heading() == "1,234.6 heads"
+    assert plain.heading("1,200 to 1,300") == "1,234.6 heads (1,200 to 1,300)"
+    assert less.heading("1,200 to 1,300") == less.heading() == "1,234.6 heads, 4.0 ignored"
+    rows = [
+        {"name": "a", "count": 1000.0, "area_m2": None, "per_m2": None},
+        {"name": "b", "count": 230.0, "area_m2": 100.0, "per_m2": 2.3},
+    ]
+    own = {"total": 1234.56, "regions": rows, "elsewhere": 4.56, "ignored": None, "counted_twice": 0.0}
+    assert plain.as_dict() == own
+    assert less.as_dict() == {**own, "elsewhere": 5.56, "ignored": 4.04, "counted_twice": 1.0}
+
+
+def test_ignore_zones_need_no_names_and_regions_of_one_image_are_refused_with_its_name():
+    assert len(Regions([disc("", ignore=True), disc("", radius=9, ignore=True)])) == 2
+    with pytest.raises(UsageError, match=r"^Two regions of 'a\.jpg' are called 'left'"):
+        Regions([left(image="a.jpg"), left(image="a.jpg")])
+    with pytest.raises(UsageError, match=r"^Two regions are called 'left'"):
+        Regions([left(), left()])
+
+
+def test_regions_of_one_image_are_counted_there_and_nowhere_else():
+    large = Region.around("left", left().corners() * 4, image_size=(SIZE[0] * 4, SIZE[1] * 4), image="b.jpg")
+    regions, density = Regions([large]), result().density
+    assert [len(regions.of_image(path)) for path in (Path("b.jpg"), Path("c.jpg"), None)] == [1, 0, 0]
+    assert (regions.in_pixels(SIZE), regions.in_pixels(SIZE, Path("c.jpg"))) == ((), ())
+    [placed] = regions.in_pixels(SIZE, Path("b.jpg"))
+    np.testing.assert_allclose(placed.corners(), left().corners())
+    assert placed.image_size == SIZE
+    counts = regions.counts(density, SIZE, CELL, Path("b.jpg"))
+    assert counts["left"].count == pytest.approx(result().regions([left()])["left"].count)
+    assert regions.counts(density, SIZE, CELL).regions == ()
+
+
+def test_cells_may_be_wider_than_high_and_lie_outside_the_image():
+    image, grid, cell = (40, 60), (11, 9), (8.0, 4.0)  # the last row and column of cells hold nothing of it
+    placed = PlacedRegions([box("a", 0, 0, 16, 8), box("last", 56, 0, 60, 4)], image, grid, cell)
+    density = np.zeros(grid, np.float32)
+    density[:10, :8] = 1
+    counts = placed.counts(density)
+    assert placed.image_size == image
+    assert counts["a"].count == pytest.approx(4)
+    assert counts["last"].count == pytest.approx(1)
+    assert counts.elsewhere == pytest.approx(75)
+
+
+def test_a_zone_over_the_border_ignores_all_of_the_last_cells_and_no_more():
+    placed = PlacedRegions([box("", 88, 64, 125, 94, ignore=True)], SIZE, (12, 16), CELL)
+    expected = np.zeros((12, 16))
+    expected[8:, 11:] = 1
+    np.testing.assert_allclose(placed.ignored, expected, atol=1e-12)
+    density = np.full((12, 16), 0.5, np.float32)
+    kept = placed.without_ignored(density)
+    assert kept.dtype == np.float32
+    np.testing.assert_allclose(kept, 0.5 * (1 - expected), atol=1e-7)
+    assert PlacedRegions([left()], SIZE, (12, 16), CELL).without_ignored(density) is density
+
+
+def test_regions_side_by_side_do_not_overlap_also_where_parts_are_ignored():
+    zone = box("", 30, 30, 90, 60, ignore=True)
+    for regions in ([left(), right()], [left(), right(), zone]):
+        placed = PlacedRegions(regions, SIZE, (12, 16), CELL)
+        assert not placed.overlapping
+        densities = np.random.default_rng(0).random((20, 12, 16)).astype(np.float32)
+        assert {placed.counts(density).counted_twice for density in densities} == {0.0}
+
+
+def test_what_overlaps_outside_ignore_zones_is_counted_twice_and_told():
+    regions = [box("a", 0, 0, 64, 93), box("b", 56, 0, 124, 93), box("", 0, 0, 124, 64, ignore=True)]
+    with pytest.warns(RegionWarning, match=r"overlap \('a' and 'b'\)"):
+        placed = PlacedRegions(regions, SIZE, (12, 16), CELL)
+    counts = placed.counts(np.ones((12, 16), np.float32))
+    assert placed.overlapping
+    assert (counts.ignored, counts.total) == (pytest.approx(8 * 16), pytest.approx(4 * 16))
+    assert counts.counted_twice == pytest.approx(4)  # the cells from 56 to 64, below the zone
+
+
+def test_a_sliver_that_outlines_share_is_counted_twice_without_a_word():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        placed = PlacedRegions([box("a", 0, 0, 64.03, 93), box("b", 64, 0, 124, 93)], SIZE, (12, 16), CELL)
+    assert placed.overlapping
+    assert placed.counts(np.ones((12, 16), np.float32)).counted_twice == pytest.approx(12 * 0.03 / 8)
+
+
+def test_the_regions_that_overlap_are_named_and_not_their_neighbours():
+    with pytest.warns(RegionWarning, match=r"overlap \('right' and 'disc'\)"):
+        PlacedRegions([left(), right(), disc(at=(100, 45))], SIZE, (12, 16), CELL)
+    with pytest.warns(RegionWarning, match=r"overlap \(some\)"):  # both fit into one cell
+        PlacedRegions([box("a", 1, 1, 3, 3), box("b", 2, 1, 4, 3)], SIZE, (12, 16), CELL)
+
+
+def test_outlines_have_their_counts_as_lines_and_ignore_zones_have_none():
+    regions = [box("a", 0, 0, 16, 8, area_m2=1.6), box("b", 16, 0, 32, 8), box("", 32, 0, 40, 8, ignore=True)]
+    placed = PlacedRegions(regions, SIZE, (12, 16), CELL)
+    a, b, zone = placed.outlines(placed.counts(np.full((12, 16), 1000, np.float32)), (0.5, 2))
+    assert (a.lines, a.ignored) == (["a", "2,000.0", "1250.00 per m2"], False)
+    assert (b.lines, b.ignored) == (["b", "2,000.0"], False)
+    assert (zone.lines, zone.ignored) == ([], True)
+    np.testing.assert_array_equal(b.polygons[0][0], [(8, 0), (16, 0), (16, 16), (8, 16)])
+
+
+def test_all_regions_of_an_image_have_twenty_thousand_corners_at_most():
+    turn = np.linspace(0, 2 * np.pi, 100, endpoint=False)
+    round_one = np.stack([np.cos(turn), np.sin(turn)], axis=1) * 20 + 45
+    regions = [Region.around(str(number), round_one) for number in range(200)]
+    assert len(Regions(regions).in_pixels(SIZE)) == 200
+    with pytest.raises(UsageError, match="at most 20000 corners of all regions of an image, got 20003"):
+        Regions([*regions, Region.around("a", [(0, 0), (9, 0), (9, 9)])]).in_pixels(SIZE)
+
+
+@pytest.mark.parametrize("place", [(-9, 9, 0, 40), (9, -9, 40, 0), (124, 9, 130, 40), (9, 93, 110, 99)])
+def test_a_region_beside_the_image_lies_outside_it_on_every_side(place):
+    with pytest.raises(UsageError, match="Region 'a' lies outside the image of 124x93"):
+        Regions([box("a", *place)]).in_pixels(SIZE)
+
+
+def test_a_region_of_a_part_of_a_pixel_at_the_border_lies_inside():
+    boxes = [box("a", 0, 0, 0.5, 40), box("b", 0, 0, 40, 0.5), box("c", 123.5, 0, 124, 40), box("d", 0, 92.5, 40, 93)]
+    assert len(Regions(boxes).in_pixels(SIZE)) == 4
+
+
+def test_a_hundredth_of_the_longer_side_may_lie_beyond_the_border():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Regions([box("a", -2, -2, 202, 102)]).in_pixels((100, 200))
+    for place in ((-2.1, 0, 9, 9), (0, -2.1, 9, 9), (0, 0, 202.1, 9), (0, 0, 190, 102.1)):
+        with pytest.warns(RegionWarning, match="Region 'a' reaches beyond the image of 200x100"):
+            Regions([box("a", *place)]).in_pixels((100, 200))
