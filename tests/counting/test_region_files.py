@@ -198,8 +198,9 @@ def test_the_place_of_a_mistake_is_told_once(tmp_path, features, why):
 
 
 def test_an_empty_area_is_none_and_other_properties_are_passed_over(tmp_path):
-    [region] = read(tmp_path, feature(area_m2="", arena="north", comment=3))
-    assert region.area_m2 is None
+    for others in ({"area_m2": "", "comment": 3}, {"arena": "north"}):
+        [region] = read(tmp_path, feature(**others))
+        assert region.area_m2 is None
 
 
 def test_a_table_may_call_its_images_otherwise_and_have_empty_cells_at_the_end(tmp_path):
@@ -228,3 +229,9 @@ def test_a_table_may_call_its_images_otherwise_and_have_empty_cells_at_the_end(t
 def test_the_row_of_a_mistake_is_told(tmp_path, text, why):
     with pytest.raises(UsageError, match=why):
         read_csv(tmp_path, text)
+
+
+def test_a_file_of_regions_has_sixteen_mebibytes_at_most(tmp_path):
+    (tmp_path / "r.csv").write_bytes(b"name,x,y\n".ljust(2**24 + 1))
+    with pytest.raises(UsageError, match=r"r\.csv.*16"):
+        read_regions(tmp_path / "r.csv")
