@@ -36,21 +36,7 @@ def load(
     max_pixels: int | None = None,
     stretch: bool | None = None,
 ) -> "Counter":
-    """Load an adapter folder onto its base, ready to count.
-
-    Args:
-        adapter: an adapter folder, a run folder, or the name of one that `sam-mprompt adapters list` shows.
-        device: "cpu", "cuda", "cuda:1" or 1, "mps"; by default the GPU when there is one.
-        base: checkpoint name or file when the base is not found under its recorded name.
-        precision: mixed precision on a GPU; a CPU always counts in float32.
-        compile: translate the encoder by `torch.compile` at the first image. Every other size of a tile is translated
-            anew: worth it for many images that fill their tiles.
-        flex_attention: with `compile`, on a GPU: fuse SAM's position bias into attention.
-        max_pixels: the most pixels that are decoded of an image file; None for 2**28, and for 2**30 of a file that is
-            large enough to be a photograph of that size. A JPEG above it is decoded to a smaller copy where it is
-            shrunk at least as much anyway; other images above it are refused.
-        stretch: whether 16-bit images are scaled from the bits that they use; None for what each adapter was trained
-            with (its recipe's data.stretch).
+    """Load an adapter folder onto its base, ready to count; `sam_mprompt.load` says what the arguments mean.
 
     Raises:
         UsageError: no such adapter, device or precision, damaged files, or another base than it was trained on.
