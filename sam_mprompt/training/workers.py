@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,8 +71,8 @@ def patiently(
             batch = next(batches)
         except StopIteration:
             return
-        except RuntimeError as error:
-            if "DataLoader timed out" not in str(error):
+        except (RuntimeError, EOFError, OSError) as error:
+            if not ("DataLoader timed out" in str(error) or _lost_in_handing_over(error)):
                 raise
             while_waiting()
             if time.monotonic() - since < patience:
@@ -83,6 +84,16 @@ def patiently(
             ) from error
         yield batch
         since = time.monotonic()
+
+
+def _lost_in_handing_over(error: Exception) -> bool:
+    """Return whether a worker ended after it announced a batch and before its memory was taken over from it.
+
+    The loader still expects that batch, so the next look at it tells which worker is gone.
+    """
+    return isinstance(error, (EOFError, ConnectionError, FileNotFoundError)) and any(
+        frame.name == "rebuild_storage_fd" for frame in traceback.extract_tb(error.__traceback__)
+    )
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from multiprocessing import resource_sharer
 
 import pytest
 import torch
@@ -106,6 +107,46 @@ def test_a_batch_that_a_worker_cannot_hand_over_makes_one_line_at_once_and_no_tr
     with pytest.raises(RunError, match=r"A data worker \(process \d+\) .* Lower train\.workers"), told_of_workers():
         list(patiently(loader, lambda: None))
     assert "Traceback" not in capfd.readouterr().err
+
+
+class Late(DataLoader):
+    """Is looked at only when nobody hands over any more what was announced."""
+
+    def __iter__(self):
+        batches = super().__iter__()
+        time.sleep(POLL)
+        return batches
+
+
+def hand_over_no_more_and_end():
+    time.sleep(POLL / 2)  # until the batch before is announced
+    resource_sharer.stop()
+    time.sleep(2 * POLL)
+    os._exit(1)
+
+
+def test_a_batch_whose_worker_ends_before_it_is_taken_over_makes_the_same_line():
+    loader = Late(
+        Numbers(1, hand_over_no_more_and_end),
+        num_workers=1,
+        worker_init_fn=start_worker,
+        timeout=POLL,
+    )
+    with pytest.raises(RunError, match=r"A data worker \(process \d+\) .* Lower train\.workers"), told_of_workers():
+        list(patiently(loader, lambda: None))
+
+
+class Missing(Numbers):
+    """An image that is gone is no lost worker."""
+
+    def __getitem__(self, index):
+        raise FileNotFoundError("a.jpg")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_file_that_is_missing_is_not_taken_for_a_lost_worker(workers):
+    with pytest.raises(FileNotFoundError, match=r"a\.jpg"), told_of_workers():
+        list(patiently(loader_of(Missing(), workers), lambda: None))
 
 
 def test_what_a_worker_refuses_is_said_without_its_traceback():
