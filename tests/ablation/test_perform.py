@@ -135,6 +135,7 @@ def test_the_dataset_is_a_key_of_a_recipe():
     assert [dataset_of(name) for name in ("sha", "shb-tiny-prompt", "nwpu-hrnet", "demo")] == ["sha", "shb", "nwpu", ""]
 
 
+@pytest.mark.slow
 def test_the_command_trains_all_rows_and_writes_table_csv_and_plot(
     tmp_path, tiny_recipe, crowd_folder, two_rows, run_cli
 ):

@@ -66,7 +66,8 @@ def test_a_faulty_recipe_is_told_before_torch_is_imported(fault):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks libgomp")
-@pytest.mark.parametrize(("asked", "spins"), [(None, False), pytest.param("ACTIVE", True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("asked", "spins"), [(None, False), ("ACTIVE", True)])
 def test_threads_do_not_spin_while_they_wait_unless_the_user_says_so(asked, spins):
     environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
     environment |= {"OMP_DISPLAY_ENV": "VERBOSE"} | ({} if asked is None else {"OMP_WAIT_POLICY": asked})

@@ -49,6 +49,7 @@ def test_evaluate_compares_a_runs_masks_with_head_boxes(run_cli, trained_run, cr
     assert (refused.code, "keeps no segmenter" in refused.err) == (2, True)
 
 
+@pytest.mark.slow
 def test_files_are_written_even_when_the_reader_of_stdout_has_gone(trained_run, crowd_folder, tmp_path):
     base = [sys.executable, "-m", "sam_mprompt"]
     evaluate = ["evaluate", trained_run, "--data", crowd_folder, "--json", tmp_path / "e.json"]
