@@ -12,34 +12,21 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from benchmarks.gpu.setting import Setting, Step, compare, timed_steps
 from benchmarks.speed.pairs import Result
 from sam_mprompt.models.sam_attention import (
-    biased_attention,
+    _PiecewiseAttention,
     flex_biased_attention,
+    widened_attention,
 )
 
 HEAD = 64
 
 
-def widened_attention(q: Tensor, k: Tensor, v: Tensor, bias_h: Tensor, bias_w: Tensor) -> Tensor:
-    """As `biased_attention`, by plain attention over wider queries and keys, for which fused kernels exist.
-
-    The bias is a product itself: what a query adds for each row and column, times ones where a key's row and column
-    are. So queries get their terms behind them, keys the ones, and no (N, N) matrix exists, forward or backward.
-    """
-    h, w = bias_h.shape[1:3]
-    width = q.shape[-1] + h + w
-    spare = -width % 8  # kernels want whole groups of eight
-    queries = torch.cat([q / math.sqrt(q.shape[-1]), bias_h.flatten(1, 2), bias_w.flatten(1, 2)], -1)
-    keys = torch.cat([k, _places(h, w, k).expand(len(k), -1, -1)], -1)
-    if spare:
-        queries, keys = F.pad(queries, (0, spare)), F.pad(keys, (0, spare))
-    return F.scaled_dot_product_attention(queries[None], keys[None], v[None], scale=1.0)[0]
+def pieces(*inputs: Tensor) -> Tensor:
+    """Attention piece by piece, on a GPU too."""
+    return _PiecewiseAttention.apply(*inputs)
 
 
-def _places(h: int, w: int, like: Tensor) -> Tensor:
-    """Return (h * w, h + w): a one where a token's row is, and one where its column is."""
-    rows = torch.eye(h, dtype=like.dtype, device=like.device).repeat_interleave(w, 0)
-    columns = torch.eye(w, dtype=like.dtype, device=like.device).repeat(h, 1)
-    return torch.cat([rows, columns], -1)
+WAYS: dict[str, Any] = {"pieces": pieces, "widened": widened_attention}
+"""The ways that need no kernel of a GPU's own and hold no (N, N) matrix."""
 
 
 def whole(q: Tensor, k: Tensor, v: Tensor, bias_h: Tensor, bias_w: Tensor) -> Tensor:
@@ -63,7 +50,7 @@ def even(q: Tensor, k: Tensor, v: Tensor, bias_h: Tensor, bias_w: Tensor) -> Ten
 
 def ways(setting: Setting) -> dict[str, Any]:
     """Return the ways that this device has."""
-    found: dict[str, Any] = {"pieces": biased_attention, "whole mask": whole, "widened": widened_attention}
+    found: dict[str, Any] = WAYS | {"whole mask": whole}
     if setting.kernels:
         found |= {
             "widened, flash": even,

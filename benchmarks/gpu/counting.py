@@ -35,7 +35,7 @@ def photographs(folder: Path, number: int, size: tuple[int, int], data: Path | N
 
 def folder_rows(setting: Setting, data: Path | None) -> list[Result]:
     """Count full-HD JPEGs, decoding included, against the bare forward passes of the same tiles; decode on the GPU."""
-    config, number, size = ("vit_b", 64, FULL_HD) if setting.kernels else ("tiny", 2, (200, 300))
+    config, number, size = ("vit_b", 32, FULL_HD) if setting.kernels else ("tiny", 2, (200, 300))
     with tempfile.TemporaryDirectory() as folder:
         paths = photographs(Path(folder), number, size, data)
         adapter = written(Path(folder), config)

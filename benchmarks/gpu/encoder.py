@@ -5,7 +5,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from benchmarks.gpu.attention import widened_attention
+from benchmarks.gpu.attention import WAYS
 from benchmarks.gpu.setting import Setting, Step, Timed, compare, timed_steps
 from benchmarks.speed.pairs import Result, Spread
 from benchmarks.speed.sam_encoders import LIBRARIES, features_of, official
@@ -13,17 +13,17 @@ from sam_mprompt.models.sam_attention import Attention
 from sam_mprompt.models.sam_config import SamConfig
 
 RIVALS = tuple(name for name in LIBRARIES if name != "ours")
-OURS = ("pieces", "widened")
+OURS = ("as it is", *WAYS)
 FUSED = ("flex",)
 
 
 def attending(encoder: nn.Module, way: str) -> nn.Module:
-    """Let our encoder attend in one of its ways: "pieces", "widened" or "flex"."""
+    """Let our encoder attend in one of its ways: "as it is", "pieces", "widened" or "flex"."""
     for module in encoder.modules():
         if isinstance(module, Attention):
             module.flex = way == "flex"
-            if way == "widened":
-                module.attend = widened_attention  # type: ignore[method-assign]
+            if way in WAYS:
+                module.attend = WAYS[way]  # type: ignore[method-assign]
     return encoder
 
 
@@ -95,7 +95,7 @@ def compiled_rows(setting: Setting, side: int, batch: int, images: Tensor, work:
     """Compare the same encoders with their blocks compiled, in autocast and with weights that are bfloat16."""
     names = (*RIVALS, *OURS, *(FUSED if setting.kernels else ()))
     steps = {name: inference(compiled(built(name, setting, side), setting), images, setting) for name in names}
-    for name in ("segment_anything", "widened"):
+    for name in ("segment_anything", "as it is"):
         encoder = compiled(built(name, setting, side), setting).to(torch.bfloat16)
         steps[f"{name}, bfloat16 weights"] = inference(encoder, images.bfloat16(), setting, mixed=False)
     timed = timed_steps(setting, steps)

@@ -1,7 +1,8 @@
 """Images larger than a tile are cut into overlapping ones and blended again, so that no head is lost or doubled."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,17 +41,35 @@ def blend_tiles(
         The maps of each image, float32 (K, ceil(H / stride), ceil(W / stride)).
     """
     canvases = [_Canvas(image, geometry, backend) for image in images]
-    jobs: dict[tuple[int, int], list[tuple[_Canvas, int, int]]] = defaultdict(list)
+    jobs: dict[tuple[int, int], list[_Job]] = defaultdict(list)
     for canvas in canvases:
         jobs[canvas.tile_size] += [(canvas, top, left) for top, left in canvas.weights]
     for size, same_size in jobs.items():
-        for start in range(0, len(same_size), batch_size):
-            batch = same_size[start : start + batch_size]
-            crops = [canvas.crop(top, left) for canvas, top, left in batch]
-            maps = forward(network_input(crops, size, backend.mean, backend.std))
-            for (canvas, top, left), tile in zip(batch, maps, strict=True):
+        batches = [same_size[start : start + batch_size] for start in range(0, len(same_size), batch_size)]
+        for batch, tiles in _prepared(batches, size, backend):
+            for (canvas, top, left), tile in zip(batch, forward(tiles), strict=True):
                 canvas.add(top, left, tile)
     return [canvas.maps() for canvas in canvases]
+
+
+def _prepared(
+    batches: Sequence[Sequence["_Job"]], size: tuple[int, int], backend: DensityBackend
+) -> Iterator[tuple[Sequence["_Job"], FloatArray]]:
+    """Yield each batch with its normalised tiles, which are made in a thread while the network has those before."""
+
+    def prepare(batch: Sequence["_Job"]) -> FloatArray:
+        return network_input([canvas.crop(top, left) for canvas, top, left in batch], size, backend.mean, backend.std)
+
+    if len(batches) == 1:
+        yield batches[0], prepare(batches[0])
+        return
+    with ThreadPoolExecutor(1, "sam-mprompt-tiles") as pool:
+        coming = pool.submit(prepare, batches[0])
+        for batch, following in zip(batches, [*batches[1:], None], strict=True):
+            tiles = coming.result()
+            if following is not None:
+                coming = pool.submit(prepare, following)
+            yield batch, tiles
 
 
 class _Canvas:
@@ -85,3 +104,7 @@ class _Canvas:
         assert self.blended is not None, "every image has a tile"
         rows, columns = grid_size(self.size, self.stride)
         return self.blended[:, :rows, :columns].astype(np.float32)
+
+
+_Job = tuple[_Canvas, int, int]
+"""A tile of an image: top and left."""

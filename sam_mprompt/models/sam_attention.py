@@ -15,13 +15,16 @@ from torch.nn.attention.flex_attention import flex_attention
 PIECE_CPU = 2**20
 PIECE_ELSEWHERE = 2**26
 
+# Up to so many tokens (SAM's windows) a GPU attends faster with the bias as a mask, unless gradients are wanted.
+FEW_TOKENS = 14 * 14
+
 
 class Attention(OfficialAttention):
     """Multi-head attention whose parameters are those of SAM's: `qkv`, `proj`, `rel_pos_h`, `rel_pos_w`.
 
     A query at row i, column j and a key at row k, column l get the bias q.R_h[i - k] + q.R_w[j - l] (MViTv2, eq. 4;
     https://arxiv.org/abs/2112.01526). SAM adds it to a materialised (N, N) matrix per head; here it goes into
-    `scaled_dot_product_attention` piece by piece.
+    `scaled_dot_product_attention` piece by piece, or as further columns of queries and keys (`prefers_widened`).
 
     Attributes:
         flex: let FlexAttention add the bias inside its kernel instead. Only worth it where the block is compiled, and
@@ -70,9 +73,43 @@ def biased_attention(q: Tensor, k: Tensor, v: Tensor, bias_h: Tensor, bias_w: Te
     Returns:
         (n, N, d).
     """
+    gradient = torch.is_grad_enabled() and q.requires_grad
+    if prefers_widened(q.device.type, q.dtype, tokens=q.shape[1], gradient=gradient):
+        return widened_attention(q, k, v, bias_h, bias_w)
     if torch.compiler.is_compiling():  # one node in an exported graph; a compiler schedules memory itself
         return F.scaled_dot_product_attention(q[None], k[None], v[None], _bias(bias_h, bias_w)[None])[0]
     return _PiecewiseAttention.apply(q, k, v, bias_h, bias_w)
+
+
+def prefers_widened(device: str, dtype: torch.dtype, *, tokens: int, gradient: bool) -> bool:
+    """Return whether `widened_attention` is the fastest way: on a GPU in half precision, whose fused kernels it opens.
+
+    Measured by `python -m benchmarks.gpu` on an H100 (benchmarks/gpu.md): with gradients 1.6 to 4.4 times the others,
+    without 1.6 to 3.4 on a whole image's tokens, but half as fast in windows; in float32 slower than pieces.
+    """
+    return device == "cuda" and dtype in (torch.float16, torch.bfloat16) and (gradient or tokens > FEW_TOKENS)
+
+
+def widened_attention(q: Tensor, k: Tensor, v: Tensor, bias_h: Tensor, bias_w: Tensor) -> Tensor:
+    """As `biased_attention`, by plain attention over wider queries and keys, for which fused kernels exist.
+
+    The bias is a product itself: what a query adds for each row and column, times ones where a key's row and column
+    are. So queries get their terms behind them, keys the ones, and no (N, N) matrix exists, forward or backward.
+    """
+    h, w = bias_h.shape[1:3]
+    spare = -(q.shape[-1] + h + w) % 8  # kernels want whole groups of eight
+    queries = torch.cat([q / math.sqrt(q.shape[-1]), bias_h.flatten(1, 2), bias_w.flatten(1, 2)], -1)
+    keys = torch.cat([k, _places(h, w, k).expand(len(k), -1, -1)], -1)
+    if spare:
+        queries, keys = F.pad(queries, (0, spare)), F.pad(keys, (0, spare))
+    return F.scaled_dot_product_attention(queries[None], keys[None], v[None], scale=1.0)[0]
+
+
+def _places(h: int, w: int, like: Tensor) -> Tensor:
+    """Return (h * w, h + w): a one where a token's row is, and one where its column is."""
+    rows = torch.eye(h, dtype=like.dtype, device=like.device).repeat_interleave(w, 0)
+    columns = torch.eye(w, dtype=like.dtype, device=like.device).repeat(h, 1)
+    return torch.cat([rows, columns], -1)
 
 
 def flex_biased_attention(q: Tensor, k: Tensor, v: Tensor, bias_h: Tensor, bias_w: Tensor) -> Tensor:

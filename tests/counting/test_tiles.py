@@ -1,8 +1,13 @@
+import threading
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 from pooling_backend import AS_IS, PoolingBackend, known_density, noise
 
+from sam_mprompt.counting import tiles
 from sam_mprompt.counting.tiles import blend_tiles
+from sam_mprompt.errors import RunError
 from sam_mprompt.geometry import Geometry
 
 
@@ -31,6 +36,34 @@ def test_a_batch_holds_no_more_tiles_than_asked():
     backend = PoolingBackend()
     blended([noise(200, 200)], backend, tile=64, overlap=16, batch_size=3)
     assert [len(batch) for batch in backend.batches] == [3] * 5 + [1]  # four rows of four
+
+
+def test_the_tiles_that_come_next_are_prepared_while_the_network_works(monkeypatch):
+    started = [threading.Event() for _ in range(4)]
+    prepared, plain = iter(started), tiles.network_input
+
+    def noted(*arguments):
+        next(prepared).set()
+        return plain(*arguments)
+
+    coming = iter(started[1:])
+
+    def forward(batch):
+        following = next(coming, None)
+        assert following is None or following.wait(30)
+        return np.ones_like(batch[:, :1, ::4, ::4])
+
+    monkeypatch.setattr(tiles, "network_input", noted)
+    [[ones]] = blended([noise(112, 112)], PoolingBackend(), forward, tile=64, overlap=16)
+    np.testing.assert_allclose(ones, 1, rtol=1e-6)
+    assert all(event.is_set() for event in started)
+
+
+def test_what_the_network_refuses_is_raised_and_leaves_no_thread():
+    before = threading.active_count()
+    with pytest.raises(RunError, match="full"):
+        blended([noise(112, 112)], PoolingBackend(), Mock(side_effect=RunError("full")), tile=64, overlap=16)
+    assert threading.active_count() == before
 
 
 def test_cells_in_the_padding_are_dropped():

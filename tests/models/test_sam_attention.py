@@ -9,7 +9,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from sam_mprompt.models import sam_attention
-from sam_mprompt.models.sam_attention import Attention, biased_attention, relative_positions
+from sam_mprompt.models.sam_attention import (
+    Attention,
+    biased_attention,
+    prefers_widened,
+    relative_positions,
+    widened_attention,
+)
 
 
 def images(*shape: int, seed: int = 1) -> Tensor:
@@ -44,6 +50,58 @@ def test_attention_and_its_gradients_are_sams_on_a_grid_of_any_shape(size: tuple
     (ours, our_gradients), (theirs, their_gradients) = results
     torch.testing.assert_close(ours, theirs)
     torch.testing.assert_close(our_gradients, their_gradients)
+
+
+def attention_inputs(h: int, w: int) -> list[Tensor]:
+    """Queries, keys, values and both biases of two heads on a grid, with gradients."""
+    shapes = [(2, h * w, 64)] * 3 + [(2, h, w, h), (2, h, w, w)]
+    return [images(*shape, seed=seed).double().requires_grad_() for seed, shape in enumerate(shapes)]
+
+
+@pytest.mark.parametrize("size", [(4, 4), (3, 7)])
+def test_a_bias_in_further_columns_gives_the_same_attention_and_gradients(size: tuple[int, int]) -> None:
+    results = []
+    for attend in (biased_attention, widened_attention):
+        given = attention_inputs(*size)
+        out = attend(*given)
+        results.append((out, torch.autograd.grad(out.square().sum(), given)))
+    torch.testing.assert_close(*results)
+
+
+@pytest.mark.parametrize(
+    ("device", "dtype", "tokens", "gradient", "widened"),
+    [
+        ("cuda", torch.bfloat16, 14 * 14, True, True),
+        ("cuda", torch.float16, 14 * 14 + 1, False, True),
+        ("cuda", torch.bfloat16, 14 * 14, False, False),
+        ("cuda", torch.float32, 64 * 64, True, False),
+        ("cpu", torch.bfloat16, 64 * 64, True, False),
+        ("mps", torch.float16, 64 * 64, True, False),
+    ],
+)
+def test_the_bias_goes_into_further_columns_where_that_was_measured_to_be_faster(
+    device: str, dtype: torch.dtype, tokens: int, gradient: bool, widened: bool
+) -> None:
+    assert prefers_widened(device, dtype, tokens=tokens, gradient=gradient) == widened
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_attention_asks_with_its_tokens_and_whether_gradients_are_wanted(
+    wanted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def prefers(*what: object, **how: object) -> bool:
+        asked.append((what, how))
+        return True
+
+    given = attention_inputs(3, 7)
+    with torch.set_grad_enabled(wanted):
+        expected = biased_attention(*given)
+        monkeypatch.setattr(sam_attention, "prefers_widened", prefers)
+        monkeypatch.setattr(sam_attention._PiecewiseAttention, "apply", lambda *_: pytest.fail("it went in pieces"))
+        torch.testing.assert_close(biased_attention(*given), expected)
+    assert asked == [(("cpu", torch.float64), {"tokens": 21, "gradient": wanted})]
 
 
 def test_a_graph_that_is_traced_holds_the_attention_whole(monkeypatch: pytest.MonkeyPatch) -> None:
