@@ -102,3 +102,8 @@ def test_an_image_that_cannot_be_read_is_left_out_and_the_others_keep_their_adap
     first, last = counts(setups, images, names, batch_size=3, on_error=lambda image, error: failed.append(image))
     assert failed == [tmp_path / "b.png"]
     np.testing.assert_allclose(last, 2 * first)
+
+
+def test_names_without_an_image_are_told_as_such(setups):
+    with pytest.raises(UsageError, match=r"^adapters: expected one name per image, got 0 images and more names\.$"):
+        next(paired(iter(()), iter(["gate"]), setups.__getitem__))

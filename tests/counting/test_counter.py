@@ -17,7 +17,10 @@ from sam_mprompt.adapter.calibration_file import CalibrationFile
 from sam_mprompt.adapter.folder import AdapterFolder
 from sam_mprompt.adapter.loading import load_adapter
 from sam_mprompt.adapter.scope_file import RangeRecord, ScopeFile
-from sam_mprompt.counting.counter import Counter, calibration_of, scope_of
+from sam_mprompt.counting import any_counter
+from sam_mprompt.counting.any_counter import TrainedOn
+from sam_mprompt.counting.counter import Counter, calibration_of, scope_of, trained_on_of
+from sam_mprompt.counting.intervals import Calibration
 from sam_mprompt.counting.region import Region
 from sam_mprompt.counting.regions import Regions
 from sam_mprompt.counting.video.series import TrailingMedian
@@ -370,6 +373,29 @@ def test_a_batch_of_frames_shares_a_pass_of_the_network_where_that_is_asked_for(
     assert sizes == [2, 2, 4, 1, 1]
 
 
+class Camera:
+    """A stream of which no frame is asked for."""
+
+    live = True
+    frames = iter
+
+
+@pytest.mark.parametrize(("video", "batch"), [(Camera(), 1), (["a.png"], 4)])
+def test_frames_of_a_stream_wait_for_no_others_and_those_of_a_file_come_in_batches(counter, monkeypatch, video, batch):
+    given = {}
+    monkeypatch.setattr(any_counter, "count_frames", lambda *_, **asked: given.update(asked) or iter(()))
+    list(counter.count_video(video, fps=1 if batch == 4 else None, batch_size=4, notice=print, regions=[LEFT]))
+    assert (given["batch_size"], given["notice"]) == (batch, print)
+    assert isinstance(given["regions"], Regions)
+
+
+def test_the_seconds_of_reconnecting_and_who_is_told_reach_the_video(counter, monkeypatch):
+    given = {}
+    monkeypatch.setattr(any_counter, "as_video", lambda _source, **asked: given.update(asked) or Camera())
+    counter.count_video("rtsp://camera", reconnect=7, notice=print).close()
+    assert (given["reconnect"], given["notice"], given["reading"]) == (7, print, counter.reading)
+
+
 def test_a_broken_frame_is_told_to_the_one_who_counts(counter, frames, tmp_path):
     (tmp_path / "broken.png").write_bytes(b"no picture")
     told = []
@@ -427,10 +453,48 @@ def test_results_have_the_error_bars_and_the_warnings_of_their_adapter(folder, c
     assert frame.interval.level == 0.5
 
 
+def test_the_calibration_of_a_network_is_asked_for_by_its_name(two):
+    counter, _image, _right = two
+    counter._loaded["other"] = replace(
+        counter._loaded["other"],
+        ready=replace(counter._loaded["other"].ready, calibration=Calibration(missing="none was made")),
+    )
+    assert counter.calibration_of("other").why_not() == "none was made"
+    assert counter.calibration_of("default") is counter.calibration
+
+
+def test_how_the_data_of_the_training_is_read_comes_from_its_recipe():
+    own = ["data.format=points", "data.label=car", "data.val_fraction=0.25", "train.folds=4", "data.stretch=true"]
+    assert trained_on_of(load_recipe("shb", own)) == TrainedOn("car", 0.25, 1, 4, True)
+    assert trained_on_of(load_recipe("shb", ["data.format=ucf50", "data.fold=3"])).fold == 3
+
+
+def test_a_further_adapter_lies_on_the_device_of_the_first(counter, other_run):
+    counter.device = torch.device("meta")
+    counter.load_adapter(other_run, name="other")
+    loaded = counter._loaded["other"]
+    assert {parameter.device.type for parameter in loaded.model.regressor.parameters()} == {"meta"}
+    assert loaded.backend.device == counter.device
+
+
+def test_one_adapter_and_a_list_of_them_are_not_both_taken(two):
+    counter, image, _right = two
+    with pytest.raises(UsageError, match=r"^Expected one adapter for all images, or adapters, one per image; got both"):
+        counter.count_many([image], adapter="other", adapters=["other"])
+
+
 def test_an_adapter_without_calibration_or_scope_says_why_and_warns_of_nothing(folder):
     bare = replace(folder, calibration=None, uncalibrated="it was written without one", scope=None)
     assert calibration_of(bare).why_not() == f"'{folder.path}' has no calibration: it was written without one"
     assert scope_of(bare).ranges == {}
+
+
+def test_a_whole_model_which_has_no_adapter_to_switch_to_counts(tmp_path, tiny_recipe, crowd_folder):
+    recipe = load_recipe(tiny_recipe, ["tuning.method=full", "train.epochs=1"])
+    TrainingSession.open(recipe, TrainingData.open(recipe, crowd_folder), RunFolder(tmp_path / "run")).fit()
+    counter = sam_mprompt.load(tmp_path / "run", device="cpu")
+    assert np.isfinite(counter.count(crowd_folder / "5.png").count)
+    assert not counter.model.training
 
 
 def test_only_adapters_with_prompt_modules_share_a_base(counter, trained_run, folder, tmp_path, monkeypatch):
