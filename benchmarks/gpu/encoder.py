@@ -14,16 +14,13 @@ from sam_mprompt.models.sam_config import SamConfig
 
 RIVALS = tuple(name for name in LIBRARIES if name != "ours")
 OURS = ("as it is", *WAYS)
-FUSED = ("flex",)
 
 
 def attending(encoder: nn.Module, way: str) -> nn.Module:
-    """Let our encoder attend in one of its ways: "as it is", "pieces", "widened" or "flex"."""
+    """Let our encoder attend in one of its ways: "as it is", or one of `WAYS`."""
     for module in encoder.modules():
-        if isinstance(module, Attention):
-            module.flex = way == "flex"
-            if way in WAYS:
-                module.attend = WAYS[way]  # type: ignore[method-assign]
+        if isinstance(module, Attention) and way in WAYS:
+            module.attend = WAYS[way]  # type: ignore[method-assign]
     return encoder
 
 
@@ -93,7 +90,7 @@ def rows(setting: Setting, side: int, batch: int) -> list[Result]:
 
 def compiled_rows(setting: Setting, side: int, batch: int, images: Tensor, work: float) -> list[Result]:
     """Compare the same encoders with their blocks compiled, in autocast and with weights that are bfloat16."""
-    names = (*RIVALS, *OURS, *(FUSED if setting.kernels else ()))
+    names = (*RIVALS, *OURS)
     steps = {name: inference(compiled(built(name, setting, side), setting), images, setting) for name in names}
     for name in ("segment_anything", "as it is"):
         encoder = compiled(built(name, setting, side), setting).to(torch.bfloat16)
@@ -109,7 +106,7 @@ def _against_all(
     timed: Timed, setting: Setting, what: str, precision: str, work: float, names: tuple[str, ...]
 ) -> list[Result]:
     """Hold the fastest of our ways against every other way, and tell what share of the limit it reaches."""
-    ours = [name for name in timed.seconds if name.split(",")[0] in (*OURS, *FUSED)]
+    ours = [name for name in timed.seconds if name.split(",")[0] in OURS]
     if not ours:
         return []
     best = min(ours, key=timed.median)

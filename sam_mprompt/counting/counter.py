@@ -13,7 +13,7 @@ from ..adapter.folder import AdapterFolder
 from ..adapter.loading import DEFAULT, add_to, load_adapter
 from ..data.bounds import Reading
 from ..errors import UsageError, did_you_mean
-from ..models.acceleration import compile_encoder, use_flex_attention
+from ..models.acceleration import compile_encoder
 from ..models.build import BuiltCounter
 from ..models.counter import CrowdCounter
 from ..recipe.schema import Recipe
@@ -32,7 +32,6 @@ def load(
     base: str | None = None,
     precision: Precision = "no",
     compile: bool = False,
-    flex_attention: bool = False,
     max_pixels: int | None = None,
     stretch: bool | None = None,
 ) -> "Counter":
@@ -46,8 +45,6 @@ def load(
     folder = AdapterFolder.read(find_adapter(adapter))
     built = load_adapter(folder, base)
     built.counter.to(chosen)
-    if flex_attention:
-        use_flex_attention(built.counter.encoder)
     if compile:
         compile_encoder(built.counter.encoder)
     return Counter(built, folder, chosen, precision=precision, max_pixels=max_pixels, stretch=stretch)

@@ -31,7 +31,6 @@ def load(
     base: str | None = None,
     precision: "Precision" = "no",
     compile: bool = False,
-    flex_attention: bool = False,
     max_pixels: int | None = None,
     stretch: bool | None = None,
 ) -> AnyCounter:
@@ -45,7 +44,6 @@ def load(
         precision: mixed precision on a GPU; a CPU always counts in float32.
         compile: translate the encoder by `torch.compile` at the first image. Every other size of a tile is translated
             anew: worth it for many images that fill their tiles.
-        flex_attention: with `compile`, on a GPU: fuse SAM's position bias into attention.
         max_pixels: the most pixels that are decoded of an image file; None for 2**28, and for 2**30 of a file that is
             large enough to be a photograph of that size. A JPEG above it is decoded to a smaller copy where it is
             shrunk at least as much anyway; other images above it are refused.
@@ -61,7 +59,7 @@ def load(
     """
     Reading(max_pixels=max_pixels)  # refused before anything is loaded
     if is_exported(adapter):
-        fixed = {"base": base, "precision": precision != "no", "compile": compile, "flex_attention": flex_attention}
+        fixed = {"base": base, "precision": precision != "no", "compile": compile}
         if given := [name for name, value in fixed.items() if value]:
             raise UsageError(f"'{adapter}' is an exported file, whose network is fixed: expected no {given[0]}.")
         path = Path(adapter)
@@ -77,7 +75,6 @@ def load(
         base=base,
         precision=precision,
         compile=compile,
-        flex_attention=flex_attention,
         max_pixels=max_pixels,
         stretch=stretch,
     )

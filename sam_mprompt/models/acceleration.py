@@ -1,4 +1,4 @@
-"""What saves time or memory and changes no count: compiled or recomputed blocks, a fused bias, channels-last layout."""
+"""What saves time or memory and changes no count: compiled or recomputed blocks, channels-last layout."""
 
 from collections.abc import Iterator
 from typing import Any, TypeVar, cast
@@ -8,7 +8,6 @@ from torch import nn
 
 from ..errors import UsageError
 from .counter import CrowdCounter
-from .sam_attention import Attention
 from .sam_encoder import SamEncoder
 from .timm_encoder import TimmEncoder
 
@@ -43,19 +42,6 @@ def enable_gradient_checkpointing(encoder: nn.Module) -> None:
                 f"train.gradient_checkpointing: timm's {type(timm.backbone).__name__} cannot recompute its blocks. "
                 "Set it to false, or lower data.crop or train.batch_size."
             ) from error
-
-
-def use_flex_attention(encoder: nn.Module) -> None:
-    """Let SAM's attention add its relative positions inside a FlexAttention kernel.
-
-    Raises:
-        UsageError: an encoder without SAM's attention.
-    """
-    attentions = list(_of_type(encoder, Attention))
-    if not attentions:
-        raise UsageError("flex_attention is for SAM encoders, and this one has no attention with relative positions.")
-    for attention in attentions:
-        attention.flex = True
 
 
 def channels_last(counter: CrowdCounter) -> None:

@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from segment_anything.modeling.image_encoder import Attention as OfficialAttention
 from torch import Tensor
-from torch.nn.attention.flex_attention import flex_attention
 
 # Elements of the attention matrix that exist at once. On a CPU a piece should stay near its caches (measured: larger
 # pieces are slower and only cost memory); elsewhere a piece must be large enough to keep the device busy.
@@ -25,13 +24,7 @@ class Attention(OfficialAttention):
     A query at row i, column j and a key at row k, column l get the bias q.R_h[i - k] + q.R_w[j - l] (MViTv2, eq. 4;
     https://arxiv.org/abs/2112.01526). SAM adds it to a materialised (N, N) matrix per head; here it goes into
     `scaled_dot_product_attention` piece by piece, or as further columns of queries and keys (`prefers_widened`).
-
-    Attributes:
-        flex: let FlexAttention add the bias inside its kernel instead. Only worth it where the block is compiled, and
-            only on a GPU (`python -m benchmarks.gpu` measures it); elsewhere right, but slow and large.
     """
-
-    flex = False
 
     def forward(self, x: Tensor) -> Tensor:
         """Tokens (B, H, W, C) -> (B, H, W, C)."""
@@ -46,8 +39,8 @@ class Attention(OfficialAttention):
         return self.proj(x)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, bias_h: Tensor, bias_w: Tensor) -> Tensor:
-        """What `biased_attention` computes, in the way that is chosen."""
-        return (flex_biased_attention if self.flex else biased_attention)(q, k, v, bias_h, bias_w)
+        """What `biased_attention` computes: measurements put other ways here."""
+        return biased_attention(q, k, v, bias_h, bias_w)
 
 
 def relative_positions(table: Tensor, size: int) -> Tensor:
@@ -110,17 +103,6 @@ def _places(h: int, w: int, like: Tensor) -> Tensor:
     rows = torch.eye(h, dtype=like.dtype, device=like.device).repeat_interleave(w, 0)
     columns = torch.eye(w, dtype=like.dtype, device=like.device).repeat(h, 1)
     return torch.cat([rows, columns], -1)
-
-
-def flex_biased_attention(q: Tensor, k: Tensor, v: Tensor, bias_h: Tensor, bias_w: Tensor) -> Tensor:
-    """As `biased_attention`, by FlexAttention: a compiled kernel adds the two terms to each score and keeps none."""
-    rows, columns = bias_h.flatten(1, 2), bias_w.flatten(1, 2)  # (n, N, H) and (n, N, W)
-    width = columns.shape[-1]
-
-    def add_bias(score: Tensor, _batch: Tensor, n: Tensor, query: Tensor, key: Tensor) -> Tensor:
-        return score + rows[n, query, key // width] + columns[n, query, key % width]
-
-    return flex_attention(q[None], k[None], v[None], score_mod=add_bias)[0]
 
 
 class _PiecewiseAttention(torch.autograd.Function):

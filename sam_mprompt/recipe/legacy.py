@@ -21,6 +21,11 @@ _RENAMED: Final = {
     "encoder.window": "encoder.window_size",
     "encoder.global_blocks": "encoder.global_attn_indexes",
 }
+_GONE: Final = {
+    "train.flex_attention": "FlexAttention was slower than every other way on the GPU it was measured on",
+}
+"""Keys that do nothing any more, and why."""
+
 _DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "model": {"pretrained": True, "levels": [], "stem_stride": 2, "positions": "resample", "fuse_levels": False},
     "tuning": {"bottleneck": 192, "placement": ["attention", "mlp"], "blocks": "all", "options": {}},
@@ -55,6 +60,11 @@ def upgraded(table: dict[str, Any], schema: type[BaseModel], source: str) -> dic
             values.setdefault(new_key, values[key])
             del values[key]
             renamed.append(f"{old} is called {new} now")
+    for old, why in _GONE.items():
+        name, key = old.split(".")
+        values = table.get(name)
+        if isinstance(values, dict) and key in values and values.pop(key):
+            _warn(f"Recipe '{source}': {old} does nothing any more: {why}.")
     if renamed and not written_by_us:
         _warn(f"Recipe '{source}': {', '.join(renamed)}.")
     for name, defaults in _DEFAULTS.items():

@@ -65,7 +65,6 @@ class TrainRecipe(Section):
     precision: Literal["no", "fp16", "bf16"] = Field("no", description="mixed precision, as accelerate names it")
     gradient_checkpointing: bool = Field(False, description="recompute the encoder's blocks: more time, less memory")
     compile: bool = Field(False, description="translate the encoder by torch.compile, once a crop size")
-    flex_attention: bool = Field(False, description="with compile, on a GPU: fuse SAM's position bias into attention")
     folds: Annotated[int, Field(ge=0, le=20)] = Field(
         0,
         description="K: train on all images where the dataset has no val split, and then hold out each K-th of them in "
@@ -86,16 +85,11 @@ class TrainRecipe(Section):
     seed: Seed = Field(0, description="of everything random")
 
     def contradictions(self) -> Iterator[Contradiction]:
-        """Yield fused attention that is not compiled, and folds that hold out nothing."""
+        """Yield folds that hold out nothing."""
         if self.folds == 1:
             yield Contradiction(("folds",), "expected 0 or at least 2, as one fold leaves nothing to train on, got 1")
         if self.fold_epochs and not self.folds:
             yield Contradiction(("fold_epochs", "folds"), f"expected 0 without folds, got {self.fold_epochs}")
-        if self.flex_attention and not self.compile:
-            yield Contradiction(
-                ("flex_attention", "compile"),
-                "flex_attention = true only pays with compile = true: expected both or none, got one",
-            )
 
 
 class InferRecipe(Section):

@@ -15,7 +15,7 @@ from ..data.dataset import Batch, Crop, CropDataset, EpochBatches, collate
 from ..data.sources import DiskSource
 from ..errors import UsageError
 from ..losses import MutualPromptLoss
-from ..models.acceleration import channels_last, compile_encoder, enable_gradient_checkpointing, use_flex_attention
+from ..models.acceleration import channels_last, compile_encoder, enable_gradient_checkpointing
 from ..models.build import BuiltCounter, build_counter
 from ..models.counter import CrowdCounter
 from ..recipe.schema import Recipe, TrainRecipe
@@ -84,8 +84,6 @@ def save_time_and_memory(train: TrainRecipe, counter: CrowdCounter) -> None:
     channels_last(counter)
     if train.gradient_checkpointing:
         enable_gradient_checkpointing(counter.encoder)
-    if train.flex_attention:
-        use_flex_attention(counter.encoder)
     if train.compile:
         compile_encoder(counter.encoder)
 

@@ -12,10 +12,8 @@ from sam_mprompt.models.acceleration import (
     channels_last,
     compile_encoder,
     enable_gradient_checkpointing,
-    use_flex_attention,
 )
 from sam_mprompt.models.counter import CrowdCounter
-from sam_mprompt.models.sam_attention import biased_attention, flex_biased_attention
 from sam_mprompt.models.sam_config import SamConfig
 from sam_mprompt.models.sam_encoder import SamEncoder
 from sam_mprompt.models.timm_encoder import TimmEncoder
@@ -46,48 +44,6 @@ def prompted():
         for seed, parameter in enumerate(p for p in encoder.parameters() if p.requires_grad):
             parameter.copy_(0.1 * seeded(*parameter.shape, seed=seed))
     return encoder
-
-
-def attention_inputs():
-    q, k, v = (seeded(6, 20, 16, seed=i) for i in range(3))
-    return q, k, v, seeded(6, 4, 5, 4, seed=3), seeded(6, 4, 5, 5, seed=4)
-
-
-@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
-def test_flex_attention_adds_the_same_bias():
-    inputs = attention_inputs()
-    torch.testing.assert_close(flex_biased_attention(*inputs), biased_attention(*inputs))
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="FlexAttention has no backward pass on a CPU")
-def test_flex_attention_has_the_same_gradients():
-    gradients = []
-    for attend in (biased_attention, torch.compile(flex_biased_attention)):
-        inputs = [x.cuda().requires_grad_() for x in attention_inputs()]
-        gradients.append(torch.autograd.grad(attend(*inputs).pow(3).sum(), inputs))
-    for first, second in zip(*gradients, strict=True):
-        torch.testing.assert_close(first, second, rtol=1e-3, atol=1e-3)
-
-
-@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
-def test_an_encoder_with_flex_attention_gives_the_same_features(monkeypatch):
-    encoder = SamEncoder.random(SMALL).eval().requires_grad_(False)
-    images, calls = seeded(1, 3, 240, 320), []
-
-    def counted(*inputs):
-        calls.append(inputs)
-        return flex_biased_attention(*inputs)
-
-    (plain,) = encoder(images)
-    monkeypatch.setattr("sam_mprompt.models.sam_attention.flex_biased_attention", counted)
-    use_flex_attention(encoder)
-    torch.testing.assert_close(encoder(images)[0], plain, rtol=1e-4, atol=1e-4)
-    assert len(calls) == len(encoder.blocks)
-
-
-def test_flex_attention_refuses_an_encoder_without_relative_positions():
-    with pytest.raises(UsageError, match="SAM"):
-        use_flex_attention(TimmEncoder("resnet10t", pretrained=False))
 
 
 def test_a_timm_encoder_that_recomputes_has_the_same_gradients():
@@ -150,18 +106,12 @@ def test_a_batch_is_pinned_whole(monkeypatch):
 
 @pytest.mark.parametrize("on", [True, False])
 def test_a_recipe_switches_each_on(tmp_path, tiny_recipe, crowd_folder, on):
-    keys = ("gradient_checkpointing", "compile", "flex_attention")
+    keys = ("gradient_checkpointing", "compile")
     recipe = load_recipe(tiny_recipe, [f"train.{key}={str(on).lower()}" for key in keys])
     trainer = TrainingSession.open(recipe, TrainingData.open(recipe, crowd_folder), RunFolder(tmp_path / "run"))
     (encoder,) = (m for m in trainer.counter.modules() if isinstance(m, SamEncoder))
     assert encoder.gradient_checkpointing is on
-    assert {block.attn.flex for block in encoder.blocks} == {on}
     assert {block._compiled_call_impl is not None for block in encoder.blocks} == {on}
-
-
-def test_flex_attention_without_compile_is_a_fault_of_the_recipe(tiny_recipe):
-    with pytest.raises(UsageError, match="compile"):
-        load_recipe(tiny_recipe, ["train.flex_attention=true"])
 
 
 @pytest.mark.slow

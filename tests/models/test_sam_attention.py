@@ -113,23 +113,6 @@ def test_a_graph_that_is_traced_holds_the_attention_whole(monkeypatch: pytest.Mo
     torch.testing.assert_close(biased_attention(*inputs), expected)
 
 
-def test_attention_takes_flex_attention_where_it_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    attention, _ = both((4, 4))
-    x, calls = images(1, 4, 4, 12), []
-    plain = attention(x)
-
-    def fused(*inputs: Tensor) -> Tensor:
-        calls.append(inputs)
-        return biased_attention(*inputs)
-
-    monkeypatch.setattr(sam_attention, "flex_biased_attention", fused)
-    assert torch.equal(attention(x), plain)
-    assert calls == []
-    attention.flex = True
-    assert torch.equal(attention(x), plain)
-    assert len(calls) == 1
-
-
 @pytest.mark.parametrize(("device", "budget"), [("cpu", 100), ("meta", 200)])
 def test_pieces_are_as_large_as_the_device_is_given_room_for(
     device: str, budget: int, monkeypatch: pytest.MonkeyPatch

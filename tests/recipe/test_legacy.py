@@ -49,6 +49,15 @@ def test_keys_of_0_1s_pretraining_are_read_too(tmp_path):
     assert (encoder.global_attn_indexes, recipe.train.max_grad_norm) == ((1,), 0.5)
 
 
+def test_a_key_that_does_nothing_any_more_is_left_out_and_told_where_it_asked_for_something(recwarn):
+    silent = parse_recipe({"train": {"flex_attention": False, "epochs": 3}}, source="a.toml")
+    assert silent.train.epochs == 3
+    assert not recwarn.list
+    with pytest.warns(RecipeWarning, match=r"^Recipe 'a\.toml': train\.flex_attention does nothing any more: "):
+        asked = parse_recipe({"train": {"flex_attention": True, "epochs": 3}}, source="a.toml")
+    assert asked == silent
+
+
 @pytest.mark.parametrize("method", ["side", "none", "full", "lora"])
 def test_a_recipe_that_0_1_wrote_is_read_without_a_word(method):
     synthetic = {"train": 8, "fresh": True, "val": 2, "size": 96, "max_heads": 9}

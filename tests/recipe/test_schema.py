@@ -205,7 +205,6 @@ ALONE = [
     ("shb", ["targets.masks=m"], "targets.masks: expected no folder"),
     ("shb", ["model.stem_blocks=3"], "model.stem_blocks: expected 0 without a stem"),
     ("shb", ["loss.density=0"], "density = 0 trains a segmenter alone"),
-    ("shb", ["train.flex_attention=true"], "only pays with compile = true"),
     ("shb", ["train.lr=1e30"], "train.lr: expected at most 1, got 1e+30"),
     ("shb", ["train.lr=nan"], "train.lr: expected"),
     ("shb", ["loss.density=inf"], "loss.density: expected"),

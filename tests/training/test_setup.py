@@ -149,19 +149,16 @@ def test_the_counter_is_built_of_model_and_tuning_with_the_decoders_that_the_los
     assert calls == [((recipe.model, recipe.tuning), {"segmenter": segmenter, "regressor": regressor})]
 
 
-@pytest.mark.parametrize("key", [None, "gradient_checkpointing", "flex_attention", "compile"])
+@pytest.mark.parametrize("key", [None, "gradient_checkpointing", "compile"])
 def test_what_saves_time_and_memory_is_done_where_it_is_asked_for(monkeypatch, key):
     calls = []
-    for name in ("channels_last", "enable_gradient_checkpointing", "use_flex_attention", "compile_encoder"):
+    for name in ("channels_last", "enable_gradient_checkpointing", "compile_encoder"):
         monkeypatch.setattr(setup, name, lambda module, name=name: calls.append((name, module)))
     counter = small_counter()
     asked = {key: True} if key else {}
-    if key == "flex_attention":
-        asked["compile"] = True
     save_time_and_memory(TrainRecipe(**asked), counter)
     done = {
         "gradient_checkpointing": ["enable_gradient_checkpointing"],
-        "flex_attention": ["use_flex_attention", "compile_encoder"],
         "compile": ["compile_encoder"],
         None: [],
     }[key]
