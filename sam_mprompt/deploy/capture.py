@@ -82,10 +82,12 @@ def capture(counter: CrowdCounter, tile: int | None) -> ExportedProgram:
 
 
 def largest_side(counter: CrowdCounter) -> int:
-    """Return the largest free side in pixels: a table of positions that is sliced ends somewhere."""
+    """Return the largest free side in pixels: a table of positions of which a part is taken ends somewhere."""
     sam = _sam(counter)
-    sliced = sam is not None and sam.positions == "slice"
-    return (sam.config.grid if sam is not None and sliced else _MOST_CELLS) * counter.size_divisor
+    if sam is None or sam.positions == "resample":
+        return _MOST_CELLS * counter.size_divisor
+    cells = sam.config.grid if sam.positions == "slice" else min(sam.config.grid, sam.config.span)
+    return cells * counter.size_divisor
 
 
 def _sam(counter: CrowdCounter) -> SamEncoder | None:

@@ -49,9 +49,11 @@ def join_windows(windows: Tensor, window: int, padded: tuple[Any, Any], size: tu
     return x[:, : size[0], : size[1]]
 
 
-def relative_positions(table: Tensor, size: Any) -> Tensor:
+def relative_positions(table: Tensor, size: Any, *, centred: bool = False) -> Tensor:
     """Return `sam_attention.relative_positions`: of a free size always resampled, of a window's only where needed."""
-    if isinstance(size, torch.SymInt) or len(table) != 2 * size - 1:
+    if centred:  # sizes beyond the table are kept out by `capture`
+        table = table[len(table) // 2 - size + 1 : len(table) // 2 + size]
+    elif isinstance(size, torch.SymInt) or len(table) != 2 * size - 1:
         table = F.interpolate(table.float().T[None], size=2 * size - 1, mode="linear")[0].T.to(table.dtype)
     index = torch.arange(size, device=table.device)
     return table[index[:, None] - index[None, :] + size - 1]
@@ -78,6 +80,8 @@ def _embed(encoder: SamEncoder, images: Tensor) -> Tensor:
     """As the encoder's own, whose sizes are checked before."""
     height, width = images.shape[2] // encoder.stride, images.shape[3] // encoder.stride
     table = encoder.pos_embed
-    if encoder.positions == "slice":  # larger ones are kept out by `capture`
-        return encoder.patch_embed(images) + table[:, :height, :width]
+    if encoder.positions != "resample":  # larger ones are kept out by `capture`
+        centre, grid = encoder.positions == "center", encoder.config.grid
+        top, left = ((grid - height) // 2, (grid - width) // 2) if centre else (0, 0)
+        return encoder.patch_embed(images) + table[:, top : top + height, left : left + width]
     return encoder.patch_embed(images) + absolute_positions(table, height, width)

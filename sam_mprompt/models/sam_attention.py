@@ -24,7 +24,12 @@ class Attention(OfficialAttention):
     A query at row i, column j and a key at row k, column l get the bias q.R_h[i - k] + q.R_w[j - l] (MViTv2, eq. 4;
     https://arxiv.org/abs/2112.01526). SAM adds it to a materialised (N, N) matrix per head; here it goes into
     `scaled_dot_product_attention` piece by piece, or as further columns of queries and keys (`prefers_widened`).
+
+    Attributes:
+        centred: how tables of relative positions serve grids of another side: see `relative_positions`.
     """
+
+    centred = False
 
     def forward(self, x: Tensor) -> Tensor:
         """Tokens (B, H, W, C) -> (B, H, W, C)."""
@@ -32,8 +37,8 @@ class Attention(OfficialAttention):
         qkv = self.qkv(x).reshape(b, h * w, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
         q, k, v = qkv.reshape(3, b * self.num_heads, h * w, -1).unbind(0)  # each (B*heads, H*W, head_dim)
         grid = q.unflatten(1, (h, w))
-        bias_h = torch.einsum("nhwc,hkc->nhwk", grid, relative_positions(self.rel_pos_h, h))
-        bias_w = torch.einsum("nhwc,wkc->nhwk", grid, relative_positions(self.rel_pos_w, w))
+        bias_h = torch.einsum("nhwc,hkc->nhwk", grid, relative_positions(self.rel_pos_h, h, centred=self.centred))
+        bias_w = torch.einsum("nhwc,wkc->nhwk", grid, relative_positions(self.rel_pos_w, w, centred=self.centred))
         x = self.attend(q, k, v, bias_h, bias_w)
         x = x.view(b, self.num_heads, h, w, -1).permute(0, 2, 3, 1, 4).reshape(b, h, w, -1)
         return self.proj(x)
@@ -43,13 +48,17 @@ class Attention(OfficialAttention):
         return biased_attention(q, k, v, bias_h, bias_w)
 
 
-def relative_positions(table: Tensor, size: int) -> Tensor:
+def relative_positions(table: Tensor, size: int, *, centred: bool = False) -> Tensor:
     """Embeddings (size, size, C) of every query-key distance along one axis, from a table of 2 * span - 1 distances.
 
-    A table that was made for another span is resampled linearly over its whole length, SAM's own rule.
+    A table that was made for another span is resampled linearly over its whole length, SAM's own rule. `centred` takes
+    its middle instead where it is long enough, so that a distance of one token stays what pre-training saw.
     """
     distances = 2 * size - 1
-    if len(table) != distances:
+    if centred and len(table) > distances:
+        first = (len(table) - distances) // 2
+        table = table[first : first + distances]
+    elif len(table) != distances:
         table = F.interpolate(table.float().T[None], size=distances, mode="linear")[0].T.to(table.dtype)
     index = torch.arange(size, device=table.device)
     return table[index[:, None] - index[None, :] + size - 1]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import torch
 from segment_anything.modeling.common import LayerNorm2d, MLPBlock
@@ -18,7 +18,7 @@ from .sam_attention import Attention
 from .sam_config import CONFIGS, SamConfig
 from .sam_positions import ResampledTables, resample
 
-Positions = Literal["resample", "slice"]
+Positions = Literal["resample", "slice", "center"]
 
 
 class Block(nn.Module):
@@ -52,9 +52,11 @@ class SamEncoder(nn.Module):
 
     Args:
         config: the shape.
-        positions: how the absolute position table serves images of another size than it was made for. "resample"
-            stretches it over the image (bicubic, antialiased, as timm does); "slice" takes its top-left part, so that
-            distances between tokens stay what pre-training saw, and resamples only where an image exceeds the table.
+        positions: how the position tables serve images of another size than they were made for. "resample" stretches
+            the absolute table over the image (bicubic, antialiased, as timm does) and the global blocks' relative ones
+            over its sides, as SAM does. "slice" takes the top-left part of the absolute table and stretches the
+            relative ones. "center" takes the middle of all of them: the image is seen as the middle of one of the
+            tables' size, with the distances that pre-training saw. A table that an image exceeds is resampled.
 
     Attributes:
         out_channels: channels of the features, 256 in every published SAM.
@@ -77,7 +79,7 @@ class SamEncoder(nn.Module):
         super().__init__()
         if positions not in get_args(Positions):
             suggestion = did_you_mean(positions, get_args(Positions))
-            raise UsageError(f"positions: expected 'resample' or 'slice', got '{positions}'.{suggestion}")
+            raise UsageError(f"positions: expected 'resample', 'slice' or 'center', got '{positions}'.{suggestion}")
         self.config = config
         self.positions = positions
         self.out_channels = config.out_channels
@@ -93,6 +95,8 @@ class SamEncoder(nn.Module):
         self.pos_embed = nn.Parameter(torch.zeros(1, config.grid, config.grid, config.embed_dim))
         windows = (0 if index in config.global_attn_indexes else config.window_size for index in range(config.depth))
         self.blocks = nn.ModuleList(Block(config, window) for window in windows)
+        for block in self.blocks:
+            cast(Block, block).attn.centred = positions == "center"
         self.neck = nn.Sequential(
             nn.Conv2d(config.embed_dim, config.out_channels, 1, bias=False),
             LayerNorm2d(config.out_channels),
@@ -230,8 +234,9 @@ class SamEncoder(nn.Module):
         table, grid = self.pos_embed, self.config.grid
         if height == width == grid:
             return table
-        if self.positions == "slice" and max(height, width) <= grid:
-            return table[:, :height, :width]
+        if self.positions != "resample" and max(height, width) <= grid:
+            top, left = (0, 0) if self.positions == "slice" else ((grid - height) // 2, (grid - width) // 2)
+            return table[:, top : top + height, left : left + width]
         # A trained table changes all the time and needs its gradient; a compiler sees no real tensors.
         if table.requires_grad or table.is_inference() or torch.compiler.is_compiling():
             return resample(table, (height, width))

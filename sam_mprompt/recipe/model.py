@@ -33,7 +33,9 @@ class SamModel(Decoding):
 
     encoder: Literal["sam"] = Field("sam", description="family of the encoder: 'sam'")
     base: Annotated[str, Field(min_length=1)] = Field(DEFAULT_BASE, description="checkpoint name or file")
-    positions: Literal["resample", "slice"] = Field("resample", description="positions at sizes other than 1024")
+    positions: Literal["resample", "slice", "center"] = Field(
+        "resample", description="tables of positions at sizes other than 1024: stretched, their top left, their middle"
+    )
     fuse_levels: bool = Field(False, description="add the outputs of the encoder's global-attention blocks")
 
 

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 import sam_mprompt
+import sam_mprompt.counting.counter as module
 from sam_mprompt.adapter.calibration_file import CalibrationFile
 from sam_mprompt.adapter.folder import AdapterFolder
 from sam_mprompt.adapter.loading import load_adapter
@@ -199,12 +200,38 @@ def test_eight_threads_that_mix_adapters_and_switch_get_right_counts(two):
         assert max(itertools.chain.from_iterable(pool.map(work, range(8)))) < 1e-3
 
 
+def test_mixed_images_share_passes_and_leave_out_what_cannot_be_read(two, frames, tmp_path, monkeypatch):
+    counter, _image, _right = two
+    sizes, told, backend = [], [], counter._ready("default").backend
+    plain = backend.density
+    monkeypatch.setattr(backend, "density", lambda tiles: sizes.append(len(tiles)) or plain(tiles))
+    names = ["default", "other", "default", "default"]
+    images = [frames[0], frames[1], tmp_path / "nobody.png", frames[0]]
+    found = counter.count_many(images, adapters=names, batch_size=4, on_error=lambda image, _: told.append(image))
+    assert [result.image for result in found] == [frames[0], frames[1], frames[0]]
+    assert (sizes, told) == ([2], [tmp_path / "nobody.png"])
+
+
+def test_an_encoder_is_translated_only_where_that_is_asked_for(trained_run, monkeypatch):
+    translated = []
+    monkeypatch.setattr(module, "compile_encoder", translated.append)
+    module.load(trained_run, device="cpu")
+    assert translated == []
+    counter = module.load(trained_run, device="cpu", compile=True)
+    assert translated == [counter.model.encoder]
+
+
+def test_the_base_that_is_named_takes_the_place_of_the_recorded_one(trained_run, tmp_path):
+    with pytest.raises(UsageError, match="nowhere"):
+        module.load(trained_run, device="cpu", base=str(tmp_path / "nowhere.pth"))
+
+
 def test_names_of_adapters_are_checked_before_anything_is_counted(two):
     counter, image, _ = two
     for names, said in ((["default", "othr"], "Did you mean 'other'"), (["other"], "2 images and 1 names")):
         with pytest.raises(UsageError, match=said):
             counter.count_many([image] * 2, adapters=names)
-    with pytest.raises(UsageError, match="got both"):
+    with pytest.raises(UsageError, match=r"^Expected one adapter for all images, or adapters, one per image; got both"):
         counter.count_many([image], adapter="other", adapters=["other"])
 
 
@@ -423,8 +450,6 @@ def test_large_jpegs_are_read_reduced_and_as_the_recipe_says(counter, trained_ru
 def test_the_precision_of_a_counter_is_that_of_its_backend(trained_run, monkeypatch):
     assert sam_mprompt.load(trained_run, device="cpu").precision == "no"
     given = []
-    import sam_mprompt.counting.counter as module
-
     plain = module.TorchBackend
     monkeypatch.setattr(module, "TorchBackend", lambda *a, **k: given.append(k["precision"]) or plain(*a, **k))
     sam_mprompt.load(trained_run, device="cpu", precision="bf16")
@@ -475,12 +500,6 @@ def test_a_further_adapter_lies_on_the_device_of_the_first(counter, other_run):
     loaded = counter._loaded["other"]
     assert {parameter.device.type for parameter in loaded.model.regressor.parameters()} == {"meta"}
     assert loaded.backend.device == counter.device
-
-
-def test_one_adapter_and_a_list_of_them_are_not_both_taken(two):
-    counter, image, _right = two
-    with pytest.raises(UsageError, match=r"^Expected one adapter for all images, or adapters, one per image; got both"):
-        counter.count_many([image], adapter="other", adapters=["other"])
 
 
 def test_an_adapter_without_calibration_or_scope_says_why_and_warns_of_nothing(folder):

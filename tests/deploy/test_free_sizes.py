@@ -20,6 +20,9 @@ def test_positions_are_those_of_the_encoder_at_every_size(size):
 def test_relative_positions_are_those_of_attention(size):
     table = torch.randn(13, 6)
     assert_close(free.relative_positions(table, size), sam_attention.relative_positions(table, size))
+    if size <= 7:
+        centred = sam_attention.relative_positions(table, size, centred=True)
+        assert_close(free.relative_positions(table, size, centred=True), centred)
 
 
 @pytest.mark.parametrize("size", [(4, 8), (5, 7), (1, 3)])
@@ -33,12 +36,12 @@ def test_windows_are_those_of_sam(size):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("positions", ["resample", "slice"])
+@pytest.mark.parametrize("positions", ["resample", "slice", "center"])
 def test_one_graph_computes_tiles_of_every_size(tiny_base, positions):
     built = build_counter(SamModel(base=str(tiny_base), positions=positions), Prompts(bottleneck=4), segmenter=False)
     counter = merged(built.counter)
     program = capture(counter, None).module(check_guards=False)
-    sizes = ((1, 64, 64), (2, 128, 64), (3, 80, 112)) if positions == "slice" else ((1, 64, 64), (2, 208, 144))
+    sizes = ((1, 64, 64), (2, 128, 64), (3, 80, 112)) if positions != "resample" else ((1, 64, 64), (2, 208, 144))
     for count, height, width in sizes:
         tiles = torch.randn(count, 3, height, width)
         with torch.inference_mode():

@@ -135,6 +135,13 @@ def test_a_table_of_another_span_is_resampled_in_its_own_dtype(span: int) -> Non
     torch.testing.assert_close(found.float(), get_rel_pos(5, 5, table.float()), rtol=2e-2, atol=2e-2)
 
 
+def test_centred_relative_positions_are_those_of_the_same_distances_in_the_whole_table() -> None:
+    table = images(13, 6)  # made for 7 tokens
+    centred, whole = relative_positions(table, 4, centred=True), relative_positions(table, 7)
+    assert torch.equal(centred, whole[:4, :4])
+    assert torch.equal(relative_positions(table, 9, centred=True), relative_positions(table, 9))
+
+
 @pytest.mark.parametrize("budget", [1, 40, 200, 10**9])
 def test_attention_in_pieces_of_any_size_is_exact_with_its_gradients(
     budget: int, monkeypatch: pytest.MonkeyPatch

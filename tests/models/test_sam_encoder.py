@@ -91,7 +91,7 @@ def test_features_of_vit_b_equal_the_official_ones_at_1024() -> None:
 
 
 @pytest.mark.parametrize("size", [(16, 16), (224, 224), (400, 400), (448, 672), (1104, 272)])
-@pytest.mark.parametrize("positions", ["resample", "slice"])
+@pytest.mark.parametrize("positions", ["resample", "slice", "center"])
 def test_features_at_other_sizes_follow_the_official_rules(positions: str, size: tuple[int, int]) -> None:
     official = official_encoder(SMALL)
     encoder = ours(official, positions=positions)
@@ -102,8 +102,15 @@ def test_features_at_other_sizes_follow_the_official_rules(positions: str, size:
         table = official.pos_embed.data
         if positions == "slice" and max(tokens) <= 64:
             official.pos_embed.data = table[:, : tokens[0], : tokens[1]]
+        elif positions == "center" and max(tokens) <= 64:
+            top, left = ((64 - side) // 2 for side in tokens)
+            official.pos_embed.data = table[:, top : top + tokens[0], left : left + tokens[1]]
         else:
             official.pos_embed.data = resample_abs_pos_embed_nhwc(table, tokens)
+        if positions == "center":
+            for attention in (block.attn for block in official.blocks if block.window_size == 0):
+                for relative, side in ((attention.rel_pos_h, tokens[0]), (attention.rel_pos_w, tokens[1])):
+                    relative.data = relative.data[64 - side : 63 + side] if side <= 64 else relative.data
         assert largest_difference(features, official(x)) <= 1e-4
 
 
