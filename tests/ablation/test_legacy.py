@@ -45,6 +45,10 @@ def test_a_command_without_a_recipe_is_refused(tmp_path, command):
         read_records(tmp_path / "records.jsonl")
 
 
+# Recipes of SAM-base had the paper's crops, and tiles of twice that, then.
+SIZES = ["data.crop=400", "data.min_side=416", "infer.tile=896"]
+
+
 @pytest.mark.parametrize(
     ("recipe", "settings", "of_0_1"),
     [
@@ -54,11 +58,11 @@ def test_a_command_without_a_recipe_is_refused(tmp_path, command):
         ("shb-tiny-side-long", [], "4d4726fd063b0566"),
         ("shb-scratch", [], "8960b390d7bcd6e9"),
         ("shb-hrnet", ["train.seed=3"], "3ff62b7c805749c7"),
-        ("sha", ["tuning.method=lora", "tuning.options.r=4"], "bd54ad93ae0b3fa9"),
-        ("sha", ["tuning.blocks=[9,10,11]"], "9fa4bdec72ff9aaa"),
+        ("sha", [*SIZES, "tuning.method=lora", "tuning.options.r=4"], "bd54ad93ae0b3fa9"),
+        ("sha", [*SIZES, "tuning.blocks=[9,10,11]"], "9fa4bdec72ff9aaa"),
         ("sha-vgg19", [], "c8704bf1e8fef872"),
         ("sha-swin", [], "24c59fff0abb32cd"),
-        ("nwpu", ["train.gradient_accumulation=2", "train.seed=1"], "affa9adf1468b5eb"),
+        ("nwpu", [*SIZES, "train.gradient_accumulation=2", "train.seed=1"], "affa9adf1468b5eb"),
     ],
 )
 def test_settings_have_the_fingerprint_that_version_0_1_gave_them(recipe, settings, of_0_1):
