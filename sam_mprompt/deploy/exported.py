@@ -32,13 +32,14 @@ class ExportedCounter(AnyCounter):
         path: the file.
         device: where it runs.
         metadata: what the file says of itself.
+        backend: what runs its network.
     """
 
     def __init__(
         self, path: Path, backend: FileBackend, *, max_pixels: int | None = None, stretch: bool | None = None
     ) -> None:
         super().__init__(max_pixels=max_pixels, stretch=stretch)
-        self.path, self.device, self.metadata = path, backend.device, backend.metadata
+        self.path, self.backend, self.device, self.metadata = path, backend, backend.device, backend.metadata
         known: Metadata = backend.metadata
         self._only = Ready(backend, known.geometry, known.calibration, known.scope, known.trained_on)
 

@@ -31,6 +31,7 @@ class OpenVinoBackend:
     Attributes:
         metadata: what the file says of itself.
         device: "openvino".
+        threads: that compute.
 
     Raises:
         UsageError: no such file, one that is damaged or that `export` did not write, another device, or OpenVINO is
@@ -52,6 +53,7 @@ class OpenVinoBackend:
             self._compiled = core.compile_model(network, "CPU", _settings())
         except Exception as error:  # OpenVINO raises RuntimeError for everything
             raise UsageError(f"'{path}' cannot be run by OpenVINO: {_told(error)}") from error
+        self.threads = int(self._compiled.get_property("INFERENCE_NUM_THREADS"))
         self._requests = threading.local()
 
     def density(self, tiles: FloatArray) -> FloatArray:
