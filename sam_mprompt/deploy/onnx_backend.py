@@ -10,7 +10,7 @@ from ..errors import UsageError
 from ..files import is_file
 from .fixed_tile import on_a_fixed_tile
 from .metadata import KEY, Metadata
-from .running import check_density, check_signature, failure, first_line, threads
+from .running import check_density, check_signature, decoded, failure, first_line, threads
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
@@ -45,9 +45,7 @@ class OnnxBackend:
             self._session = runtime.InferenceSession(str(path), settings, providers=[(provider, options)])
         except Exception as error:  # ONNX Runtime has a dozen classes of its own
             raise UsageError(f"'{path}' cannot be read as ONNX: {first_line(error)}") from error
-        text = self._session.get_modelmeta().custom_metadata_map.get(KEY)
-        if text is None:
-            raise UsageError(f"'{path}' was not exported by sam-mprompt: its metadata has no '{KEY}'.")
+        text = decoded(lambda: self._session.get_modelmeta().custom_metadata_map.get(KEY), str(path))
         self.metadata = Metadata.from_json(text, f"'{path}'")
         self._input = _only_input(self._session, path)
         own = self.metadata

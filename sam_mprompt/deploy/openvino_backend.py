@@ -11,7 +11,7 @@ from ..files import is_file
 from .fixed_tile import on_a_fixed_tile
 from .metadata import KEY, Metadata
 from .openvino_archive import read_archive
-from .running import check_density, check_signature, failure, first_line, threads
+from .running import check_density, check_signature, decoded, failure, first_line, threads
 
 NAME = "openvino"
 """The device of a network that OpenVINO runs."""
@@ -77,12 +77,7 @@ def read_network(core: Any, path: Path, *, archived: bool) -> tuple[Metadata, An
         network = core.read_model(own.graph, own.weights) if own else core.read_model(str(path))
     except Exception as error:  # as above
         raise UsageError(f"'{path}' cannot be read by OpenVINO: {_told(error)}") from error
-    if own:
-        text = own.metadata
-    elif network.has_rt_info(["framework", KEY]):  # where its reader of ONNX puts the metadata of a file
-        text = str(network.get_rt_info(["framework", KEY]).astype(str))
-    else:
-        raise UsageError(f"'{path}' was not exported by sam-mprompt: its metadata has no '{KEY}'.")
+    text = own.metadata if own else decoded(lambda: _metadata(network), str(path))
     inputs = network.inputs
     rank = inputs[0].get_partial_shape().rank if inputs else None
     check_signature(
@@ -93,6 +88,12 @@ def read_network(core: Any, path: Path, *, archived: bool) -> tuple[Metadata, An
         float32=bool(inputs) and inputs[0].get_element_type().get_type_name() == "f32",
     )
     return Metadata.from_json(text, f"'{path}'"), network
+
+
+def _metadata(network: Any) -> str | None:
+    """Return the metadata of an ONNX file, where OpenVINO's reader puts them."""
+    place = ["framework", KEY]
+    return str(network.get_rt_info(place).astype(str)) if network.has_rt_info(place) else None
 
 
 def openvino() -> Any:

@@ -1,12 +1,13 @@
 """What runs a network of an exported file, whichever it is: its threads, its input and output, its errors. No torch."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from ..arrays import FloatArray
 from ..errors import RunError, UsageError
+from .metadata import KEY
 
 _THREADS = "OMP_NUM_THREADS"
 
@@ -15,6 +16,17 @@ def threads() -> int:
     """Return how many threads the environment asks for, 0 where it does not say."""
     told = os.environ.get(_THREADS, "")
     return int(told) if told.isdecimal() else 0
+
+
+def decoded(read: Callable[[], str | None], source: str) -> str:
+    """Return a file's metadata. Raises UsageError where it has none, or none that are text."""
+    try:
+        text = read()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"'{source}' is damaged: its metadata is no text. Export it again.") from error
+    if text is None:
+        raise UsageError(f"'{source}' was not exported by sam-mprompt: its metadata has no '{KEY}'.")
+    return text
 
 
 def check_signature(source: str, inputs: int, outputs: int, rank: int | None, *, float32: bool) -> None:
