@@ -43,7 +43,7 @@ def test_a_file_that_was_cut_short_is_refused_in_one_line(tmp_path):
 
 def test_metadata_that_are_no_text_are_refused_in_one_line(tmp_path):
     whole = pooling_file(tmp_path / "a.onnx").read_bytes()
-    (tmp_path / "a.onnx").write_bytes(whole.replace(b'"adapter_fing', b'"adapter\xffing'))
+    (tmp_path / "a.onnx").write_bytes(whole.replace(b'"adapter_fing', b'"adapter\xfffing'))
     with pytest.raises(UsageError, match="its metadata is no text"):
         OnnxBackend(tmp_path / "a.onnx")
 
