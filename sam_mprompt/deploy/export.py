@@ -166,7 +166,9 @@ def check_kind(kind: str, dtype: str) -> None:
     if dtype not in DTYPES:
         raise UsageError(f"dtype: expected one of {', '.join(DTYPES)}, got '{dtype}'.")
     if kind not in KINDS or (kind == "pt2" and dtype != "float32"):
-        raise UsageError(f"Expected an ONNX file, one of OpenVINO's, or a pt2 file in float32, got '{kind}' in {dtype}.")
+        raise UsageError(
+            f"Expected an ONNX file, one of OpenVINO's, or a pt2 file in float32, got '{kind}' in {dtype}."
+        )
 
 
 def check_tile(counter: CrowdCounter, tile: int | None, own: int) -> None:

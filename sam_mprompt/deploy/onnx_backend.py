@@ -89,4 +89,3 @@ def _provider(device: str | int | None, there: Sequence[str]) -> tuple[str, dict
     if kind not in known or (number and not number.isdecimal()):
         raise UsageError(f"Device '{device}' is not available to this ONNX Runtime. Available: {', '.join(known)}.")
     return PROVIDERS[kind], {"device_id": number} if number else {}, name
-
