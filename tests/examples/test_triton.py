@@ -78,10 +78,11 @@ def test_the_configuration_names_what_an_exported_file_takes_and_gives(config, f
     assert (config.name, config.platform) == ("crowd", "onnxruntime_onnx")
     assert config.max_batch_size > 1
     session = onnxruntime.InferenceSession(str(file))
-    for told, found, name, batched in (
-        (config.input, session.get_inputs(), INPUT, [3, -1, -1]), (config.output, session.get_outputs(), OUTPUT, [-1] * 2)
-    ):  # fmt: skip
-        [told], [found] = told, found
+    for asked, has, name, batched in (
+        (config.input, session.get_inputs(), INPUT, [3, -1, -1]),
+        (config.output, session.get_outputs(), OUTPUT, [-1, -1]),
+    ):
+        [told], [found] = asked, has
         assert told.name == found.name == name
         assert (told.data_type, found.type) == (11, "tensor(float)")
         assert list(told.dims) == batched == [side if isinstance(side, int) else -1 for side in found.shape[1:]]
