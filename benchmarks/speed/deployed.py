@@ -98,7 +98,7 @@ def files_of(folder: AdapterFolder, root: Path, dtypes: Sequence[str], images: S
     """Write an adapter as files of both kinds, translated once; each is that of `export`."""
     plain = root / "float32.onnx"
     made = export(folder, plain, tile=_TILE, images=images[:2])
-    found = {}
+    found: dict[str, Path] = {}
     for dtype in dtypes:
         metadata = replace(made.metadata, dtype=dtype)
         source, half = onnx.load(str(plain)), dtype == "float16"
