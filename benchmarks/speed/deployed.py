@@ -1,39 +1,83 @@
 """Exported files against PyTorch on a CPU: python -m benchmarks.speed.deployed
 
 Three counters on one tile of 448 px: SAM-base with prompt modules and random weights, the demo adapter on sam-tiny,
-and `shb-scratch` with random weights. PyTorch eager and compiled, ONNX Runtime in float32, float16 and int8. Counts are
-compared on procedural crowds that nothing was calibrated with, memory is the peak of a process that counts one image.
+and `shb-scratch` with random weights. PyTorch eager and compiled, ONNX Runtime and OpenVINO in float32, float16 and
+int8. Counts are compared on procedural crowds that nothing was calibrated with; those of random weights say little.
+Beside them what the command `count` takes for one image, from its start to its end.
+
+Each model's rows are kept as soon as it is measured, so that a long measurement goes on with the models that it names:
+python -m benchmarks.speed.deployed "sam-tiny, demo". On one core time is the processor's, which neighbours on the
+other cores change little.
 """
 
+import argparse
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
 
-from benchmarks.speed.pairs import Result, Spread, alternate, in_fresh_process, peak_bytes
-from benchmarks.speed.table import write_row
+from benchmarks.speed.pairs import Result, Spread, alternate
+from benchmarks.speed.table import read_row, record_of, write_row
 from sam_mprompt.adapter.find import find_adapter
 from sam_mprompt.adapter.folder import AdapterFolder
+from sam_mprompt.arrays import ByteImage
+from sam_mprompt.data.bounds import Reading
 from sam_mprompt.data.scenes.crowd import crowd_scene
 from sam_mprompt.deploy.export import export
 from sam_mprompt.deploy.load import load
+from sam_mprompt.deploy.narrow import in_float16
+from sam_mprompt.deploy.onnx_files import write_onnx
+from sam_mprompt.deploy.openvino_files import openvino_network, write_openvino
+from sam_mprompt.deploy.quantise import in_int8
 from sam_mprompt.models.build import build_counter
 from sam_mprompt.recipe.schema import load_recipe
 from sam_mprompt.render import save_image
 
 _TILE = 448
 _AIMS = {"int8": 1.7}
-_MODELS: Mapping[str, tuple[str, Sequence[str]]] = {
+_RANDOM: Mapping[str, tuple[str, Sequence[str]]] = {
     "SAM-base, random": ("shb", ("model.base=random:vit_b",)),
     "shb-scratch, random": ("shb-scratch", ()),
 }
-_DTYPES = ("float32", "float16", "int8")
+MODELS = ("sam-tiny, demo", "shb-scratch, random", "SAM-base, random")
+DTYPES = ("float32", "float16", "int8")
+
+_COLD = """
+import resource, sys
+from pathlib import Path
+sys.argv = ["sam-mprompt", "count", *sys.argv[1:]]
+from sam_mprompt.cli.app import main
+try:
+    main()
+except SystemExit as stopped:
+    assert not stopped.code, stopped.code
+status = Path("/proc/self/status")
+lines = status.read_text().splitlines() if status.exists() else []
+peak = [int(line.split()[1]) for line in lines if line.startswith("VmHWM")]
+print((peak or [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss])[0])
+"""
+"""Counts as the command line does, and prints the kilobytes of its peak last."""
+
+
+@dataclass(frozen=True)
+class Cold:
+    """What counting one image takes a new process: seconds of a wall clock and of the processor, and megabytes."""
+
+    seconds: float
+    busy: float
+    megabytes: float
+
+    def __str__(self) -> str:
+        return f"{self.seconds:.1f} s ({self.busy:.1f} s of the processor) and {self.megabytes:.0f} MB"
 
 
 def random_adapter(path: Path, recipe_name: str, overrides: Sequence[str]) -> AdapterFolder:
@@ -45,78 +89,97 @@ def random_adapter(path: Path, recipe_name: str, overrides: Sequence[str]) -> Ad
     return AdapterFolder.read(path)
 
 
-def adapters(root: Path, names: Sequence[str]) -> dict[str, AdapterFolder]:
-    """Return the adapters of some models."""
-    made = {name: random_adapter(root / name, *_MODELS[name]) for name in names if name in _MODELS}
-    if "sam-tiny, demo" in names:
-        made["sam-tiny, demo"] = AdapterFolder.read(find_adapter("adapters/demo"))
-    return made
+def adapter_of(name: str, root: Path) -> AdapterFolder:
+    """Return the adapter of a model."""
+    return random_adapter(root / name, *_RANDOM[name]) if name in _RANDOM else AdapterFolder.read(find_adapter("demo"))
 
 
-def peak_of(adapter: str) -> int:
-    """Return the most memory of this process, which must be new, when it has counted one image."""
-    load(adapter, device="cpu").count(crowd_scene(7, 0, (_TILE, _TILE)).image)
-    return peak_bytes()
+def files_of(folder: AdapterFolder, root: Path, dtypes: Sequence[str], images: Sequence[ByteImage]) -> dict[str, Path]:
+    """Write an adapter as files of both kinds, translated once; each is that of `export`."""
+    plain = root / "float32.onnx"
+    made = export(folder, plain, tile=_TILE, images=images[:2])
+    found: dict[str, Path] = {}
+    for dtype in dtypes:
+        metadata = replace(made.metadata, dtype=dtype)
+        source, half = onnx.load(str(plain)), dtype == "float16"
+        model = in_int8(source, metadata, images, Reading()) if dtype == "int8" else source
+        write_openvino(openvino_network(model, half=half), metadata, root / f"{dtype}.openvino")
+        write_onnx(in_float16(model) if half else model, metadata, root / f"{dtype}.onnx")
+        found |= {f"ONNX Runtime {dtype}": root / f"{dtype}.onnx", f"OpenVINO {dtype}": root / f"{dtype}.openvino"}
+    return found
 
 
-def cold_start(adapter: str, image: Path) -> float:
-    """Return the seconds that the command takes to count one image, from its start to its end."""
-    started = time.perf_counter()
-    command = [sys.executable, "-m", "sam_mprompt", "count", adapter, str(image)]
-    subprocess.run(command, check=True, capture_output=True)
-    return time.perf_counter() - started
+def cold_start(adapter: Path, image: Path) -> Cold:
+    """Count one image by a new process."""
+    before, started = os.times(), time.perf_counter()
+    command = [sys.executable, "-c", _COLD, str(adapter), str(image)]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    seconds, after = time.perf_counter() - started, os.times()
+    busy = after.children_user + after.children_system - before.children_user - before.children_system
+    return Cold(seconds, busy, int(said.split()[-1]) * 1024 / 1e6)
 
 
-def rows_of(name: str, folder: AdapterFolder, root: Path, *, dtypes: Sequence[str], compiled: bool, scenes: int,
-            rounds: int) -> list[Result]:  # fmt: skip
+def on_one_core() -> bool:
+    """Whether this process may use one core alone."""
+    return hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) == 1
+
+
+def rows_of(
+    name: str, root: Path, *, dtypes: Sequence[str] = DTYPES, compiled: bool = True, scenes: int = 12, rounds: int = 7
+) -> list[Result]:
     """Measure one model: a row for each way to run it against PyTorch eager."""
+    folder = adapter_of(name, root)
     images = [crowd_scene(7, index, (_TILE, _TILE)).image for index in range(scenes)]
     calibration = [crowd_scene(8, index, (_TILE, _TILE)).image for index in range(2 * scenes)]
     photo = root / "crowd.png"
     save_image(photo, images[0])
-    places = {"eager": str(folder.path)}
-    ways = {"eager": load(folder.path, device="cpu")}
+    places = {"eager": folder.path} | files_of(folder, root, dtypes, calibration)
+    ways = {way: load(place, device=None if place.suffix == ".openvino" else "cpu") for way, place in places.items()}
     if compiled:
         ways["compiled"] = load(folder.path, device="cpu", compile=True)
-    for dtype in dtypes:
-        file = root / f"{name}-{dtype}.onnx"
-        export(folder, file, dtype=dtype, tile=_TILE, images=calibration)
-        ways[f"ONNX Runtime {dtype}"] = load(file, device="cpu")
-        places[f"ONNX Runtime {dtype}"] = str(file)
     steps: dict[str, Callable[[], object]] = {way: partial(each.count, images[0]) for way, each in ways.items()}
-    seconds = alternate(steps, rounds=rounds)
+    seconds = alternate(steps, rounds=rounds, clock=time.process_time if on_one_core() else time.perf_counter)
     counts = {way: np.array([result.count for result in each.count_many(images)]) for way, each in ways.items()}
+    cold = {way: cold_start(place, photo) for way, place in places.items()}
     results = []
-    for way in list(ways)[1:]:
+    for way in (way for way in ways if way != "eager"):
         off = float(np.abs(counts[way] - counts["eager"]).sum() / max(counts["eager"].sum(), 1.0))
-        note = f"counts differ by {100 * off:.3f} % on {scenes} procedural crowds"
-        if way in places:
-            memory, other = (in_fresh_process(peak_of, places[one]) / 1e6 for one in (way, "eager"))
-            start, slow = (cold_start(places[one], photo) for one in (way, "eager"))
-            note += f"; {memory:.0f} MB against {other:.0f}; `count` of one image {start:.1f} s against {slow:.1f}"
+        note = f"counts differ by {100 * off:.3g} % on {scenes} procedural crowds"
+        if way in cold:
+            note += f"; `count` of one image takes {cold[way]}, with the adapter's folder {cold['eager']}"
         aim = next((aim for dtype, aim in _AIMS.items() if dtype in way), 1.3)
         spread = Spread.of(seconds["eager"], seconds[way])
         results.append(Result(f"{way}, {name}, {_TILE} px", "PyTorch eager", spread, aim=aim, note=note))
     return results
 
 
-def measure(
-    names: Sequence[str] = ("SAM-base, random", "sam-tiny, demo", "shb-scratch, random"),
-    *,
-    dtypes: Sequence[str] = _DTYPES,
-    compiled: bool = True,
-    scenes: int = 12,
-    rounds: int = 5,
-) -> list[Result]:
+def measure(names: Sequence[str] = MODELS, **options: object) -> list[Result]:
     """Measure some models."""
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        return [
-            row
-            for name, adapter in adapters(root, names).items()
-            for row in rows_of(name, adapter, root, dtypes=dtypes, compiled=compiled, scenes=scenes, rounds=rounds)
-        ]
+    results = []
+    for name in names:
+        with tempfile.TemporaryDirectory() as folder:
+            results += rows_of(name, Path(folder), **options)  # type: ignore[arg-type]
+    return results
+
+
+def keep(name: str, results: Sequence[Result]) -> None:
+    """Put a model's rows in the place of those that it had."""
+    others = [row for row in read_row(record_of("deployed")) if f", {name}, " not in row.what]
+    write_row("deployed", [*others, *results])
+
+
+def main() -> None:
+    """Measure the models that are named, by default all."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed.deployed", description="Measure exported files.")
+    parser.add_argument("models", nargs="*", metavar="MODEL", help=f"some of: {'; '.join(MODELS)}")
+    parser.add_argument("--not-compiled", action="store_true", help="leave torch.compile out, which takes minutes")
+    parser.add_argument("--scenes", type=int, default=12, help="procedural crowds whose counts are compared")
+    asked = parser.parse_args()
+    if unknown := set(asked.models) - set(MODELS):
+        parser.error(f"no model {', '.join(sorted(unknown))}: expected some of {'; '.join(MODELS)}")
+    for name in asked.models or MODELS:
+        keep(name, measure([name], compiled=not asked.not_compiled, scenes=asked.scenes))
 
 
 if __name__ == "__main__":
-    write_row("deployed", measure())
+    main()

@@ -60,7 +60,11 @@ class Result:
 
 
 def alternate(
-    functions: Mapping[str, Callable[[], object]], *, rounds: int, warm: bool = True
+    functions: Mapping[str, Callable[[], object]],
+    *,
+    rounds: int,
+    warm: bool = True,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
     """Return the seconds of each function in every round, after one call of each that does not count if `warm`."""
     for function in functions.values() if warm else ():
@@ -68,9 +72,9 @@ def alternate(
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(rounds):
         for name, function in functions.items():
-            started = time.perf_counter()
+            started = clock()
             function()
-            seconds[name].append(time.perf_counter() - started)
+            seconds[name].append(clock() - started)
     return seconds
 
 

@@ -1,13 +1,16 @@
 """`adapters`: list, show and verify trained adapters, and push one to Hugging Face's Hub."""
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from ..errors import UsageError
 from .advice import advised
 from .ui import AsJson, Base, messages, print_json, print_table, say, table
+
+if TYPE_CHECKING:
+    from ..deploy.exported import ExportedCounter
 
 adapters = typer.Typer(help="List, show, verify and push trained adapters.", no_args_is_help=True)
 
@@ -42,12 +45,14 @@ def list_adapters(as_json: AsJson = False) -> None:
 
 
 @adapters.command("show", epilog="Example: `sam-mprompt adapters show runs/shb`")
-def show_adapter(adapter: Named, as_json: AsJson = False) -> None:
-    """Show what an adapter is: base, geometry, parameters, figures."""
-    from ..adapter.find import find_adapter
-    from ..adapter.folder import AdapterFolder
-
-    described = AdapterFolder.read(find_adapter(adapter)).facts()
+def show_adapter(
+    adapter: Annotated[
+        str, typer.Argument(metavar="ADAPTER", help="Folder, name, hf://OWNER/NAME@REVISION, or exported file.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Show what an adapter or an exported file is: base, geometry, parameters or precision, figures."""
+    described = _facts(adapter)
     if as_json:
         print_json(described)
         return
@@ -55,6 +60,17 @@ def show_adapter(adapter: Named, as_json: AsJson = False) -> None:
     for key, value in described.items():
         shown.add_row(key, value if isinstance(value, str) else json.dumps(value))
     print_table(shown)
+
+
+def _facts(adapter: str) -> dict[str, Any]:
+    from ..deploy.load import is_exported, load
+
+    if is_exported(adapter):
+        return cast("ExportedCounter", load(adapter, device="cpu")).facts()
+    from ..adapter.find import find_adapter
+    from ..adapter.folder import AdapterFolder
+
+    return AdapterFolder.read(find_adapter(adapter)).facts()
 
 
 @adapters.command("verify", epilog="Example: `sam-mprompt adapters verify adapters/shb --base sam_vit_b`")

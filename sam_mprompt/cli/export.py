@@ -14,18 +14,19 @@ if TYPE_CHECKING:
 
 EXAMPLE = "Example: `sam-mprompt export runs/shb --format onnx --to shb.onnx`"
 
-Format = Literal["folder", "onnx", "pt2"]
+Format = Literal["folder", "onnx", "openvino", "pt2"]
+_KINDS = {f".{kind}": kind for kind in ("onnx", "openvino", "pt2")}
 
 
 def export(
     adapter: Adapter,
     to: Annotated[
         Path,
-        typer.Option(metavar="DIR|FILE", help="New or empty folder to write; or FILE.onnx, FILE.pt2."),
+        typer.Option(metavar="DIR|FILE", help="New or empty folder to write; or FILE.onnx, FILE.openvino, FILE.pt2."),
     ],
     export_format: Annotated[
         Format | None,
-        typer.Option("--format", help="folder: goes onto its base; onnx, pt2: one file with its base."),
+        typer.Option("--format", help="folder: goes onto its base; onnx, openvino, pt2: one file with its base."),
     ] = None,
     dtype: Annotated[
         Literal["float32", "float16", "int8"],
@@ -45,7 +46,7 @@ def export(
     A file counts without torch: `count`, `evaluate` and `load` take it as they take a folder. Before it stands, its
     counts are compared with PyTorch's.
     """
-    kind = export_format or {".onnx": "onnx", ".pt2": "pt2"}.get(to.suffix, "folder")
+    kind = export_format or _KINDS.get(to.suffix, "folder")
     if kind == "folder":
         _check_folder(dtype, tile, images)
         check_outputs(folder=to)

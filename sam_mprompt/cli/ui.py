@@ -27,7 +27,9 @@ Base = Annotated[str | None, typer.Option(metavar="NAME|FILE", help="Base checkp
 BatchSize = Annotated[int, typer.Option(min=1, help="Tiles per forward pass.")]
 Data = Annotated[Path, typer.Option(metavar="DIR", help="Dataset folder.")]
 DataOfRecipe = Annotated[Path | None, typer.Option(metavar="DIR", help="Dataset folder instead of the recipe's.")]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; by default the GPU when there is one.")]
+Device = Annotated[
+    str | None, typer.Option(help="cpu, cuda, cuda:1, ..., openvino for an ONNX file; by default a GPU.")
+]
 Format = Annotated[str | None, typer.Option("--format", metavar="F", help="Layout on disk; recognised when not given.")]
 Label = Annotated[
     str | None, typer.Option(metavar="NAME", help="Label whose marks are heads, where there are several.")

@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from torch.export import ExportedProgram
+
 from ..adapter.contents import TENSORS
 from ..adapter.folder import AdapterFolder
 from ..adapter.loading import load_adapter
@@ -21,12 +23,13 @@ from .capture import capture, largest_side, merged
 from .load import backend_of
 from .metadata import DTYPES, Metadata
 from .narrow import in_float16
-from .onnx_files import onnx_model, write_onnx
+from .onnx_files import needed, onnx_model, write_onnx
+from .openvino_files import openvino_network, write_openvino
 from .parity import Parity, check, compare, scenes
 from .pt2_files import write_pt2
 from .quantise import in_int8
 
-KINDS = ("onnx", "pt2")
+KINDS = ("onnx", "openvino", "pt2")
 
 Progress = Callable[[str, int, int], None]
 """Called with what is done, how far, and of how much."""
@@ -63,9 +66,9 @@ def export(
     Args:
         folder: the adapter, as read.
         to: the file to write; one that stands there is replaced, once the new one has been compared.
-        kind: "onnx", or "pt2", PyTorch's own, which is float32.
+        kind: "onnx"; "openvino", which OpenVINO alone runs; or "pt2", PyTorch's own, which is float32.
         dtype: what the network computes in: "float32"; "float16", with normalisation and attention's softmax in
-            float32; "int8".
+            float32 (OpenVINO's kind only keeps weights so); "int8".
         tile: side of the one size of tile that the network takes, for devices that want fixed shapes. By default the
             sides are free, and images of every size are counted as PyTorch counts them.
         base: checkpoint name or file when the base is not found under its recorded name.
@@ -78,6 +81,8 @@ def export(
         RunError: the file's counts are off, or the disk is full; nothing is written then.
     """
     check_kind(kind, dtype)
+    if kind == "openvino":
+        needed("openvino", extra="openvino")
     told = progress or (lambda _step, _done, _all: None)
     built = load_adapter(folder, base)
     check_tile(built.counter, tile, folder.geometry.tile)
@@ -87,10 +92,7 @@ def export(
     metadata = metadata_of(folder, built.counter, dtype, tile)
     told("translating", 0, 1)
     program = capture(merged(built.counter), tile)
-    if kind == "pt2":
-        write = partial(write_pt2, program)
-    else:
-        write = partial(write_onnx, _narrowed(onnx_model(program), metadata, seen, reading))
+    write = _writer(kind, program, metadata, seen, reading)
     with replacing(to) as temporary:
         write(metadata, temporary)
         parity = compare(
@@ -107,6 +109,19 @@ def export(
         metadata = replace(metadata, parity=parity.as_dict())
         write(metadata, temporary)
     return Exported(to, metadata, parity)
+
+
+def _writer(
+    kind: str, program: ExportedProgram, metadata: Metadata, seen: Sequence[ImageLike], reading: Reading
+) -> Callable[[Metadata, Path], None]:
+    """Return what writes a captured counter with its metadata, again and again."""
+    if kind == "pt2":
+        return partial(write_pt2, program)
+    if kind == "onnx":
+        return partial(write_onnx, _narrowed(onnx_model(program), metadata, seen, reading))
+    half = metadata.dtype == "float16"
+    model = onnx_model(program) if half else _narrowed(onnx_model(program), metadata, seen, reading)
+    return partial(write_openvino, openvino_network(model, half=half))
 
 
 def _narrowed(model: Any, metadata: Metadata, seen: Sequence[ImageLike], reading: Reading) -> Any:
@@ -151,7 +166,9 @@ def check_kind(kind: str, dtype: str) -> None:
     if dtype not in DTYPES:
         raise UsageError(f"dtype: expected one of {', '.join(DTYPES)}, got '{dtype}'.")
     if kind not in KINDS or (kind == "pt2" and dtype != "float32"):
-        raise UsageError(f"Expected an ONNX file, or a pt2 file in float32, got '{kind}' in {dtype}.")
+        raise UsageError(
+            f"Expected an ONNX file, one of OpenVINO's, or a pt2 file in float32, got '{kind}' in {dtype}."
+        )
 
 
 def check_tile(counter: CrowdCounter, tile: int | None, own: int) -> None:

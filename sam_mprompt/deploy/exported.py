@@ -1,7 +1,8 @@
 """The counter of an exported file: counts as `Counter` does, by the same code, without torch."""
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..counting.any_counter import AnyCounter, Ready
 from ..counting.backend import DensityBackend
@@ -32,13 +33,14 @@ class ExportedCounter(AnyCounter):
         path: the file.
         device: where it runs.
         metadata: what the file says of itself.
+        backend: what runs its network.
     """
 
     def __init__(
         self, path: Path, backend: FileBackend, *, max_pixels: int | None = None, stretch: bool | None = None
     ) -> None:
         super().__init__(max_pixels=max_pixels, stretch=stretch)
-        self.path, self.device, self.metadata = path, backend.device, backend.metadata
+        self.path, self.backend, self.device, self.metadata = path, backend, backend.device, backend.metadata
         known: Metadata = backend.metadata
         self._only = Ready(backend, known.geometry, known.calibration, known.scope, known.trained_on)
 
@@ -51,6 +53,30 @@ class ExportedCounter(AnyCounter):
     def adapters(self) -> dict[str, Path]:
         """The file by the name of its network."""
         return {DEFAULT: self.path}
+
+    def facts(self) -> dict[str, Any]:
+        """Return JSON-ready facts for a user to read."""
+        known = self.metadata
+        intervals = known.calibration
+        sides = f"multiples of {known.size_divisor} px" if known.tile is None else f"{known.tile} px"
+        return {
+            "path": str(self.path),
+            "bytes": self.path.stat().st_size,
+            "kind": self.path.suffix.removeprefix("."),
+            "adapter": known.name,
+            "tuning": known.method,
+            "base": known.base,
+            "base_fingerprint": known.base_fingerprint,
+            "adapter_fingerprint": known.adapter_fingerprint,
+            "precision": known.dtype,
+            "sides_of_tiles": sides,
+            "stride": known.stride,
+            "geometry": asdict(known.geometry),
+            "parity": dict(known.parity),
+            "interval": intervals.why_not() or f"from {intervals.images} held-out images, errors {intervals.growth}",
+            "training_saw": sorted(known.scope.ranges),
+            "written_by": known.written_by,
+        }
 
     def load_adapter(self, adapter: str | Path, *, name: str) -> None:
         """Raise UsageError: a file holds one network."""

@@ -33,19 +33,26 @@ def free_sizes() -> Iterator[None]:
 
 
 def partition_windows(x: Tensor, window: int) -> tuple[Tensor, tuple[Any, Any]]:
-    """Tokens (B, H, W, C) -> windows (N, window, window, C), and height and width with padding."""
+    """Tokens (B, H, W, C) -> windows (N, window, window, C), and height and width with padding.
+
+    Sizes are written so that a capture sees without a proof that they fit: windows are counted, and padded sides are
+    that number times `window`. With the remainder that SAM pads by, a capture takes four times as long.
+    """
     batch, height, width, channels = x.shape
-    padded = height + (window - height % window) % window, width + (window - width % window) % window
+    rows, columns = (height + window - 1) // window, (width + window - 1) // window
+    padded = rows * window, columns * window
     x = F.pad(x, (0, 0, 0, padded[1] - width, 0, padded[0] - height))
-    x = x.view(batch, padded[0] // window, window, padded[1] // window, window, channels)
-    return x.permute(0, 1, 3, 2, 4, 5).reshape(-1, window, window, channels), padded
+    x = x.view(batch, rows, window, columns, window, channels)
+    return x.permute(0, 1, 3, 2, 4, 5).reshape(batch * rows * columns, window, window, channels), padded
 
 
 def join_windows(windows: Tensor, window: int, padded: tuple[Any, Any], size: tuple[Any, Any]) -> Tensor:
     """Windows (N, window, window, C) -> tokens (B, *size, C) without the padding."""
     height, width = padded
-    x = windows.view(-1, height // window, width // window, window, window, windows.shape[-1])
-    x = x.permute(0, 1, 3, 2, 4, 5).reshape(-1, height, width, windows.shape[-1])
+    rows, columns, channels = height // window, width // window, windows.shape[-1]
+    batch = windows.shape[0] // (rows * columns)
+    x = windows.view(batch, rows, columns, window, window, channels)
+    x = x.permute(0, 1, 3, 2, 4, 5).reshape(batch, height, width, channels)
     return x[:, : size[0], : size[1]]
 
 

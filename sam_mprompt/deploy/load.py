@@ -1,5 +1,6 @@
 """`load`: an adapter's folder on its base, or an exported file, ready to count. Torch comes with a folder only."""
 
+from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from ..counting.torch_backend import Precision
 
-SUFFIXES = (".onnx", ".pt2")
+SUFFIXES = (".onnx", ".openvino", ".pt2")
 """How exported files end."""
 
 
@@ -38,8 +39,9 @@ def load(
 
     Args:
         adapter: an adapter folder, a run folder, the name of one that `sam-mprompt adapters list` shows, or a file of
-            `sam-mprompt export --format onnx`, which counts without torch, or `--format pt2`.
-        device: "cpu", "cuda", "cuda:1" or 1, "mps"; by default the GPU when there is one.
+            `sam-mprompt export --format onnx` or `openvino`, which count without torch, or `--format pt2`.
+        device: "cpu", "cuda", "cuda:1" or 1, "mps"; by default the GPU when there is one. "openvino" lets OpenVINO
+            run an ONNX file, on the CPU.
         base: checkpoint name or file when the base is not found under its recorded name.
         precision: mixed precision on a GPU; a CPU always counts in float32.
         compile: translate the encoder by `torch.compile` at the first image. Every other size of a tile is translated
@@ -81,11 +83,20 @@ def load(
 
 
 def backend_of(path: Path, suffix: str, device: str | None) -> FileBackend:
-    """Return what runs a file of a suffix. Raises UsageError as `OnnxBackend` and `Pt2Backend`."""
+    """Return what runs a file of a suffix: ONNX Runtime an ONNX file, and OpenVINO where asked for or alone there.
+
+    Raises:
+        UsageError: as `OnnxBackend`, `OpenVinoBackend` and `Pt2Backend`.
+    """
     if suffix == ".pt2":
         from .pt2_files import Pt2Backend
 
         return Pt2Backend(path, device)
+    alone = device in (None, "cpu") and find_spec("onnxruntime") is None and find_spec("openvino") is not None
+    if suffix == ".openvino" or device == "openvino" or alone:
+        from .openvino_backend import OpenVinoBackend
+
+        return OpenVinoBackend(path, device, archived=suffix == ".openvino")
     from .onnx_backend import OnnxBackend
 
     return OnnxBackend(path, device)

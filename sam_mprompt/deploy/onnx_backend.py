@@ -1,19 +1,18 @@
 """An ONNX file as counting wants it, run by ONNX Runtime. Free of torch."""
 
-import os
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from ..arrays import FloatArray
-from ..errors import RunError, UsageError
+from ..errors import UsageError
 from ..files import is_file
 from .fixed_tile import on_a_fixed_tile
 from .metadata import KEY, Metadata
+from .running import check_density, check_signature, decoded, failure, first_line, threads
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-_THREADS = "OMP_NUM_THREADS"
 
 
 class OnnxBackend:
@@ -39,17 +38,14 @@ class OnnxBackend:
         settings.log_severity_level = 3
         # Threads that spin while they wait for each other lose by it where anybody else computes (as cli.app.main).
         settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        if os.environ.get(_THREADS, "").isdecimal():
-            settings.intra_op_num_threads = int(os.environ[_THREADS])
+        settings.intra_op_num_threads = threads()
         if not is_file(path):
             raise UsageError(f"No file '{path}'.")
         try:
             self._session = runtime.InferenceSession(str(path), settings, providers=[(provider, options)])
         except Exception as error:  # ONNX Runtime has a dozen classes of its own
-            raise UsageError(f"'{path}' cannot be read as ONNX: {_told(error)}") from error
-        text = self._session.get_modelmeta().custom_metadata_map.get(KEY)
-        if text is None:
-            raise UsageError(f"'{path}' was not exported by sam-mprompt: its metadata has no '{KEY}'.")
+            raise UsageError(f"'{path}' cannot be read as ONNX: {first_line(error)}") from error
+        text = decoded(lambda: self._session.get_modelmeta().custom_metadata_map.get(KEY), str(path))
         self.metadata = Metadata.from_json(text, f"'{path}'")
         self._input = _only_input(self._session, path)
         own = self.metadata
@@ -63,21 +59,15 @@ class OnnxBackend:
         try:
             found: Sequence[FloatArray] = self._session.run(None, {self._input: tiles})
         except Exception as error:  # as above
-            count, _, height, width = tiles.shape
-            told = _told(error)
-            if "alloc" in told.lower() or "memory" in told.lower():
-                raise RunError(
-                    f"Out of memory on {self.device} with {count} tile(s) of {height}x{width}: lower batch_size or "
-                    "tile."
-                ) from error
-            raise RunError(f"ONNX Runtime failed on {count} tile(s) of {height}x{width}: {told}") from error
-        return found[0]
+            raise failure(error, tiles, self.device, "ONNX Runtime") from error
+        return check_density(found[0], tiles, self.stride, "ONNX Runtime")
 
 
 def _only_input(session: Any, path: Path) -> str:
     inputs, outputs = session.get_inputs(), session.get_outputs()
-    if len(inputs) != 1 or len(outputs) != 1 or inputs[0].type != "tensor(float)" or len(inputs[0].shape) != 4:
-        raise UsageError(f"'{path}' is damaged: expected one input of float32 tiles and one output.")
+    rank = len(inputs[0].shape) if inputs else None
+    float32 = bool(inputs) and inputs[0].type == "tensor(float)"
+    check_signature(str(path), len(inputs), len(outputs), rank, float32=float32)
     return str(inputs[0].name)
 
 
@@ -99,7 +89,3 @@ def _provider(device: str | int | None, there: Sequence[str]) -> tuple[str, dict
     if kind not in known or (number and not number.isdecimal()):
         raise UsageError(f"Device '{device}' is not available to this ONNX Runtime. Available: {', '.join(known)}.")
     return PROVIDERS[kind], {"device_id": number} if number else {}, name
-
-
-def _told(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,5 +1,7 @@
 import json
 
+from pooling_file import pooling_file
+
 
 def test_adapters_are_listed_shown_and_verified(run_cli, trained_run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -25,3 +27,13 @@ def test_what_is_no_adapter_is_refused_and_says_where_to_look(run_cli, tmp_path,
     monkeypatch.chdir(tmp_path)
     done = run_cli("adapters", "verify", "nobody")
     assert (done.code, "sam-mprompt adapters list" in done.err) == (2, True)
+
+
+def test_an_exported_file_is_shown_as_a_folder_is(run_cli, tmp_path):
+    file = pooling_file(tmp_path / "a.onnx", tile=64)
+    shown = json.loads(run_cli("adapters", "show", file, "--json").out)
+    assert (shown["precision"], shown["sides_of_tiles"], shown["geometry"]["tile"]) == ("float32", "64 px", 64)
+    assert "sides_of_tiles" in run_cli("adapters", "show", file).out
+    file.write_bytes(file.read_bytes()[:100])
+    done = run_cli("adapters", "show", file)
+    assert (done.code, "cannot be read" in done.err, len(done.err.splitlines())) == (2, True, 1)

@@ -1,4 +1,5 @@
 import json
+import sys
 
 import pytest
 
@@ -26,6 +27,12 @@ def test_what_only_a_file_has_is_refused_for_a_folder(run_cli, tmp_path, option)
 def test_a_file_has_a_name_that_says_what_it_is(run_cli, tmp_path):
     done = run_cli("export", "adapters/demo", "--format", "onnx", "--to", tmp_path / "a.bin")
     assert (done.code, ".onnx" in done.err) == (2, True)
+
+
+def test_a_file_of_openvinos_kind_takes_its_package_which_is_told_before_any_work(run_cli, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    done = run_cli("export", "adapters/demo", "--to", tmp_path / "a.openvino")
+    assert (done.code, "pip install 'sam-mprompt[openvino]'" in done.err) == (2, True), done.err
 
 
 @pytest.mark.slow

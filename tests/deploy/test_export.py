@@ -115,6 +115,32 @@ def test_an_adapter_that_can_be_merged_is_folded_into_the_base_and_computes_the_
     assert [name for name, _ in counter.named_parameters() if "lora" in name], "the counter itself stays as it is"
 
 
+@pytest.mark.slow
+def test_an_adapter_of_the_lora_family_counts_alike_from_both_kinds_of_file(tiny_recipe, tmp_path):
+    import torch
+
+    from sam_mprompt.recipe.schema import load_recipe
+
+    recipe = load_recipe(tiny_recipe, ["tuning.method=lora"])
+    built = build_counter(recipe.model, recipe.tuning, segmenter=False)
+    with torch.no_grad():
+        for name, parameter in built.counter.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.1)
+    path = tmp_path / "lora"
+    AdapterFolder.of(path, built, recipe, metrics={}).write()
+    image = noise(64, 64)  # one tile, which no padding makes another for the network
+    expected = load(path, device="cpu").count(image).count
+    for kind in ("onnx", "openvino"):
+        if kind == "openvino":
+            pytest.importorskip("openvino")
+        made = export(AdapterFolder.read(path), tmp_path / f"a.{kind}", kind=kind, tile=64, images=[noise(96, 96)])
+        found = load(made.path)
+        assert found.count(image).count == pytest.approx(expected, rel=1e-4)
+        assert found.facts()["tuning"] == "lora"
+        assert b"lora" not in made.path.read_bytes().replace(b'"lora"', b""), "merged: only the metadata tell of it"
+
+
 @pytest.mark.parametrize("tile", [8, 100])
 def test_a_tile_that_the_network_does_not_take_is_refused_before_any_work(folder, tmp_path, tile):
     with pytest.raises(UsageError, match=f"multiple of 16.*got {tile}"):

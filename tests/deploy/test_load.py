@@ -78,6 +78,15 @@ def test_a_file_has_one_network(file):
         counter.load_adapter("adapters/demo", name="other")
 
 
+def test_a_file_says_what_it_is(file):
+    facts = load(file).facts()
+    json.dumps(facts)
+    assert facts["bytes"] == file.stat().st_size
+    assert (facts["kind"], facts["precision"], facts["sides_of_tiles"]) == ("onnx", "float32", "multiples of 16 px")
+    assert facts["interval"] == f"from 20 held-out images, errors {pooling_metadata().calibration.growth}"
+    assert (facts["base_fingerprint"], facts["training_saw"]) == ("sha256:0", ["side"])
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UsageError, match=r"No file '.*nowhere\.onnx'"):
         load(tmp_path / "nowhere.onnx")

@@ -41,6 +41,13 @@ def test_a_file_that_was_cut_short_is_refused_in_one_line(tmp_path):
     assert "\n" not in str(error.value)
 
 
+def test_metadata_that_are_no_text_are_refused_in_one_line(tmp_path):
+    whole = pooling_file(tmp_path / "a.onnx").read_bytes()
+    (tmp_path / "a.onnx").write_bytes(whole.replace(b'"adapter_fing', b'"adapter\xfffing'))
+    with pytest.raises(UsageError, match="its metadata is no text"):
+        OnnxBackend(tmp_path / "a.onnx")
+
+
 @pytest.mark.parametrize("device", ["cuda:x", "tpu", "mps"])
 def test_a_device_that_is_not_there_is_refused_and_those_that_are_there_are_named(tmp_path, device):
     with pytest.raises(UsageError, match=r"Available: cpu"):

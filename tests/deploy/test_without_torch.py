@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
 from PIL import Image
@@ -63,10 +64,12 @@ def test_images_are_counted_with_all_outputs_and_evaluated(file, tmp_path):
         ["count", file, tmp_path / "photos", "--fps", "1", "--jsonl", out / "film.jsonl", "--plot", out / "film.png"],
         ["evaluate", file, "--data", tmp_path / "photos", "--json", out / "e.json", "--worst", out / "worst"],
         ["evaluate", file, "--data", tmp_path / "photos", "--localise"],
+        ["count", file, photo, "--device", "openvino" if find_spec("openvino") else "cpu"],
+        ["adapters", "show", file],
         ["count", "adapters/demo", photo],
         ["finetune", "--recipe", "demo"],
     )
-    assert done.stdout.splitlines()[-1] == "[0, 0, 0, 0, 2, 2, 2]", done.stderr
+    assert done.stdout.splitlines()[-1] == "[0, 0, 0, 0, 2, 0, 0, 2, 2]", done.stderr
     expected = known_density(image, 4).sum()
     assert json.loads((out / "e.json").read_text())["rows"][0]["predicted"] == pytest.approx(expected, rel=1e-5)
     assert len(json.loads((out / "a.geojson").read_text())["features"]) == round(expected)

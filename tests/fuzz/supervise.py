@@ -22,6 +22,7 @@ FAMILIES = (
     "recipes",
     "adapters",
     "bases",
+    "exported",
     "saved",
     "counts",
     "regions",
