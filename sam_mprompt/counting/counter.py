@@ -11,7 +11,6 @@ import torch
 from ..adapter.find import find_adapter
 from ..adapter.folder import AdapterFolder
 from ..adapter.loading import DEFAULT, add_to, load_adapter
-from ..data.bounds import Reading
 from ..errors import UsageError, did_you_mean
 from ..models.acceleration import compile_encoder
 from ..models.build import BuiltCounter
@@ -40,7 +39,6 @@ def load(
     Raises:
         UsageError: no such adapter, device or precision, damaged files, or another base than it was trained on.
     """
-    Reading(max_pixels=max_pixels)  # refused before anything is loaded
     chosen, precision = choose_device(device), check_precision(precision)
     folder = AdapterFolder.read(find_adapter(adapter))
     built = load_adapter(folder, base)
