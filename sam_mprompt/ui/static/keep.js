@@ -15,7 +15,7 @@ addEventListener("pagehide", write);
 
 function write() {
   if (!store.photo) return sessionStorage.removeItem(KEY);
-  const { picture, kept, ...photo } = store.photo;
+  const { picture, dim, kept, ...photo } = store.photo;
   try {
     sessionStorage.setItem(KEY, JSON.stringify({ photo, points: heads.points(), edited: heads.edited || Boolean(kept), unsaved: heads.unsaved }));
   } catch {

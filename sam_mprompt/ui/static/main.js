@@ -12,7 +12,7 @@ import { keep, recalled } from "./keep.js";
 import { whenRegionsChange } from "./regions.js";
 import { on, result, store, tell } from "./store.js";
 import * as train from "./train.js";
-import { draw, fit, zoom } from "./view.js";
+import { dimmed, draw, fit, zoom } from "./view.js";
 import "./tabs.js";
 
 const VIDEO = /\.(3gp|asf|avi|flv|m2ts|m4v|mjpe?g|mkv|mov|mp4|mpe?g|mts|mxf|ogv|ts|vob|webm|wmv)$/i;
@@ -76,6 +76,7 @@ async function show(photo, points = []) {
   const number = ++opened;
   closeFilm();
   photo.picture = await busy("Opening", () => api.picture(photo.id));
+  photo.dim = dimmed(photo.picture);
   if (number !== opened) return;
   if (store.photo && (store.photo.width !== photo.width || store.photo.height !== photo.height)) store.regions = [];
   store.photo = photo;

@@ -26,6 +26,16 @@ export const inPhoto = (x, y) => [(x - view.x) / view.scale, (y - view.y) / view
 const onCanvas = (x, y) => [x * view.scale + view.x, y * view.scale + view.y];
 export const pixels = (distance) => distance / view.scale;
 
+/** A copy that is darker and half grey, so that the colours laid over it are the only strong ones. */
+export function dimmed(picture) {
+  const scale = Math.min(1, 1600 / Math.max(picture.width, picture.height));
+  const copy = new OffscreenCanvas(Math.max(1, picture.width * scale), Math.max(1, picture.height * scale));
+  const own = copy.getContext("2d");
+  own.filter = "grayscale(.6) brightness(.7)";
+  own.drawImage(picture, 0, 0, copy.width, copy.height);
+  return copy;
+}
+
 /** Show the whole photograph. */
 export function fit() {
   if (!store.photo) return;
@@ -110,10 +120,8 @@ function paintHeat(counted, opacity, left, right) {
   context.beginPath();
   context.rect(left, 0, right - left, store.photo.height);
   context.clip();
-  context.globalAlpha = opacity * 0.35;
-  context.fillStyle = "#0b0b12";
-  context.fillRect(left, 0, right - left, store.photo.height);
   context.globalAlpha = opacity;
+  context.drawImage(store.photo.dim, 0, 0, store.photo.width, store.photo.height);
   context.drawImage(counted.image, 0, 0, counted.heat.width, counted.heat.height);
   context.restore();
 }
@@ -168,14 +176,15 @@ function paintDraft() {
 }
 
 function paintHeads() {
-  const size = Math.min(7, Math.max(2.2, 3.2 * Math.sqrt(view.scale / view.fit) * (heads.list.length > 600 ? 0.7 : 1)));
-  for (const head of heads.list) dot(...onCanvas(head.x, head.y), head.own ? size + 1 : size, head.own ? "#fcd34d" : "#fff", "#10211f");
+  const room = store.photo.width * store.photo.height * view.scale ** 2 / Math.max(heads.list.length, 1);
+  const size = Math.min(6, Math.max(1.4, 0.11 * Math.sqrt(room)));
+  for (const head of heads.list) dot(...onCanvas(head.x, head.y), head.own ? size + 1.2 : size, head.own ? "#fcd34d" : "#fff", "#10211f");
 }
 
 function dot(x, y, radius, fill, edge) {
   context.beginPath();
   context.arc(x, y, radius, 0, 7);
-  context.lineWidth = 2.5;
+  context.lineWidth = Math.min(2.5, radius);
   context.strokeStyle = edge;
   context.stroke();
   context.fillStyle = fill;
