@@ -30,14 +30,13 @@ class PageServer(uvicorn.Server):
     ) -> None:
         app = create_app(page, token=token, hosts=hosts_of(host, token))
         super().__init__(settings(app, host=host, port=port, grace=_GRACE))
-        self._host, self._token, self._ready = host, token, ready
+        self._host, self._ready = host, ready
 
     @property
     def address(self) -> str:
         """Where the page is."""
         port = self.servers[0].sockets[0].getsockname()[1]
-        secret = "" if self._token is None else f"#token={self._token}"
-        return f"http://{self._host}:{port}/{secret}"
+        return f"http://{self._host}:{port}/"
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and say where."""
