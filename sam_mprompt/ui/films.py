@@ -69,12 +69,15 @@ class Films:
     Args:
         turns: the thread that counts.
         most: frames of a video.
+
+    Attributes:
+        folder: where they lie while they are counted.
     """
 
     def __init__(self, turns: Executor, most: int) -> None:
         self._turns, self._most = turns, most
         self._held: dict[str, Film] = {}
-        self._folder = Path(tempfile.mkdtemp(prefix="sam-mprompt-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="sam-mprompt-"))
 
     async def receive(self, number: str, name: str, chunks: AsyncIterator[bytes], most: int) -> Film:
         """Write a video that comes in pieces into a file.
@@ -82,7 +85,7 @@ class Films:
         Raises:
             Problem: 413 where it has too many bytes, 507 where the disk is full.
         """
-        path = self._folder / f"{number}{Path(name).suffix.lower()[:8]}"
+        path = self.folder / f"{number}{Path(name).suffix.lower()[:8]}"
         size = 0
         try:
             with path.open("wb") as file:
@@ -120,7 +123,7 @@ class Films:
         """Stop all, and delete their files."""
         for film in self._held.values():
             film.stop.set()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _begin(self, film: Film, opened: Callable[[], Frames]) -> None:
         try:

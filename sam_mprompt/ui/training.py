@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ from .learner import Lesson
 
 Phase = Literal["idle", "preparing", "training", "stopping", "done", "stopped", "failed"]
 RUNNING: tuple[Phase, ...] = ("preparing", "training", "stopping")
+LEARNER = (sys.executable, "-m", f"{__package__}.learner")
 _NOTES = ".page"
 """Folder among the runs with a note on each."""
 
@@ -77,10 +78,11 @@ class Trainings:
     Args:
         root: folder of the runs.
         finished: called with the name of a run whose adapter is there now, from another thread.
+        command: what is started to train: it reads a lesson and tells how it goes, as `learner` does.
     """
 
-    def __init__(self, root: Path, finished: Callable[[str], None]) -> None:
-        self.root, self._finished = root, finished
+    def __init__(self, root: Path, finished: Callable[[str], None], command: Sequence[str] = LEARNER) -> None:
+        self.root, self._finished, self._command = root, finished, command
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self.progress = Progress()
@@ -105,10 +107,9 @@ class Trainings:
                 raise UsageError(f"'{self.progress.run}' is being trained: stop it first, or wait for its end.")
             self._mark(name, lesson, dataset)
             self.progress = Progress(run=name, dataset=dataset, phase="preparing", line="starting")
-            command = [sys.executable, "-m", f"{__package__}.learner"]
             try:
                 process = subprocess.Popen(
-                    command,
+                    self._command,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     text=True,
