@@ -8,6 +8,9 @@ from pathlib import Path
 import httpx
 from small_service import PoolingCounter, served
 
+from sam_mprompt.counting.video.every import Every
+from sam_mprompt.counting.video.series import count_frames
+from sam_mprompt.counting.video.source import open_video
 from sam_mprompt.serve.limits import Limits
 from sam_mprompt.ui.app import create_app
 from sam_mprompt.ui.limits import PageLimits
@@ -17,6 +20,14 @@ from sam_mprompt.ui.server import PageServer
 EXAMPLES = {"street": Path(__file__).parents[1] / "adapters" / "demo" / "examples" / "street.jpg"}
 
 
+class Pooling(PoolingCounter):
+    """Counts videos too."""
+
+    def count_video(self, source, *, every, adapter, notice):
+        video = open_video(source, reading=self.reading, notice=notice)
+        return count_frames(video, self.count_many, every=Every.of(every), notice=notice)
+
+
 def no_load(source):
     raise AssertionError(f"{source} was loaded")
 
@@ -24,7 +35,7 @@ def no_load(source):
 def small_page(workspace, *names, counter=None, load=no_load, examples=EXAMPLES, overrides=(), **limits):
     """A page whose adapters pool; `limits` are those of photographs, or of the page."""
     shared = {name: limits.pop(name) for name in list(limits) if hasattr(Limits, name)}
-    given = served(counter or PoolingCounter(), *names)
+    given = served(counter or Pooling(), *names)
     settings = Settings(Path(workspace), examples, overrides=overrides)
     return Page(given, load, settings, PageLimits(shared=Limits(**shared), **limits))
 

@@ -1,5 +1,6 @@
 """Videos that are counted for the page, one at a time, frame after frame between the photographs."""
 
+import logging
 import shutil
 import tempfile
 import threading
@@ -11,6 +12,8 @@ from typing import Any, Literal
 
 from ..counting.video.series import FrameCount, Summary
 from ..errors import SamMpromptError
+from ..memory import memory_fault
+from ..serve.logs import event
 from ..serve.problems import Problem
 
 Frames = Generator[FrameCount, None, None]
@@ -127,9 +130,11 @@ class Films:
 
     def _begin(self, film: Film, opened: Callable[[], Frames]) -> None:
         try:
-            self._step(film, opened())
-        except SamMpromptError as error:
-            self._end(film, "failed", str(error).replace(f"'{film.path}'", f"'{film.name}'"))
+            frames = opened()
+        except Exception as error:
+            self._fail(film, error)
+            return
+        self._step(film, frames)
 
     def _step(self, film: Film, frames: Frames) -> None:
         """Count one frame, and ask for the next turn."""
@@ -139,8 +144,8 @@ class Films:
             return
         try:
             frame = next(frames, None)
-        except (SamMpromptError, MemoryError, RuntimeError) as error:
-            self._end(film, "failed", str(error).replace(f"'{film.path}'", f"'{film.name}'"))
+        except Exception as error:
+            self._fail(film, error)
             return
         if frame is None:
             self._end(film, "done", film.line or ("" if film.summary.frames else "It has no frames."))
@@ -154,6 +159,16 @@ class Films:
             self._turns.submit(self._step, film, frames)
         except RuntimeError:  # the page ends
             frames.close()
+
+    def _fail(self, film: Film, error: Exception) -> None:
+        if isinstance(error, SamMpromptError):
+            line = str(error).replace(f"'{film.path}'", f"'{film.name}'")
+        elif memory_fault(error):
+            line = "The memory was not enough for this video now."
+        else:
+            event("fault", level=logging.ERROR, error=error)
+            line = "Counting this video failed: the terminal of the page says why."
+        self._end(film, "failed", line)
 
     def _end(self, film: Film, state: Literal["done", "stopped", "failed"], line: str) -> None:
         film.state, film.line = state, line

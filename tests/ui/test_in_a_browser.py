@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pooling_backend import noise
 from small_page import opened_page, small_page
-from small_service import file_of, flat_png
+from small_service import eventually, file_of, flat_png
 
 from sam_mprompt.serve.loading import load_all, loader
 from sam_mprompt.ui.limits import PageLimits
@@ -51,7 +51,7 @@ class Tab:
 
     def __init__(self, page):
         self.page, self.faults = page, []
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(30_000)
         page.on("console", lambda message: self.faults.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: self.faults.append(str(error)))
         page.on("request", lambda one: None if one.url.startswith(ALLOWED) else self.faults.append(one.url))
@@ -72,8 +72,9 @@ class Tab:
         box = self.page.locator("#canvas").bounding_box()
         self.page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
 
-    def note(self):
-        return self.page.locator("#notes .note").last.inner_text()
+    def until(self, expression):
+        """Wait until something is so, asking from here: the page's policy forbids to make scripts of text."""
+        eventually(lambda: self.page.evaluate(expression), 30)
 
 
 @contextmanager
@@ -101,7 +102,7 @@ def test_a_photograph_is_counted_divided_corrected_saved_and_opened_again(browse
         assert tab.page.is_visible("text=for 90 % of photographs")
 
         tab.page.select_option("#adapter", "gate")
-        tab.page.wait_for_function("document.querySelector('#adapter').value === 'gate'")
+        tab.until("document.querySelector('#adapter').value === 'gate'")
         assert tab.number() == whole
 
         tab.page.check("[value=region]", force=True)
@@ -113,7 +114,7 @@ def test_a_photograph_is_counted_divided_corrected_saved_and_opened_again(browse
         assert inside + elsewhere == pytest.approx(whole, abs=1)
         tab.page.click("[aria-label='Ignore region 1']")
         tab.page.wait_for_selector("text=Without the people in ignored regions")
-        tab.page.wait_for_function(f"parseInt(document.querySelector('#number').textContent) < {whole}")
+        tab.until(f"parseInt(document.querySelector('#number').textContent) < {whole}")
 
         tab.page.click("#tab-correct")
         before = tab.marked()
@@ -121,12 +122,12 @@ def test_a_photograph_is_counted_divided_corrected_saved_and_opened_again(browse
         tab.page.focus("#canvas")
         tab.page.keyboard.press("ArrowRight")
         tab.page.keyboard.press("Enter")
-        tab.page.wait_for_function(f"document.querySelector('.tally b').textContent != '{before}'")
+        tab.until(f"document.querySelector('.tally b').textContent != '{before}'")
         changed = tab.marked()
         tab.page.keyboard.press("Control+z")
-        tab.page.wait_for_function(f"document.querySelector('.tally b').textContent == '{before}'")
+        tab.until(f"document.querySelector('.tally b').textContent == '{before}'")
         tab.page.keyboard.press("Control+Shift+z")
-        tab.page.wait_for_function(f"document.querySelector('.tally b').textContent == '{changed}'")
+        tab.until(f"document.querySelector('.tally b').textContent == '{changed}'")
         tab.page.fill("#dataset", "market")
         tab.page.click("#save")
         tab.page.wait_for_selector("text=Saved in market.")
@@ -189,7 +190,7 @@ def test_an_adapter_is_trained_on_corrections_stopped_resumed_and_compared(brows
         tab.page.wait_for_selector("text=station-2 is trained >> nth=0", timeout=120_000)
         tab.page.click("#use")
         tab.page.click("#tab-compare")
-        tab.page.wait_for_function("[...document.querySelectorAll('.versus b')].every(one => one.textContent !== '…')")
+        tab.until("[...document.querySelectorAll('.versus b')].every(one => one.textContent !== '…')")
         assert tab.page.locator(".versus span").all_inner_texts() == ["before", "station-2"]
         tab.page.click("#compare-all")
         tab.page.wait_for_selector("tfoot")
@@ -275,7 +276,7 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(browser, tmp_path, scheme):
         before = tab.marked()
         box = tab.page.locator("#canvas").bounding_box()
         tab.page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 3)
-        tab.page.wait_for_function(f"document.querySelector('.tally b').textContent != '{before}'")
+        tab.until(f"document.querySelector('.tally b').textContent != '{before}'")
 
 
 def test_every_text_can_be_read_against_its_ground(browser, tmp_path):
