@@ -139,7 +139,9 @@ def _add_videos(app: FastAPI, page: Page) -> None:
         declared = request.headers.get("content-length", "")
         if declared.isdecimal() and int(declared) > page.limits.max_video_bytes:
             raise Problem(
-                413, "too-many-bytes", f"Expected a video of at most {page.limits.max_video_bytes / 1e6:g} MB, got more."
+                413,
+                "too-many-bytes",
+                f"Expected a video of at most {page.limits.max_video_bytes / 1e6:g} MB, got more.",
             )
         return await page.video(name[:200], adapter, every[:20], request.stream())
 

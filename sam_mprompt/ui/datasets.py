@@ -69,7 +69,9 @@ class Datasets:
             return []
         return [SavedSet(name, self._photos(name)) for name in found if NAME.fullmatch(name)]
 
-    def save(self, name: str, photo: str, content: bytes, points: Sequence[tuple[float, float]], size: tuple[int, int]) -> str:
+    def save(
+        self, name: str, photo: str, content: bytes, points: Sequence[tuple[float, float]], size: tuple[int, int]
+    ) -> str:
         """Save a photograph with its heads, and return what its file is called.
 
         A photograph of the same name and content gets these heads; one of the same name and another content stays, and
@@ -117,7 +119,7 @@ class Datasets:
         return content, [[float(x), float(y)] for x, y in read_sidecar(beside).heads().points]
 
     def remove(self, name: str, file: str) -> None:
-        """Take a photograph out of a dataset; the last one takes the dataset along. Raises RunError on a disk's fault."""
+        """Take a photograph out of a dataset; the last one takes the dataset along. Raises RunError where it stays."""
         path = self._file(name, file)
         try:
             path.with_suffix(".json").unlink(missing_ok=True)

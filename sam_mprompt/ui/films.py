@@ -95,7 +95,9 @@ class Films:
                 async for chunk in chunks:
                     size += len(chunk)
                     if size > most:
-                        raise Problem(413, "too-many-bytes", f"Expected a video of at most {most / 1e6:g} MB, got more.")
+                        raise Problem(
+                            413, "too-many-bytes", f"Expected a video of at most {most / 1e6:g} MB, got more."
+                        )
                     file.write(chunk)
         except OSError as error:
             path.unlink(missing_ok=True)
@@ -140,7 +142,9 @@ class Films:
         """Count one frame, and ask for the next turn."""
         if film.stop.is_set() or film.summary.frames >= self._most:
             frames.close()
-            self._end(film, "stopped", "" if film.stop.is_set() else f"Only the first {self._most} frames were counted.")
+            self._end(
+                film, "stopped", "" if film.stop.is_set() else f"Only the first {self._most} frames were counted."
+            )
             return
         try:
             frame = next(frames, None)

@@ -80,7 +80,7 @@ class Telling(Observer):
     def progress(self, label: str, done: int, total: int | None, *, in_bytes: bool = False) -> None:
         """Tell how far a preparation is."""
         if self._due(done == total):
-            self.tell("preparing", label=label, done=done, total=total)
+            self.tell("preparing", label=label, done=done, total=total, in_bytes=in_bytes)
 
     def batch(self, done: int, total: int, values: Mapping[str, float]) -> None:
         """Tell how far the training is."""

@@ -94,7 +94,9 @@ class Page:
     async def in_turn(self, function: Callable[..., _T], *arguments: Any) -> _T:
         """Run something in the thread that counts. Raises Problem where too many wait, or where it cannot be done."""
         if self._waiting >= self.limits.waiting:
-            raise Problem.later(429, "busy", f"Busy: {self._waiting} photographs wait to be counted. Try again soon.", 5)
+            raise Problem.later(
+                429, "busy", f"Busy: {self._waiting} photographs wait to be counted. Try again soon.", 5
+            )
         self._waiting += 1
         try:
             with told():

@@ -26,7 +26,13 @@ class PageServer(uvicorn.Server):
     """
 
     def __init__(
-        self, page: Page, *, host: str, port: int, token: str | None = None, ready: Callable[[str], None] = lambda _: None
+        self,
+        page: Page,
+        *,
+        host: str,
+        port: int,
+        token: str | None = None,
+        ready: Callable[[str], None] = lambda _: None,
     ) -> None:
         app = create_app(page, token=token, hosts=hosts_of(host, token))
         super().__init__(settings(app, host=host, port=port, grace=_GRACE))

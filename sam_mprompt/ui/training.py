@@ -26,6 +26,7 @@ _NOTES = ".page"
 """Folder among the runs with a note on each."""
 
 _HISTORY = 2000
+_FOLD = "fold "
 
 
 @dataclass
@@ -36,6 +37,7 @@ class Progress:
         run: its name; empty before the first.
         phase: where it is.
         line: what it is at, or what ended it, in one line.
+        part: which of its trainings runs, once the main one is done: those that hold out a fold follow it.
         done, total: batches behind, and in all.
         started: seconds of `time.time`.
         history: (epoch, loss, validation MAE) of each epoch.
@@ -46,6 +48,7 @@ class Progress:
     dataset: str = ""
     phase: Phase = "idle"
     line: str = ""
+    part: str = ""
     done: int = 0
     total: int | None = None
     started: float = field(default_factory=time.time)
@@ -130,7 +133,9 @@ class Trainings:
         if known is None or not known.resumable:
             raise UsageError(f"There is nothing saved of '{name}' to go on from.")
         values = self._noted(name)
-        lesson = Lesson(data=str(data(known.dataset)), format=values.get("format", ""), run=str(self.root / name), resume=True)
+        lesson = Lesson(
+            data=str(data(known.dataset)), format=values.get("format", ""), run=str(self.root / name), resume=True
+        )
         self.start(lesson, known.dataset)
 
     def stop(self) -> None:
@@ -182,6 +187,8 @@ class Trainings:
         progress.seconds = time.time() - progress.started
         if kind in ("say", "preparing"):
             progress.line = str(told.get("line") or told.get("label"))
+            if progress.line.startswith(_FOLD):
+                progress.part = progress.line.partition(":")[0]
         elif kind == "batch":
             if progress.phase == "preparing":
                 progress.phase = "training"
@@ -189,7 +196,7 @@ class Trainings:
             progress.loss = told["loss"] if told["loss"] is not None else progress.loss
             progress.line = "" if progress.phase == "training" else progress.line
         elif kind == "epoch":
-            if len(progress.history) < _HISTORY:
+            if len(progress.history) < _HISTORY and not progress.part:
                 progress.history.append((told.get("epoch"), told.get("loss"), told.get("val_mae")))
         elif kind == "done":
             progress.outcome, progress.phase, progress.line = told, "done", ""

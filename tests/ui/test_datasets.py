@@ -56,7 +56,11 @@ def test_the_same_photograph_is_corrected_and_another_of_its_name_is_numbered(da
     assert save(datasets, points=HEADS[:1]) == "a.png"
     assert save(datasets, seed=1) == "a-2.png"
     assert datasets.save("market", "a.jpg", file_of(noise(48, 64), "JPEG"), [], (48, 64)) == "a-3.jpg"
-    assert [(photo.file, photo.heads) for photo in datasets.all()[0].photos] == [("a-2.png", 3), ("a-3.jpg", 0), ("a.png", 1)]
+    assert [(photo.file, photo.heads) for photo in datasets.all()[0].photos] == [
+        ("a-2.png", 3),
+        ("a-3.jpg", 0),
+        ("a.png", 1),
+    ]
     assert datasets.open("market", "a.png") == (photograph(), [[3.25, 4.5]])
 
 
@@ -131,7 +135,9 @@ def test_what_is_saved_on_the_page_is_there_after_it_is_started_anew(tmp_path):
         refused = client.post("/api/datasets/..%2f..%2fetc/photos", {"photo": photo, "points": []})
         assert refused.status_code in (404, 422)
     with asking(small_page(tmp_path)) as client:
-        assert client.get("/api/state").json()["datasets"] == [{"name": "market", "photos": [{"file": "a.png", "heads": 3}]}]
+        assert client.get("/api/state").json()["datasets"] == [
+            {"name": "market", "photos": [{"file": "a.png", "heads": 3}]}
+        ]
         opened = client.post("/api/datasets/market/open", {"file": "a.png"}).json()
         assert opened["points"] == [[3.25, 4.5], [63.99, 47.99], [0.0, 0.0]]
         assert client.count(opened["id"]).json()["count"] > 0

@@ -39,7 +39,11 @@ def test_under_a_name_that_somebody_led_here_it_does_not(client, host, path):
     ],
 )
 def test_what_another_page_sends_is_refused_before_it_is_read(client, headers):
-    for method, path in (("POST", "/api/photos"), ("POST", "/api/training/stop"), ("DELETE", "/api/datasets/a/photos/b")):
+    for method, path in (
+        ("POST", "/api/photos"),
+        ("POST", "/api/training/stop"),
+        ("DELETE", "/api/datasets/a/photos/b"),
+    ):
         response = client.ask(method, path, headers={"Host": "localhost", **headers})
         assert response.status_code == 403
         assert response.json()["type"].endswith(":another-page")

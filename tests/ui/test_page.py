@@ -27,7 +27,11 @@ def test_an_opened_photograph_is_counted_as_its_counter_counts_it(tmp_path):
     counter, image = PoolingCounter(), photograph(size=(48, 64))
     with asking(small_page(tmp_path, counter=counter)) as client:
         opened = client.open(image, "crowd.png").json()
-        assert {key: opened[key] for key in ("name", "width", "height")} == {"name": "crowd.png", "width": 64, "height": 48}
+        assert {key: opened[key] for key in ("name", "width", "height")} == {
+            "name": "crowd.png",
+            "width": 64,
+            "height": 48,
+        }
         counted = client.count(opened["id"]).json()
         expected = counter.count(np.asarray(Image.open(io.BytesIO(image))))
         assert counted["count"] == pytest.approx(expected.count)

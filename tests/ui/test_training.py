@@ -30,6 +30,8 @@ tell("say", line="timing a few steps")
 tell("batch", done=0, total=4, loss=None)
 tell("batch", done=3, total=4, loss=0.5)
 tell("epoch", epoch=1, loss=0.5, val_mae=2.0)
+tell("say", line="fold 1 of 2: 2 images are held out to tell the error")
+tell("epoch", epoch=1, loss=0.7, val_mae=9.0)
 made("adapter/counter.json", "state/a", "overlay.jpg")
 tell("done", run=str(run), val_mae=2.0, mean_mae=3.0, folds=2)
 """
@@ -64,6 +66,7 @@ def test_a_training_tells_how_it_goes_and_what_came_of_it(tmp_path):
     own.start(lesson(tmp_path), "photographs")
     progress = ended(own)
     assert (progress.phase, progress.done, progress.total, progress.history) == ("done", 3, 4, [(1, 0.5, 2.0)])
+    assert progress.part == "fold 1 of 2"
     assert finished == ["market"]
     assert progress.as_dict()["outcome"] == {"val_mae": 2.0, "mean_mae": 3.0, "folds": 2}
     assert str(tmp_path) not in json.dumps(progress.as_dict())

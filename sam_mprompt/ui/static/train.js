@@ -41,14 +41,14 @@ function form() {
 
 function progressCard(progress) {
   const share = progress.total ? progress.done / progress.total : 0;
-  const left = share > 0.03 && progress.phase === "training" ? `, about ${clock((progress.seconds / share) * (1 - share))} left` : "";
+  const left = share > 0.03 && progress.phase === "training" && !progress.part ? `, about ${clock((progress.seconds / share) * (1 - share))} left` : "";
   const bar = progress.phase === "training" || progress.phase === "stopping" ? make("progress", { max: 1, value: share, ariaLabel: "Training" }) : make("progress", { ariaLabel: "Preparing" });
   const stop = make("button.button.quiet", { type: "button", id: "stop", disabled: progress.phase === "stopping" }, progress.phase === "stopping" ? "Stopping" : "Stop");
   stop.addEventListener("click", () => doing(stop, async () => { store.state.training = await api.stopTraining(); tell("state"); }));
   const canvas = make("canvas", { ariaLabel: "Loss of each epoch" });
   const losses = progress.history.filter((row) => row[1] !== null);
   const card = make("div.card.lit", { id: "progress" }, make("div.row", {}, make("b.grow", {}, `Training ${progress.run}`), stop), bar,
-    make("p.soft", {}, progress.phase === "training" ? `${Math.round(100 * share)} % after ${clock(progress.seconds)}${left}` : `${progress.line || "Preparing"} …`),
+    make("p.soft", {}, progress.phase === "training" ? `${progress.part ? `Measuring its error, ${progress.part}: ` : ""}${Math.round(100 * share)} % after ${clock(progress.seconds)}${left}` : `${progress.line || "Preparing"} …`),
     losses.length > 1 ? make("div.spark", {}, canvas) : null, losses.length > 1 ? make("p.soft", {}, `Loss over ${several(losses.length, "epoch")}, now ${losses.at(-1)[1].toPrecision(3)}`) : null);
   if (losses.length > 1) requestAnimationFrame(() => chart(canvas, losses.map((row, at) => [at, row[1], null, null]), { bare: true }));
   return card;
