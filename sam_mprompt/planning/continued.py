@@ -1,4 +1,4 @@
-"""A recipe to go on from an adapter with somebody's own photographs: the adapter's own, as long as the minutes allow."""
+"""A recipe to go on from an adapter with somebody's own photographs: the adapter's own, as long as there is time."""
 
 import tomllib
 from collections.abc import Sequence

@@ -175,7 +175,11 @@ whenRegionsChange(() => count());
 correct.connect({ refresh, openSaved });
 train.connect({ refresh, use });
 compare.connect({ count });
-on("tab", () => { compare.chosen(); if (!$("part-correct").hidden && store.tool === "look" && store.photo) document.querySelector("[value=heads]").click(); });
+on("tab", () => {
+  compare.chosen();
+  const wanted = !$("part-correct").hidden ? "heads" : store.tool === "heads" ? "look" : store.tool;
+  if (store.photo && wanted !== store.tool) document.querySelector(`[value=${wanted}]`).click();
+});
 on("heads photo", keep);
 
 async function begin() {
