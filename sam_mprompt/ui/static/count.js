@@ -26,7 +26,7 @@ function shown() {
     return [whole, counting.fault ? make("div.fault", { role: "alert" }, make("span", {}, "!"), make("span", {}, counting.fault)) : null];
   }
   const ignores = store.regions.some((region) => region.ignore);
-  whole.append(make("output.number", { id: "number" }, heads(counted.count), " ", make("small", {}, exact(counted.count))), interval(counted));
+  whole.append(make("output.number", { id: "number" }, heads(counted.count), make("small", {}, ` ${exact(counted.count)}`)), interval(counted));
   if (ignores) whole.append(make("p.soft", {}, "Without the people in ignored regions."));
   return [whole, warned(counted.warnings), regionList()];
 }

@@ -17,7 +17,7 @@ function write() {
   if (!store.photo) return sessionStorage.removeItem(KEY);
   const { picture, dim, kept, ...photo } = store.photo;
   try {
-    sessionStorage.setItem(KEY, JSON.stringify({ photo, points: heads.points(), edited: heads.edited || Boolean(kept), unsaved: heads.unsaved }));
+    sessionStorage.setItem(KEY, JSON.stringify({ photo, points: heads.points(), regions: store.regions, edited: heads.edited || Boolean(kept), unsaved: heads.unsaved }));
   } catch {
     sessionStorage.removeItem(KEY); // too much for it
   }
@@ -28,7 +28,7 @@ function write() {
 export function recalled() {
   try {
     const found = JSON.parse(sessionStorage.getItem(KEY));
-    return found && { photo: { ...found.photo, kept: found.edited }, points: found.edited || found.photo.dataset ? found.points : [], unsaved: found.unsaved };
+    return found && { photo: { ...found.photo, kept: found.edited }, points: found.edited || found.photo.dataset ? found.points : [], unsaved: found.unsaved, regions: found.regions ?? [] };
   } catch {
     return null;
   }

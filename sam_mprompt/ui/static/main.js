@@ -97,7 +97,7 @@ function stage() {
   hint();
 }
 
-const HINTS = { heads: "Click: add or remove a head · drag: move it", region: "Click around a part; click on the first corner to close it" };
+const HINTS = { heads: "Click to add or remove, drag to move", region: "Click around a part, then on its first corner" };
 function hint() {
   $("hint").hidden = $("canvas").hidden || !HINTS[store.tool];
   $("hint").textContent = HINTS[store.tool] ?? "";
@@ -180,7 +180,7 @@ on("tab", () => {
   const wanted = !$("part-correct").hidden ? "heads" : store.tool === "heads" ? "look" : store.tool;
   if (store.photo && wanted !== store.tool) document.querySelector(`[value=${wanted}]`).click();
 });
-on("heads photo", keep);
+on("heads photo regions", keep);
 
 async function begin() {
   await refresh();
@@ -189,6 +189,7 @@ async function begin() {
   const kept = recalled();
   if (kept) {
     try {
+      store.regions = kept.regions;
       await show(kept.photo, kept.points);
       if (kept.unsaved) heads.restore();
     } catch {

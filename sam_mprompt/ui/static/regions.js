@@ -43,7 +43,7 @@ function row(region, index, counted) {
   const swatch = make("span.swatch");
   swatch.style.background = region.ignore ? "#a1a1aa" : COLOURS[index % COLOURS.length];
   return make("li", {}, swatch, make("div.grow", {}, name, density), make("span.value", {}, value),
-    make("button.iconbutton", { type: "button", title: "Leave the people in it out of every count", ariaPressed: String(region.ignore), ariaLabel: `Ignore ${region.name}`, onclick: () => change(index, { ignore: !region.ignore }) }, "⦸"),
+    make("button.iconbutton.word", { type: "button", title: "Leave the people in it out of every count", ariaPressed: String(region.ignore), ariaLabel: `Ignore ${region.name}`, onclick: () => change(index, { ignore: !region.ignore }) }, "ignore"),
     make("button.iconbutton", { type: "button", title: "Remove", ariaLabel: `Remove ${region.name}`, onclick: () => remove(index) }, "×"));
 }
 

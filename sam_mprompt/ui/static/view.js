@@ -88,6 +88,7 @@ function paint() {
   for (const [index, region] of store.regions.entries()) paintRegion(region, COLOURS[index % COLOURS.length]);
   if (drafted.corners.length) paintDraft();
   if ($("showheads").checked) paintHeads();
+  for (const [index, region] of store.regions.entries()) paintName(region, COLOURS[index % COLOURS.length]);
   if (cursor.shown && store.tool !== "look") paintCursor();
 }
 
@@ -141,6 +142,9 @@ function paintRegion(region, colour) {
   context.setLineDash(region.ignore ? [7, 5] : []);
   outline(region.ignore ? "#d4d4d8" : colour, 2.5);
   context.setLineDash([]);
+}
+
+function paintName(region, colour) {
   const [x, y] = onCanvas(...region.corners.reduce((a, b) => (b[1] < a[1] ? b : a)));
   label(region.ignore ? "ignored" : region.name, x, y - 8, region.ignore ? "#d4d4d8" : colour);
 }
