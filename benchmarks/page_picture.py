@@ -22,7 +22,7 @@ from sam_mprompt.ui.server import PageServer
 
 PICTURE = Path(__file__).resolve().parents[1] / "docs" / "page.jpg"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-proxy-server"]
-REGION = ((0.06, 0.52), (0.44, 0.45), (0.5, 0.86), (0.1, 0.9), (0.06, 0.52))
+REGION = ((0.5, 0.06), (0.97, 0.06), (0.97, 0.42), (0.62, 0.42), (0.5, 0.3), (0.5, 0.06))
 """Corners as shares of the canvas."""
 
 

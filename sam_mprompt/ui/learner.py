@@ -68,7 +68,8 @@ class Telling(Observer):
     def tell(self, kind: str, **facts: Any) -> None:
         """Write one line."""
         try:
-            print(json.dumps({"kind": kind, **facts}, default=str), file=self._stream, flush=True)
+            self._stream.write(json.dumps({"kind": kind, **facts}, default=str) + "\n")
+            self._stream.flush()
         except OSError:  # the page has gone
             os.kill(os.getpid(), signal.SIGTERM)
             self._stream = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - until this process ends

@@ -11,7 +11,7 @@ from sam_mprompt.data import packages
         (["adapters/nowhere"], "No adapter 'adapters/nowhere'"),
         (["a=adapters/demo", "a=adapters/demo"], "Two adapters are called 'a'"),
         (["--host", "0.0.0.0"], "Set $SAM_MPROMPT_TOKEN or give --token-file FILE; or --without-token"),
-        (["--workspace", "a-file/page"], "'a-file' is no folder"),
+        (["--workspace", "a-file/page"], "a-file' is no folder"),
         (["--max-video-megabytes", "0"], "max-video-megabytes"),
     ],
 )

@@ -31,7 +31,7 @@ def test_every_module_that_is_imported_and_every_element_that_is_named_is_there(
     } <= names
     assert set(re.findall(r"/static/([\w.]+)", page)) <= names
     elements = set(re.findall(r'\bid="([\w-]+)"', page)) | set(re.findall(r'\bid: "([\w-]+)"', text))
-    assert {name for name in re.findall(r'\$\("([\w-]+)"\)', text)} <= elements
+    assert set(re.findall(r'\$\("([\w-]+)"\)', text)) <= elements
 
 
 def test_no_script_stands_in_the_page_itself():

@@ -181,7 +181,7 @@ function paintDraft() {
 
 function paintHeads() {
   const room = store.photo.width * store.photo.height * view.scale ** 2 / Math.max(heads.list.length, 1);
-  const size = Math.min(6, Math.max(1.4, 0.11 * Math.sqrt(room)));
+  const size = Math.min(6, Math.max(1.4, 0.085 * Math.sqrt(room)));
   for (const head of heads.list) dot(...onCanvas(head.x, head.y), head.own ? size + 1.2 : size, head.own ? "#fcd34d" : "#fff", "#10211f");
 }
 
