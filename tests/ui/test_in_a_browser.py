@@ -11,6 +11,7 @@ from pooling_backend import noise
 from small_page import opened_page, small_page
 from small_service import eventually, file_of, flat_png
 
+from sam_mprompt.data.formats.read import read_split
 from sam_mprompt.serve.loading import load_all, loader
 from sam_mprompt.ui.limits import PageLimits
 from sam_mprompt.ui.page import Page, Settings
@@ -144,10 +145,8 @@ def test_a_photograph_is_counted_divided_corrected_saved_and_opened_again(browse
         tab.page.click("[aria-label='Open crowd.png of market']")
         tab.page.wait_for_selector("text=open now")
         assert tab.marked() == changed
-    from sam_mprompt.data.check import check_dataset
-
-    found = check_dataset(tmp_path / "datasets" / "market")
-    assert found is not None
+    (sample,) = read_split(tmp_path / "datasets" / "market", "train", format="points", val_fraction=0.0).samples
+    assert sample.count == changed
 
 
 def test_what_is_not_saved_yet_outlives_a_reload(browser, tmp_path):
