@@ -27,6 +27,7 @@ LAYERS = (
     ("pretraining", "masks"),
     ("ablation", "planning"),
     ("serve",),
+    ("ui",),
     ("cli",),
     ("__init__", "__main__"),
 )

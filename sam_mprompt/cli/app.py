@@ -10,7 +10,21 @@ from typer.core import TyperGroup
 
 from ..errors import RunError, UsageError
 from ..shown import shown
-from . import ablate, calibrate, compare, count, describe, evaluate, export, finetune, masks, plan, pretrain, serve
+from . import (
+    ablate,
+    calibrate,
+    compare,
+    count,
+    describe,
+    evaluate,
+    export,
+    finetune,
+    masks,
+    page,
+    plan,
+    pretrain,
+    serve,
+)
 from .adapters import adapters
 from .advice import advised
 from .checkpoints import checkpoints
@@ -63,6 +77,7 @@ app.command(epilog=masks.EXAMPLE)(masks.masks)
 app.command(epilog=ablate.EXAMPLE)(ablate.ablate)
 app.command(epilog=pretrain.EXAMPLE)(pretrain.pretrain)
 app.command(epilog=serve.EXAMPLE)(serve.serve)
+app.command(epilog=page.EXAMPLE)(page.ui)
 app.add_typer(adapters, name="adapters")
 app.add_typer(recipes, name="recipes")
 app.add_typer(checkpoints, name="checkpoints")

@@ -4,7 +4,7 @@ Images are uint8 RGB (H, W, 3) throughout; no function changes its input.
 """
 
 from .outlines import Outline, ascii_text, draw_regions
-from .overlays import density_panels, draw_points, mask_difference, mask_overlay, overlay, preview
+from .overlays import density_panels, draw_points, heat_layer, mask_difference, mask_overlay, overlay, preview
 from .pixels import fit_within
 from .saving import PICTURES, encoded_image, save_image
 from .text import caption, side_by_side
@@ -19,6 +19,7 @@ __all__ = [
     "draw_regions",
     "encoded_image",
     "fit_within",
+    "heat_layer",
     "mask_difference",
     "mask_overlay",
     "overlay",

@@ -46,6 +46,19 @@ def overlay(
     return picture if count is None else caption(picture, f"{count:,.1f} heads{behind}")
 
 
+def heat_layer(density: FloatArray, size: tuple[int, int]) -> ByteImage:
+    """Return uint8 RGBA (H, W, 4): the heat map that `overlay` lays over a dimmed image, with its opacity.
+
+    Args:
+        density: (h, w), heads per cell.
+        size: (height, width) of the layer, which covers the same area.
+    """
+    heat = np.maximum(_heat(density, size), 0)
+    level = _level(heat, _peak(heat))
+    colours = _colours(_DARKEST + (1 - _DARKEST) * level)
+    return as_bytes(np.dstack([colours, 255 * 0.9 * np.sqrt(level)]))
+
+
 def preview(
     image: ByteImage,
     target_density: FloatArray,

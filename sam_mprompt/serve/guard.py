@@ -32,9 +32,10 @@ class Guard:
         app: what answers.
         metrics: told of each request.
         routes: paths that are told apart in metrics.
-        token: without which nothing but `OPEN` is answered; None for no such thing.
+        token: without which nothing but what is open is answered; None for no such thing.
         hosts: names in the header Host that are answered to, in lower case; None for all. A page in a browser that has
             its own name lead to this machine (DNS rebinding) comes under that name.
+        open_paths: what is answered without a token and under every name.
     """
 
     def __init__(
@@ -44,8 +45,10 @@ class Guard:
         routes: Collection[str],
         token: str | None = None,
         hosts: Collection[str] | None = None,
+        open_paths: Collection[str] = OPEN,
     ) -> None:
         self._app, self._metrics, self._routes, self._hosts = app, metrics, routes, hosts
+        self._open = open_paths
         self._token = None if token is None else token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -82,7 +85,7 @@ class Guard:
             self._tell(scope, status, time.perf_counter() - started)
 
     def _refused(self, path: str, headers: Headers) -> Problem | None:
-        if path in OPEN:
+        if path in self._open:
             return None
         if self._hosts is not None and _PORT.sub("", headers.get("host", "")).lower() not in self._hosts:
             names = ", ".join(sorted(self._hosts))

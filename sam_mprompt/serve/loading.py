@@ -1,7 +1,7 @@
 """Which adapters a service counts with, and the one place where they are loaded: on one base where they share it."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,21 +73,22 @@ def _name_of(path: str) -> str:
     return Path(parts[-1] if parts else path).name
 
 
-def load_all(sources: Mapping[str, str], load: Load) -> dict[str, Served]:
+def load_all(sources: Mapping[str, str], load: Load, known: Collection[Served] = ()) -> dict[str, Served]:
     """Load adapters, those of one base onto one; in their order, the first of which counts where none is asked for.
 
     Args:
         sources: where each lies, by the name that it is served under.
         load: how one is loaded alone.
+        known: those that were loaded before, whose bases are shared.
 
     Raises:
         UsageError: one cannot be loaded.
     """
-    counters: list[Any] = []
+    counters: list[Any] = list({id(one.counter): one.counter for one in known}.values())
     served: dict[str, Served] = {}
-    for number, (name, source) in enumerate(sources.items()):
+    for number, (name, source) in enumerate(sources.items(), len(known)):
         inner = f"served_{number}"
-        counter = next((known for known in counters if _joined(known, source, inner)), None)
+        counter = next((other for other in counters if _joined(other, source, inner)), None)
         if counter is None:
             counter = load(source)
             counters.append(counter)
@@ -114,7 +115,7 @@ def chosen(served: Mapping[str, Served], name: str | None) -> Served | None:
     return next(iter(served.values())) if name is None else served.get(name)
 
 
-def no_such(served: Mapping[str, Served], name: str) -> str:
+def no_such(served: Collection[str], name: str) -> str:
     """Say that there is no adapter of a name."""
     return f"No adapter '{name:.64}'.{did_you_mean(name, served)} There are: {', '.join(served)}."
 

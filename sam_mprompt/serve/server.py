@@ -9,6 +9,7 @@ from pathlib import Path
 from types import FrameType
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from ..errors import RunError, UsageError
 from .app import create_app
@@ -68,6 +69,29 @@ def check_address(host: str, token: str | None, *, without_token: bool) -> None:
         )
 
 
+def hosts_of(host: str, token: str | None) -> frozenset[str] | None:
+    """Return the names under which something that listens at an address is asked; None for all."""
+    return None if token is not None or not is_loopback(host) else _LOOPBACK | {host.lower()}
+
+
+def settings(app: ASGIApp, *, host: str, port: int, grace: float) -> uvicorn.Config:
+    """Return how an application answers over a port; in the end it has `grace` seconds to answer what was let in."""
+    return uvicorn.Config(
+        app,
+        host=host.strip("[]"),
+        port=port,
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=_BACKLOG,
+        timeout_keep_alive=5,
+        timeout_graceful_shutdown=math.ceil(grace) + 1,
+    )
+
+
 class Server(uvicorn.Server):
     """Answers over a port. Once it is asked to end, new requests are refused and those that were let in are answered.
 
@@ -79,22 +103,8 @@ class Server(uvicorn.Server):
     """
 
     def __init__(self, service: Service, *, host: str, port: int, token: str | None = None) -> None:
-        hosts = None if token is not None or not is_loopback(host) else _LOOPBACK | {host.lower()}
-        config = uvicorn.Config(
-            create_app(service, token=token, hosts=hosts),
-            host=host.strip("[]"),
-            port=port,
-            http="h11",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            backlog=_BACKLOG,
-            timeout_keep_alive=5,
-            timeout_graceful_shutdown=math.ceil(service.limits.timeout) + 1,
-        )
-        super().__init__(config)
+        app = create_app(service, token=token, hosts=hosts_of(host, token))
+        super().__init__(settings(app, host=host, port=port, grace=service.limits.timeout))
         self._service = service
 
     @property

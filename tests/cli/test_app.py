@@ -20,6 +20,7 @@ COMMANDS = [
     ["compare"],
     ["pretrain"],
     ["serve"],
+    ["ui"],
     *(["adapters", name] for name in ("list", "push", "show", "verify")),
     *(["recipes", name] for name in ("list", "show", "copy")),
     *(["checkpoints", name] for name in ("list", "pull", "verify")),

@@ -13,6 +13,7 @@ def test_there_are_exactly_two_set_up_commands():
     assert len(re.findall(r"^python3 -m venv", README, re.MULTILINE)) == 2
 
 
-def test_there_is_one_picture_and_it_is_there():
-    (picture,) = re.findall(r"!\[[^]]*\]\(([^)]*)\)", README)
-    assert (ROOT / picture).is_file()
+def test_its_two_pictures_are_there_and_small():
+    pictures = re.findall(r"!\[[^]]*\]\(([^)]*)\)", README)
+    assert len(pictures) == 2
+    assert all((ROOT / picture).stat().st_size <= 150_000 for picture in pictures)

@@ -9,6 +9,7 @@ from sam_mprompt.render import (
     caption,
     draw_points,
     fit_within,
+    heat_layer,
     mask_overlay,
     overlay,
     overlays,
@@ -184,3 +185,15 @@ def test_pictures_are_saved_in_the_right_colours(tmp_path):
 def test_other_kinds_of_pictures_are_refused(tmp_path):
     with pytest.raises(UsageError, match=r"\.png or \.jpg"):
         save_image(tmp_path / "a.gif", photo())
+
+
+def test_a_heat_layer_is_clear_where_nobody_is_and_brightest_where_most_are():
+    density = np.zeros((6, 8), np.float32)
+    density[1, 6] = 1
+    density[4, 1] = 0.3
+    layer = heat_layer(density, (48, 64))
+    assert (layer.shape, layer.dtype) == ((48, 64, 4), np.uint8)
+    opacity = layer[..., 3].astype(int)
+    assert opacity[40:, 40:].max() == 0
+    assert opacity[12, 52] > opacity[36, 12] > 40
+    assert not heat_layer(np.zeros((2, 3), np.float32), (4, 6))[..., 3].any()
