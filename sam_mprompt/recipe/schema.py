@@ -111,7 +111,7 @@ class Recipe(Section):
             yield ("data.jitter",), f"data.jitter = {data.jitter} changes images in every epoch (0 does not)"
         for key in ("blur", "pixel_noise"):
             if (strength := getattr(data, key)) > 0:
-                yield (f"data.{key}",), f"data.{key} = {strength} changes them too (0 does not)"
+                yield (f"data.{key}",), f"data.{key} = {strength} changes images in every epoch (0 does not)"
         if data.random_scale != (1.0, 1.0):
             zoom = list(data.random_scale)
             yield ("data.random_scale",), f"data.random_scale = {zoom} does too ([1.0, 1.0] does not)"
