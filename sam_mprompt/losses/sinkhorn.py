@@ -1,8 +1,8 @@
 """Entropic optimal transport between two discrete distributions, in the logarithmic domain.
 
 Source: Sinkhorn Distances (Cuturi, 2013, https://arxiv.org/abs/1306.0895); potentials by log-sum-exp, and epsilon
-lowered from the largest cost on, after Schmitzer (2019, https://arxiv.org/abs/1610.06519). With a small epsilon from the
-start, mass that lies farther away than a few epsilon would not be moved in any number of rounds that one waits for;
+lowered from the largest cost on, after Schmitzer (2019, https://arxiv.org/abs/1610.06519). With a small epsilon from
+the start, mass that lies farther away than a few epsilon would not be moved in any number of rounds that one waits for;
 lowered in equal steps, 20 rounds give the potentials of 1500 (a cosine of 0.9998 or more, 60 heads on 28 x 28 cells).
 """
 
