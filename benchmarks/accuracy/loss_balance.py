@@ -37,12 +37,13 @@ def gradients(run: TrainedRun, data: Path | None) -> dict[str, tuple[float, floa
     shared = [p for name, p in counter.named_parameters() if p.requires_grad and not name.startswith(_HEADS)]
     root = data_root(recipe.data, data)
     source = open_split(recipe, "train", root).source
-    crops = CropDataset(source, recipe.data, recipe.targets, seed=recipe.train.seed, stride=counter.stride)
+    seed, points = recipe.train.seed, recipe.loss.reads_points
+    crops = CropDataset(source, recipe.data, recipe.targets, seed=seed, stride=counter.stride, points=points)
     order = EpochBatches(len(source), recipe.train.batch_size, seed=0)
     found: dict[str, list[Tensor]] = {name: [] for name in weights}
     for batch in islice(DataLoader(crops, batch_sampler=order, collate_fn=collate), _BATCHES):
         output = counter(counter.normalise(batch.images, batch.sizes))
-        terms = loss(output.density, output.mask_logits, batch.targets, epoch=recipe.loss.kappa)
+        terms = loss(output.density, output.mask_logits, batch.targets, epoch=recipe.loss.kappa, counts=output.counts)
         flat = {name: _flat(terms[name] * weight, shared) for name, weight in weights.items() if name in terms}
         base = flat["density"]
         for name, part in flat.items():

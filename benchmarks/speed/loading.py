@@ -19,9 +19,8 @@ from benchmarks.speed.pairs import Result, Spread, alternate
 from benchmarks.speed.table import write_row
 from benchmarks.speed.training_step import step_of
 from sam_mprompt.data.augment import colour_jitter, horizontal_flip, random_crop
-from sam_mprompt.data.dataset import Crop, CropDataset, EpochBatches, Key, collate, frame_targets, padded_targets
+from sam_mprompt.data.dataset import Crop, CropDataset, EpochBatches, Key, collate, crop_targets, frame_targets
 from sam_mprompt.data.sources import DiskSource, open_split
-from sam_mprompt.losses import Targets
 from sam_mprompt.recipe.schema import Recipe, load_recipe
 
 _STRIDE = 8
@@ -46,7 +45,7 @@ class WholeImages(Dataset[Crop]):
             frame = horizontal_flip(frame)
         image = np.zeros((data.crop, data.crop, 3), np.uint8)
         image[: frame.size[0], : frame.size[1]] = colour_jitter(frame.image, data.jitter, rng)
-        targets = Targets(**padded_targets(frame, self.recipe.targets, side=data.crop, stride=_STRIDE))
+        targets = crop_targets(frame, self.recipe.targets, side=data.crop, stride=_STRIDE, points=False)
         return Crop(torch.from_numpy(image).permute(2, 0, 1).contiguous(), frame.size, targets, key)
 
 

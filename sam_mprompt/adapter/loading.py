@@ -49,7 +49,7 @@ def load_adapter(adapter: AdapterFolder, base: str | None = None) -> BuiltCounte
     found = Base(found.name, adapter.info.base_fingerprint)
     if adapter.config is not None:
         encoder = add_adapter(encoder, config_from_dict(adapter.config))
-    counter = add_decoders(encoder, adapter.recipe.model, adapter.recipe.tuning, segmenter=False)
+    counter = decoders_of(adapter, encoder)
     load_tensors(counter, adapter)
     counter.requires_grad_(False)
     return BuiltCounter(counter.eval(), found)
@@ -70,7 +70,7 @@ def add_to(encoder: nn.Module, base: Base, adapter: AdapterFolder, name: str) ->
         check_sizes(outline, adapter)
     add_adapter(encoder, config_from_dict(adapter.config), name)
     try:
-        counter = add_decoders(encoder, adapter.recipe.model, adapter.recipe.tuning, segmenter=False)
+        counter = decoders_of(adapter, encoder)
         load_tensors(counter, adapter, name)
     except BaseException:
         remove(encoder, name)
@@ -93,6 +93,12 @@ def init_from(adapter: AdapterFolder, built: BuiltCounter, method: str) -> None:
     if not adapter.info.native:
         check_base(adapter, built.base)
     load_tensors(built.counter, adapter)
+
+
+def decoders_of(adapter: AdapterFolder, encoder: nn.Module) -> CrowdCounter:
+    """Put what an adapter's recipe has beside and behind its encoder there, fresh."""
+    recipe = adapter.recipe
+    return add_decoders(encoder, recipe.model, recipe.tuning, segmenter=False, bins=recipe.loss.block_bins)
 
 
 def check_base(adapter: AdapterFolder, base: Base) -> None:
@@ -128,7 +134,7 @@ def check_sizes(outline: nn.Module, adapter: AdapterFolder) -> None:
         else:  # not to be known before it is built
             tensors = {key: tensor for key, tensor in tensors.items() if not key.startswith(PREFIX)}
     with torch.device("meta"):
-        counter = add_decoders(tuned, adapter.recipe.model, adapter.recipe.tuning, segmenter=False)
+        counter = decoders_of(adapter, tuned)
     own = counter.decoder_state()
     if adapter.info.native:
         own |= {f"encoder.{key}": tensor for key, tensor in counter.encoder.state_dict().items()}

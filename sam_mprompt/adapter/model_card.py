@@ -148,7 +148,8 @@ print(counter.count("crowd.jpg").count)
 def _training(recipe: Recipe) -> str:
     loss, train = recipe.loss, recipe.train
     method = recipe.tuning.method
-    return f"""Tuning `{method}`, loss weights density {loss.density:g}, segmentation {loss.segmentation:g}
+    kind = "" if loss.kind == "mse" else f"density loss `{loss.kind}`, "
+    return f"""Tuning `{method}`, {kind}loss weights density {loss.density:g}, segmentation {loss.segmentation:g}
 and context {loss.context:g}, {train.epochs} epochs, seed {train.seed}. The full recipe is in
 `recipe.toml`."""
 

@@ -26,7 +26,10 @@ def describe(
     from ..recipe.schema import load_recipe
 
     recipe = load_recipe(recipe_behind(name), overrides or ())
-    cost = measure_cost(recipe.model, recipe.tuning, (size, size), segmenter=recipe.loss.segmentation > 0)
+    loss = recipe.loss
+    cost = measure_cost(
+        recipe.model, recipe.tuning, (size, size), segmenter=loss.segmentation > 0, bins=loss.block_bins
+    )
     if as_json:
         print_json(cost.as_dict())
     else:

@@ -26,6 +26,7 @@ from .ui import say
 _GROUPS = (
     ("epoch", "step", "lr", "images_per_s", "memory_mb"),
     ("loss", "density", "count", "segmentation", "context", "overlap"),
+    ("likelihood", "bins", "scales", "transport", "variation"),
     ("val_mae", "val_rmse", "val_nae", "val_iou"),
 )
 """What the live display shows, a group a row; the validation figures are those of the last validation."""

@@ -1,4 +1,4 @@
-"""Random crops, zoom, flip and colour: image, points, boxes and radii always move together."""
+"""Random crops, zoom, flip, colour, blur and noise: image, points, boxes and radii always move together."""
 
 from dataclasses import dataclass, replace
 
@@ -98,3 +98,18 @@ def colour_jitter(image: NDArray[np.uint8], strength: float, rng: np.random.Gene
     pixels = colour.adjust_contrast(pixels, contrast)
     pixels = colour.adjust_saturation(pixels, saturation)
     return np.asarray(pixels.permute(1, 2, 0).numpy(), np.uint8)
+
+
+def random_blur(image: NDArray[np.uint8], strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Blur by a Gaussian whose standard deviation is drawn from 0 to `strength` pixels; uint8 (H, W, 3) in and out."""
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), max(rng.uniform(0, strength), 1e-3)), np.uint8)
+
+
+def pixel_noise(image: NDArray[np.uint8], strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Turn pixels black or white, each with a probability drawn from 0 to `strength`; uint8 (H, W, 3) in and out."""
+    share = rng.uniform(0, strength)
+    drawn = rng.random(image.shape[:2])
+    noisy = image.copy()
+    noisy[drawn < share] = 255
+    noisy[drawn < share / 2] = 0
+    return noisy

@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from ..arrays import ByteImage, FloatArray, Mask
-from ..losses import Targets
+from ..losses import Heads, Targets
 from ..recipe.data import DataRecipe, TargetRecipe
-from ..targets import box_mask, density_map, disc_mask, grid_size, point_mask
-from .augment import AnnotatedImage, colour_jitter, horizontal_flip, random_crop
+from ..targets import box_mask, density_map, disc_mask, grid_size, inside, point_mask
+from .augment import AnnotatedImage, colour_jitter, horizontal_flip, pixel_noise, random_blur, random_crop
 from .sources import Source
 
 Key = tuple[int, int]
@@ -60,10 +60,21 @@ class CropDataset(Dataset[Crop]):
         targets: how points become targets.
         seed: of crops and augmentation.
         stride: pixels per side of a density cell.
+        points: whether the targets hold the heads themselves too.
     """
 
-    def __init__(self, source: Source, data: DataRecipe, targets: TargetRecipe, *, seed: int, stride: int) -> None:
-        self.source, self.data, self.targets, self.seed, self.stride = source, data, targets, seed, stride
+    def __init__(
+        self,
+        source: Source,
+        data: DataRecipe,
+        targets: TargetRecipe,
+        *,
+        seed: int,
+        stride: int,
+        points: bool = False,
+    ) -> None:
+        self.source, self.data, self.targets = source, data, targets
+        self.seed, self.stride, self.points = seed, stride, points
 
     def __len__(self) -> int:
         return len(self.source)
@@ -76,7 +87,11 @@ class CropDataset(Dataset[Crop]):
         if rng.random() < data.flip:
             frame = horizontal_flip(frame)
         image = colour_jitter(frame.image, data.jitter, rng) if data.jitter > 0 else frame.image
-        targets = Targets(**padded_targets(frame, self.targets, side=data.crop, stride=self.stride))
+        if data.blur > 0:
+            image = random_blur(image, data.blur, rng)
+        if data.pixel_noise > 0:
+            image = pixel_noise(image, data.pixel_noise, rng)
+        targets = crop_targets(frame, self.targets, side=data.crop, stride=self.stride, points=self.points)
         return Crop(padded_image(image, data.crop), frame.size, targets, key)
 
 
@@ -85,6 +100,15 @@ def padded_image(image: ByteImage, side: int) -> Tensor:
     canvas = np.zeros((side, side, 3), np.uint8)
     canvas[: image.shape[0], : image.shape[1]] = image
     return torch.from_numpy(canvas).permute(2, 0, 1).contiguous()
+
+
+def crop_targets(frame: AnnotatedImage, recipe: TargetRecipe, *, side: int, stride: int, points: bool) -> Targets:
+    """Return the targets of a crop, padded to a square of `side` pixels; with `points` its heads too."""
+    heads = None
+    if points:
+        own = frame.points[inside(frame.points, frame.size)]
+        heads = Heads(torch.from_numpy(np.ascontiguousarray(own, np.float32)), (len(own),))
+    return Targets(**padded_targets(frame, recipe, side=side, stride=stride), heads=heads)
 
 
 def padded_targets(frame: AnnotatedImage, recipe: TargetRecipe, *, side: int, stride: int) -> dict[str, Tensor]:
@@ -124,12 +148,11 @@ def frame_targets(frame: AnnotatedImage, recipe: TargetRecipe, *, stride: int) -
 
 def collate(crops: Sequence[Crop]) -> Batch:
     """Stack crops into a batch."""
-    stacked = {name: torch.stack([getattr(c.targets, name) for c in crops]) for name in vars(crops[0].targets)}
     features = [c.features for c in crops if c.features is not None]
     return Batch(
         torch.stack([c.image for c in crops]),
         [c.size for c in crops],
-        Targets(**stacked),
+        Targets.stacked([c.targets for c in crops]),
         [c.key for c in crops],
         torch.stack(features) if features else None,
     )

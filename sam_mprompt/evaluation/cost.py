@@ -63,7 +63,7 @@ class Cost:
         return asdict(self)
 
 
-def measure_cost(model: Model, tuning: Tuning, size: tuple[int, int], *, segmenter: bool) -> Cost:
+def measure_cost(model: Model, tuning: Tuning, size: tuple[int, int], *, segmenter: bool, bins: int = 0) -> Cost:
     """Build the counter of a recipe and measure it. Weights do not matter: a missing SAM base is drawn at random.
 
     Args:
@@ -71,13 +71,14 @@ def measure_cost(model: Model, tuning: Tuning, size: tuple[int, int], *, segment
         tuning: what of the encoder is trained.
         size: (height, width) in pixels.
         segmenter: whether training has one.
+        bins: of the distribution that is predicted for each cell, 0 for a density alone.
 
     Raises:
         UsageError: a size below 1 or above `MAX_SIDE`, or as `build_counter`.
     """
     if min(size) < 1 or max(size) > MAX_SIDE:
         raise UsageError(f"Expected a size of 1x1 to {MAX_SIDE}x{MAX_SIDE} pixels, got {size[0]}x{size[1]}.")
-    counter = build_counter(_without_files(model), tuning, segmenter=segmenter).counter
+    counter = build_counter(_without_files(model), tuning, segmenter=segmenter, bins=bins).counter
     height, width = (round_up(side, counter.size_divisor) for side in size)
     macs = _macs(counter, torch.zeros(1, 3, height, width))
     heads = counter.decoder_state()

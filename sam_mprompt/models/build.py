@@ -115,7 +115,9 @@ def _fixed_draw(fixed: bool) -> Iterator[None]:
         yield
 
 
-def build_counter(model: Model, tuning: Tuning, *, segmenter: bool, regressor: bool = True) -> BuiltCounter:
+def build_counter(
+    model: Model, tuning: Tuning, *, segmenter: bool, regressor: bool = True, bins: int = 0
+) -> BuiltCounter:
     """Return a counter ready for training: prompts attached, base frozen, decoders fresh from torch's random state.
 
     Args:
@@ -123,6 +125,7 @@ def build_counter(model: Model, tuning: Tuning, *, segmenter: bool, regressor: b
         tuning: what of the encoder is trained.
         segmenter: whether there is one.
         regressor: whether it trains.
+        bins: of the distribution that is predicted for each cell, 0 for a density alone.
 
     Raises:
         UsageError: as `build_encoder`, or the tuning method does not fit the encoder.
@@ -138,13 +141,13 @@ def build_counter(model: Model, tuning: Tuning, *, segmenter: bool, regressor: b
         )
     else:
         tuned = attach(encoder, tuning.method)
-    counter = add_decoders(tuned, model, tuning, segmenter=segmenter)
+    counter = add_decoders(tuned, model, tuning, segmenter=segmenter, bins=bins)
     if not regressor:
         counter.regressor.requires_grad_(False)
     return BuiltCounter(counter, base)
 
 
-def add_decoders(encoder: nn.Module, model: Model, tuning: Tuning, *, segmenter: bool) -> CrowdCounter:
+def add_decoders(encoder: nn.Module, model: Model, tuning: Tuning, *, segmenter: bool, bins: int = 0) -> CrowdCounter:
     """Put what a recipe has beside and behind its encoder there, fresh. Raises UsageError as `CrowdCounter`."""
     side = tuning.bottleneck if isinstance(tuning, Side) else 0
-    return CrowdCounter(encoder, model, segmenter=segmenter, side=side)
+    return CrowdCounter(encoder, model, segmenter=segmenter, side=side, bins=bins)

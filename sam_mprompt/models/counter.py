@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import UsageError
+from ..losses import BlockCounts
 from ..recipe.model import SamModel, TimmModel
-from .decoders import Decoder, LevelFusion, PyramidSideNetwork, ReviveReLU, SideNetwork, Stem
+from .decoders import BlockOutput, Decoder, LevelFusion, PyramidSideNetwork, ReviveReLU, SideNetwork, Stem
 from .encoder import Encoder, ResumableEncoder, as_encoder
 from .normalise import normalise
 
@@ -22,10 +23,12 @@ class CounterOutput:
     Attributes:
         density: non-negative, heads per cell; its sum is the number of heads.
         mask_logits: head region logits, or None without a segmenter.
+        counts: the distribution whose mean the density is, of a counter that predicts one.
     """
 
     density: Tensor
     mask_logits: Tensor | None
+    counts: BlockCounts | None = None
 
 
 class CrowdCounter(nn.Module):
@@ -36,13 +39,16 @@ class CrowdCounter(nn.Module):
         recipe: density stride, fusion, stem and gate.
         segmenter: build the segmenter branch.
         side: width of a side network on several depths, 0 for none.
+        bins: of the distribution that is predicted for each cell, 0 for a density alone.
 
     Raises:
         UsageError: a density stride that does not divide the encoder's, or is more than eight times finer; depths to be
             fused of an encoder that has them at several resolutions; a module that is no encoder.
     """
 
-    def __init__(self, encoder: nn.Module, recipe: SamModel | TimmModel, *, segmenter: bool, side: int = 0) -> None:
+    def __init__(
+        self, encoder: nn.Module, recipe: SamModel | TimmModel, *, segmenter: bool, side: int = 0, bins: int = 0
+    ) -> None:
         super().__init__()
         features = as_encoder(encoder)
         ratio = features.stride / recipe.density_stride
@@ -70,6 +76,8 @@ class CrowdCounter(nn.Module):
         output = cast(nn.Conv2d, self.regressor.output)
         nn.init.normal_(output.weight, std=0.01)
         nn.init.constant_(cast(Tensor, output.bias), 0.01)
+        if bins:
+            self.regressor.output = BlockOutput(output.in_channels, bins)
         needed = segmenter or self.gate == "segmenter"
         self.segmenter: Decoder | None = None
         if needed:
@@ -127,13 +135,17 @@ class CrowdCounter(nn.Module):
             if self.gate == "segmenter":
                 # Before its ReLU the context has both signs, so that the gate reaches 0 as well as 1.
                 x = torch.sigmoid(context) * F.relu(x)
-                return CounterOutput(self.density(x), mask_logits)
-        return CounterOutput(self.density(F.relu(x)), mask_logits)
+                return self._counted(x, mask_logits)
+        return self._counted(F.relu(x), mask_logits)
 
-    def density(self, features: Tensor) -> Tensor:
-        """Regressor features (B, 32, h, w) -> non-negative heads per cell (B, 1, h, w)."""
-        x = cast(nn.Conv2d, self.regressor.output)(features)
-        return cast(Tensor, ReviveReLU.apply(x)) if self.training else F.relu(x)
+    def _counted(self, features: Tensor, mask_logits: Tensor | None) -> CounterOutput:
+        """Regressor features (B, 32, h, w) -> non-negative heads per cell, and the distribution that they come from."""
+        output = cast(nn.Conv2d, self.regressor.output)
+        x = output(features)
+        if isinstance(output, BlockOutput):
+            counts = output.counts(x)
+            return CounterOutput(counts.density, mask_logits, counts)
+        return CounterOutput(cast(Tensor, ReviveReLU.apply(x)) if self.training else F.relu(x), mask_logits)
 
     def strip_segmenter(self) -> None:
         """Drop what only training needs: the segmenter, or just its mask convolution when its trunk is the gate."""

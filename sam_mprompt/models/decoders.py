@@ -1,11 +1,14 @@
 """The regressor and the segmenter, twins up to the last activation, and what brings features to their resolution."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from ..losses.counts import BinStatistics, BlockCounts
 
 DECODER_CHANNELS = (128, 64, 32)
 
@@ -91,6 +94,41 @@ class Decoder(nn.Module):
         if block < self.first_upsampled:
             return x
         return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+class BlockOutput(nn.Conv2d):
+    """A 1x1 convolution to the distribution of each block's count: (B, C, h, w) -> (B, 1 + bins, h, w) logits.
+
+    The first is that of emptiness, the others those of the bins of a count above zero. What the bins stand for is
+    measured once (`begin`) and kept with the weights. Source: ZIP (https://arxiv.org/abs/2506.19955).
+
+    Args:
+        in_channels: of the features.
+        bins: of a count above zero.
+
+    Attributes:
+        centres: (bins,), the count that each stands for.
+    """
+
+    centres: Tensor
+
+    def __init__(self, in_channels: int, bins: int) -> None:
+        super().__init__(in_channels, 1 + bins, 1)
+        nn.init.normal_(self.weight, std=0.01)
+        nn.init.zeros_(cast(Tensor, self.bias))
+        self.register_buffer("centres", torch.arange(1, bins + 1, dtype=torch.float32))
+
+    @torch.no_grad()
+    def begin(self, seen: BinStatistics) -> None:
+        """Start as what is known before any image is looked at: each block's expected count is the mean of all."""
+        bias = cast(Tensor, self.bias)
+        self.centres.copy_(torch.from_numpy(seen.centres))
+        bias[0] = math.log(seen.emptiness) - math.log1p(-seen.emptiness)
+        bias[1:] = torch.from_numpy(seen.frequencies).log()
+
+    def counts(self, logits: Tensor) -> BlockCounts:
+        """Return the distributions that logits (B, 1 + bins, h, w) stand for."""
+        return BlockCounts(logits[:, :1], logits[:, 1:], self.centres)
 
 
 class Stem(nn.Sequential):

@@ -77,6 +77,10 @@ class DataRecipe(Section):
     )
     flip: Share = Field(0.5, description="probability of a horizontal flip")
     jitter: Share = Field(0.2, description="strength of the random brightness, contrast and saturation")
+    blur: Annotated[float, Field(ge=0, le=20)] = Field(
+        0.0, description="largest standard deviation of a crop's random blur, pixels; 0 for none"
+    )
+    pixel_noise: Share = Field(0.0, description="largest share of a crop's pixels that turn black or white at random")
     annotation_noise: Share = Field(
         0.0, description="train's points and boxes, not its mask files, move by up to this share of a head"
     )

@@ -11,23 +11,27 @@ from .data import DataFormat, DataRecipe, SyntheticRecipe, TargetRecipe
 from .faults import Schema, parse
 from .find import find_recipe, name_after, read_toml
 from .legacy import upgraded
+from .loss import BayesianLoss, DmLoss, Loss, MseLoss, ZipLoss
 from .model import Model, SamModel, TimmModel
 from .overrides import apply_overrides
 from .section import Contradiction, Name, Section
-from .training import InferRecipe, LossRecipe, TrainRecipe
+from .training import InferRecipe, TrainRecipe
 from .tuning import Frozen, Full, Peft, Prompts, Side, Tuning
 
 if TYPE_CHECKING:
     from ..geometry import Geometry
 
 __all__ = [
+    "BayesianLoss",
     "DataFormat",
     "DataRecipe",
+    "DmLoss",
     "Frozen",
     "Full",
     "InferRecipe",
-    "LossRecipe",
+    "Loss",
     "Model",
+    "MseLoss",
     "Peft",
     "Prompts",
     "Recipe",
@@ -39,6 +43,7 @@ __all__ = [
     "TimmModel",
     "TrainRecipe",
     "Tuning",
+    "ZipLoss",
     "load_recipe",
     "parse_recipe",
     "read_recipe",
@@ -59,7 +64,7 @@ class Recipe(Section):
     targets: TargetRecipe = Field(TargetRecipe(), description="how annotation becomes density and masks")
     model: Model = Field(SamModel(), description="the encoder and what stands on it")
     tuning: Tuning = Field(Prompts(), description="what of the encoder is trained")
-    loss: LossRecipe = Field(LossRecipe(), description="weights and switches of mutual prompt learning")
+    loss: Loss = Field(MseLoss(), description="the loss of the density, and mutual prompt learning")
     train: TrainRecipe = Field(TrainRecipe(), description="the optimisation")
     infer: InferRecipe = Field(InferRecipe(), description="how whole images are counted")
 
@@ -104,6 +109,9 @@ class Recipe(Section):
             yield ("tuning.method", "tuning.blocks", "model.encoder"), self._trained_inside()
         if data.jitter > 0:
             yield ("data.jitter",), f"data.jitter = {data.jitter} changes images in every epoch (0 does not)"
+        for key in ("blur", "pixel_noise"):
+            if (strength := getattr(data, key)) > 0:
+                yield (f"data.{key}",), f"data.{key} = {strength} changes images in every epoch (0 does not)"
         if data.random_scale != (1.0, 1.0):
             zoom = list(data.random_scale)
             yield ("data.random_scale",), f"data.random_scale = {zoom} does too ([1.0, 1.0] does not)"

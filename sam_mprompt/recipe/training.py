@@ -11,41 +11,6 @@ from .section import Contradiction, Epochs, LearningRate, PixelSide, Section, Se
 BatchSize = Annotated[int, Field(ge=1, le=4096)]
 
 
-class LossRecipe(Section):
-    """Weights and switches of mutual prompt learning (Eq. 1 to 4)."""
-
-    density: Weight = Field(1.0, description="l_d; 0 trains a segmenter alone, for pseudo masks")
-    segmentation: Weight = Field(0.5, description="l_s; 0 builds no segmenter")
-    context: Weight = Field(0.5, description="l_c; 0 switches the context prompt off")
-    count: Weight = Field(0.0, description="weight of the absolute count error, not in the paper")
-    offline: bool = Field(True, description="the offline prompt, Eq. 1")
-    online: bool = Field(True, description="the online prompt, Eq. 2")
-    kappa: Annotated[int, Field(ge=0, le=100_000)] = Field(50, description="epochs before the online prompt starts")
-    threshold: Weight = Field(0.0, description="of B(.) on predictions, in heads per cell")
-    # 1600 = 400 sqrt(16): the sum of squared errors over a batch of 16 crops of 400 pixels, as in the released code.
-    density_scale: Annotated[float, Field(gt=0, le=1e6)] = Field(
-        1600.0, description="squared errors are summed over a square of this side"
-    )
-
-    def contradictions(self) -> Iterator[Contradiction]:
-        """Yield parts that need a segmenter or a regressor where there is none."""
-        if self.density == 0:
-            alone = {"context": self.context > 0, "count": self.count > 0, "online": self.online}
-            extra = [name for name, there in alone.items() if there]
-            if extra or self.segmentation == 0:
-                yield Contradiction(
-                    ("density", "segmentation", "context", "count", "online"),
-                    "density = 0 trains a segmenter alone, without a regressor to prompt or be prompted by: expected "
-                    "segmentation above 0, context = 0, count = 0 and online = false, got "
-                    f"{' and '.join(extra) or 'segmentation = 0'}{' on' if extra else ''}",
-                )
-        elif self.context > 0 and self.segmentation == 0:
-            yield Contradiction(
-                ("context", "segmentation"),
-                f"expected 0 without the segmenter, which segmentation = 0 removes, got {self.context}",
-            )
-
-
 class TrainRecipe(Section):
     """The optimisation."""
 

@@ -25,12 +25,11 @@ from ..counting.preprocess import network_input
 from ..data.augment import AnnotatedImage, horizontal_flip
 from ..data.cache.arrays import is_whole, read_cached, write_array
 from ..data.cache.room import check_room
-from ..data.dataset import Crop, Key, padded_image, padded_targets
+from ..data.dataset import Crop, Key, crop_targets, padded_image
 from ..data.sources import DiskSource
 from ..errors import RunError, UsageError, listed
 from ..files import recover_within, sha256_of, write_text
 from ..geometry import resized, round_up
-from ..losses import Targets
 from ..models.counter import CrowdCounter
 from ..recipe.data import DataRecipe, TargetRecipe
 from ..recipe.model import Model, SamModel, TimmModel
@@ -143,6 +142,7 @@ class CachedCrops(Dataset[Crop]):
         seed: of the crops.
         stride: pixels per side of a density cell.
         pixels: whether something reads the crop's pixels too.
+        points: whether the targets hold the heads themselves too.
     """
 
     def __init__(
@@ -155,9 +155,10 @@ class CachedCrops(Dataset[Crop]):
         seed: int,
         stride: int,
         pixels: bool,
+        points: bool = False,
     ) -> None:
         self.source, self.cache, self.data, self.targets = source, cache, data, targets
-        self.seed, self.stride, self.pixels = seed, stride, pixels
+        self.seed, self.stride, self.pixels, self.points = seed, stride, pixels, points
 
     def __len__(self) -> int:
         return len(self.source)
@@ -178,7 +179,7 @@ class CachedCrops(Dataset[Crop]):
         cut = _cut(frame, top, left, side)
         y, x, n = top // cell, left // cell, side // cell
         chosen = torch.from_numpy(features[int(flipped), y : y + n, x : x + n].copy())
-        targets = Targets(**padded_targets(cut, self.targets, side=side, stride=self.stride))
+        targets = crop_targets(cut, self.targets, side=side, stride=self.stride, points=self.points)
         return Crop(padded_image(cut.image, side), cut.size, targets, key, chosen.permute(2, 0, 1))
 
 

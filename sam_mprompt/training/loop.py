@@ -108,7 +108,7 @@ def train_epoch(
         targets = batch.targets.to(accelerator.device)
         with nullcontext() if stepping else accelerator.no_sync(parts.model):
             output = parts.model(images, *parts.encoded(batch))
-            terms = parts.loss(output.density, output.mask_logits, targets, epoch=progress.epoch)
+            terms = parts.loss(output.density, output.mask_logits, targets, epoch=progress.epoch, counts=output.counts)
             place = f"epoch {progress.epoch + 1}, batch {progress.batch + 1}"
             values = finite_values(terms, place, partial(_images, batch.keys, name_of))
             accelerator.backward(terms["loss"] / steps.group(progress.batch))

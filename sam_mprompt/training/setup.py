@@ -19,6 +19,7 @@ from ..models.acceleration import channels_last, compile_encoder, enable_gradien
 from ..models.build import BuiltCounter, build_counter
 from ..models.counter import CrowdCounter
 from ..recipe.schema import Recipe, TrainRecipe
+from .block_counts import begin_with_counts
 from .ema import MovingAverage
 from .feature_cache import CachedCrops, FeatureCache, build_cache
 from .loop import Parts
@@ -54,12 +55,16 @@ def assemble(
     train = recipe.train
     set_seed(train.seed)
     segmenter, regressor = recipe.loss.segmentation > 0, recipe.loss.density > 0
-    built = build_counter(recipe.model, recipe.tuning, segmenter=segmenter, regressor=regressor)
+    built = build_counter(
+        recipe.model, recipe.tuning, segmenter=segmenter, regressor=regressor, bins=recipe.loss.block_bins
+    )
     counter = built.counter
     if recipe.data.cache != "features":
         expect_crop(recipe.data.crop, counter.size_divisor)
     if train.init_from and not resume:
         init_from(AdapterFolder.read(find_adapter(train.init_from)), built, recipe.tuning.method)
+    elif not resume:
+        begin_with_counts(counter, data.train.source)
     save_time_and_memory(train, counter)
     loss = MutualPromptLoss(recipe.loss, stride=counter.stride)
     model, optimizer = accelerator.prepare(counter, build_optimizer(train, counter))
@@ -133,9 +138,17 @@ def batch_loader(recipe: Recipe, data: TrainingData, parts: Parts) -> tuple[Epoc
             seed=train.seed,
             stride=parts.counter.stride,
             pixels=pixels,
+            points=recipe.loss.reads_points,
         )
     else:
-        crops = CropDataset(source, recipe.data, recipe.targets, seed=train.seed, stride=parts.counter.stride)
+        crops = CropDataset(
+            source,
+            recipe.data,
+            recipe.targets,
+            seed=train.seed,
+            stride=parts.counter.stride,
+            points=recipe.loss.reads_points,
+        )
     loader: DataLoader[Any] = DataLoader(
         crops,
         batch_sampler=cast(Any, batches),

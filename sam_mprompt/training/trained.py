@@ -47,6 +47,8 @@ def load_run(run: RunFolder, overrides: Sequence[str] = (), *, device: torch.dev
         raise UsageError(f"'{run.path}' is no run folder with a state: expected one that a training wrote.")
     recipe = load_recipe(run.recipe, overrides)
     segmenter, regressor = recipe.loss.segmentation > 0, recipe.loss.density > 0
-    counter = build_counter(recipe.model, recipe.tuning, segmenter=segmenter, regressor=regressor).counter
+    counter = build_counter(
+        recipe.model, recipe.tuning, segmenter=segmenter, regressor=regressor, bins=recipe.loss.block_bins
+    ).counter
     load_weights(run, counter)
     return TrainedRun(counter.eval().to(device), recipe, device)

@@ -3,7 +3,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sam_mprompt.data.augment import AnnotatedImage, colour_jitter, horizontal_flip, random_crop
+from sam_mprompt.data.augment import (
+    AnnotatedImage,
+    colour_jitter,
+    horizontal_flip,
+    pixel_noise,
+    random_blur,
+    random_crop,
+)
 from sam_mprompt.targets import density_map, inside
 
 
@@ -84,3 +91,34 @@ def test_jitter_changes_colours_within_its_strength_and_nothing_at_zero():
     changed = colour_jitter(image, 0.3, rng)
     assert changed.shape == image.shape
     assert 0 < np.abs(changed.astype(int) - image).mean() < 90
+
+
+def test_blur_flattens_edges_and_keeps_the_brightness():
+    image = np.zeros((40, 40, 3), np.uint8)
+    image[:, 20:] = 200
+    blurred = random_blur(image, 4.0, np.random.default_rng(1)).astype(int)
+    assert np.abs(np.diff(blurred, axis=1)).max() < 150
+    assert blurred.mean() == pytest.approx(100, abs=1)
+    assert (blurred[:, 0] == 0).all()
+
+
+def test_blur_is_drawn_anew_and_up_to_its_strength():
+    image = np.zeros((41, 41, 3), np.uint8)
+    image[20, 20] = 255
+    peaks = {int(random_blur(image, 2.0, np.random.default_rng(seed)).max()) for seed in range(20)}
+    assert len(peaks) > 5
+    assert min(peaks) >= 9  # 255 / (2 pi 4) of a standard deviation of 2
+
+
+def test_pixel_noise_turns_pixels_black_or_white_in_equal_shares_up_to_its_strength():
+    image = np.full((100, 100, 3), 90, np.uint8)
+    shares = []
+    for seed in range(20):
+        noisy = pixel_noise(image, 0.2, np.random.default_rng(seed))
+        black, white = (noisy == 0).all(axis=2).mean(), (noisy == 255).all(axis=2).mean()
+        assert ((noisy == 90).all(axis=2).mean() + black + white) == pytest.approx(1)
+        assert black == pytest.approx(white, abs=0.02)
+        shares.append(black + white)
+    assert max(shares) <= 0.22
+    assert 0.07 < np.mean(shares) < 0.13
+    assert (image == 90).all()

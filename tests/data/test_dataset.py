@@ -44,7 +44,7 @@ def test_a_crop_is_padded_to_its_side_says_so_and_has_no_target_there():
     assert crop.size == (50, 64)
     assert not crop.image[:, 50:].any()
     assert collate([crop, dataset()[0, 0]]).sizes == [(50, 64), (64, 64)]
-    for cells in vars(crop.targets).values():
+    for cells in crop.targets.maps.values():
         assert cells.shape == (1, 16, 16)
         assert not cells[0, 13:].any()
 
@@ -125,3 +125,28 @@ def test_an_epoch_resumed_in_its_middle_goes_on_where_it_was():
     assert list(batches) == whole[4:]
     batches.start(4)
     assert list(batches) != whole
+
+
+def test_the_heads_of_a_crop_are_those_inside_it_and_only_made_when_asked_for():
+    settings = recipe(flip=1.0, random_scale=(0.75, 2.0))
+    how = {"seed": settings.train.seed, "stride": 4}
+    plain = CropDataset(Source(), settings.data, settings.targets, **how)
+    pointed = CropDataset(Source(), settings.data, settings.targets, points=True, **how)
+    for key in [(0, 0), (0, 1), (1, 2)]:
+        crop, same = pointed[key], plain[key]
+        assert same.targets.heads is None
+        assert torch.equal(crop.image, same.image)
+        heads = crop.targets.heads
+        assert heads is not None
+        assert heads.per_crop == (len(heads.points),)
+        assert heads.per_cell((16, 16), 4).sum() == pytest.approx(float(same.targets.density.sum()), abs=1e-3)
+        marked = torch.from_numpy(same.targets.density.numpy() > 0)
+        assert marked[heads.per_cell((16, 16), 4)[0] > 0].all()
+
+
+def test_blur_and_pixel_noise_change_pixels_alone_and_draw_nothing_where_they_are_off():
+    plain, changed = dataset()[0, 0], dataset(blur=3.0, pixel_noise=0.2)[0, 0]
+    assert not torch.equal(plain.image, changed.image)
+    for name, cells in plain.targets.maps.items():
+        assert torch.equal(cells, changed.targets.maps[name])
+    assert torch.equal(dataset(blur=0.0, pixel_noise=0.0)[0, 0].image, plain.image)

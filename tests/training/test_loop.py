@@ -10,7 +10,7 @@ from torch import nn
 
 from sam_mprompt.errors import RunError
 from sam_mprompt.losses import MutualPromptLoss, Targets
-from sam_mprompt.recipe.schema import LossRecipe, TrainRecipe
+from sam_mprompt.recipe.schema import MseLoss, TrainRecipe
 from sam_mprompt.training.ema import MovingAverage
 from sam_mprompt.training.loop import Parts, Steps, train_epoch
 from sam_mprompt.training.state import TrainingProgress
@@ -34,7 +34,7 @@ def test_batches_group_into_steps_and_an_epoch_ends_with_one(batches, accumulati
     assert steps.per_epoch == sum(after)
 
 
-LOSS = MutualPromptLoss(LossRecipe(density_scale=8.0, kappa=1), stride=4)
+LOSS = MutualPromptLoss(MseLoss(density_scale=8.0, kappa=1), stride=4)
 RATE = 0.01
 CONSTANT = TrainRecipe(lr=RATE, schedule="constant", epochs=4)
 
@@ -315,7 +315,7 @@ def test_images_features_and_targets_go_to_the_device_that_trains():
     devices = []
 
     def loss(density, _logits, targets, *, epoch):
-        devices.extend(tensor.device.type for tensor in vars(targets).values())
+        devices.extend(tensor.device.type for tensor in targets.maps.values())
         raise EnoughError
 
     class Model(Called):

@@ -79,7 +79,7 @@ def test_a_training_is_put_together_from_its_recipe(built, segmentation):
     assert parts.counter is counter.counter
     assert parts.accelerator is process
     assert parts.model[0] is parts.counter
-    assert (parts.loss.recipe, parts.loss.density_factor) == (recipe.loss, recipe.loss.density_scale / 4**2)
+    assert (parts.loss.recipe, parts.loss.density_loss.factor) == (recipe.loss, recipe.loss.density_scale / 4**2)
     assert parts.optimizer.param_groups[0]["lr"] == 0.125
     assert {id(p) for p in parts.optimizer.param_groups[0]["params"]} == {id(p) for p in parts.counter.parameters()}
     assert parts.average.decay == 0.75

@@ -13,7 +13,7 @@ from sam_mprompt.losses import (
     offline_prompt,
     online_prompt,
 )
-from sam_mprompt.recipe.schema import LossRecipe
+from sam_mprompt.recipe.schema import MseLoss
 
 
 def maps(*rows, dtype=torch.float32):
@@ -76,9 +76,9 @@ def test_an_empty_prediction_has_a_finite_context_gradient():
 
 
 def test_the_loss_is_the_weighted_sum_of_its_terms():
-    recipe = LossRecipe(density=2.0, segmentation=0.5, context=0.25, count=0.125)
+    recipe = MseLoss(density=2.0, segmentation=0.5, context=0.25, count=0.125)
     predicted, logits = torch.rand(2, 1, 2, 2), torch.randn(2, 1, 2, 2)
-    targets = Targets(*(value.expand(2, 1, 2, 2) for value in vars(TARGETS).values()))
+    targets = Targets(*(value.expand(2, 1, 2, 2) for value in TARGETS.maps.values()))
     terms = MutualPromptLoss(recipe, stride=4)(predicted, logits, targets, epoch=0)
     expected = 2 * terms["density"] + terms["segmentation"] / 2 + terms["context"] / 4 + terms["count"] / 8
     assert float(terms["loss"]) == pytest.approx(float(expected), rel=1e-6)
@@ -95,24 +95,24 @@ def test_the_loss_is_the_weighted_sum_of_its_terms():
     ],
 )
 def test_each_prompt_has_its_switch_and_online_waits_for_kappa(switches, epoch, expected):
-    loss = MutualPromptLoss(LossRecipe(kappa=50, **switches), stride=1)
+    loss = MutualPromptLoss(MseLoss(kappa=50, **switches), stride=1)
     assert loss.target_mask(TARGETS, maps([0.0, 0.0], [0.3, 0.3]), epoch=epoch)[0, 0].tolist() == expected
 
 
 def test_without_a_segmenter_only_the_density_counts():
-    terms = MutualPromptLoss(LossRecipe(segmentation=0, context=0), stride=1)(DENSITY, None, TARGETS, epoch=0)
+    terms = MutualPromptLoss(MseLoss(segmentation=0, context=0), stride=1)(DENSITY, None, TARGETS, epoch=0)
     assert set(terms) == {"loss", "density"}
     assert float(terms["loss"]) == 0
 
 
 @pytest.mark.parametrize("weights", [{"count": 1.0}, {}])
 def test_batch_and_crop_size_do_not_change_the_balance(weights):
-    loss = MutualPromptLoss(LossRecipe(**weights), stride=4)
+    loss = MutualPromptLoss(MseLoss(**weights), stride=4)
     predicted, logits = torch.rand(1, 1, 4, 4), torch.randn(1, 1, 4, 4)
     targets = Targets(torch.rand(1, 1, 4, 4), torch.rand(1, 1, 4, 4) > 0.5, torch.rand(1, 1, 4, 4) > 0.5)
     small = loss(predicted, logits, targets, epoch=99)
     tile = (3, 1, 2, 2)
-    large_targets = Targets(*(value.repeat(tile) for value in vars(targets).values()))
+    large_targets = Targets(*(value.repeat(tile) for value in targets.maps.values()))
     large = loss(predicted.repeat(tile), logits.repeat(tile), large_targets, epoch=99)
     assert {k: float(v) for k, v in small.items()} == pytest.approx({k: float(v) for k, v in large.items()}, rel=1e-5)
 
@@ -120,7 +120,7 @@ def test_batch_and_crop_size_do_not_change_the_balance(weights):
 def test_the_density_term_is_the_squared_error_summed_over_a_square_of_density_scale():
     stride, side = 4, 8
     error = torch.full((1, 1, side // stride, side // stride), 0.5)
-    terms = MutualPromptLoss(LossRecipe(density_scale=side, segmentation=0, context=0), stride=stride)(
+    terms = MutualPromptLoss(MseLoss(density_scale=side, segmentation=0, context=0), stride=stride)(
         error, None, Targets(torch.zeros_like(error), error > 9, error > 9), epoch=0
     )
     per_pixel = 0.5 / stride**2
@@ -188,7 +188,7 @@ def test_twice_as_many_heads_in_the_same_places_do_not_change_the_surrogate(pred
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_losses_of_mixed_precision_are_computed_in_float32(dtype):
-    recipe = LossRecipe(count=0.5, kappa=0)
+    recipe = MseLoss(count=0.5, kappa=0)
     torch.manual_seed(0)
     predicted, logits = torch.rand(2, 1, 8, 8).to(dtype), torch.randn(2, 1, 8, 8).to(dtype)
     targets = Targets(torch.rand(2, 1, 8, 8), torch.rand(2, 1, 8, 8) > 0.5, torch.rand(2, 1, 8, 8) > 0.5)
@@ -208,32 +208,32 @@ def test_a_cell_of_the_smallest_density_is_a_head_and_one_of_none_is_not():
 
 def test_the_recipes_threshold_is_that_of_the_overlap_and_of_the_online_prompt():
     predicted, logits = maps([0.3, 0.1], [0.0, 0.0]), maps([-1.0, 1.0], [-1.0, -1.0])
-    loss = MutualPromptLoss(LossRecipe(threshold=0.2, kappa=0, offline=False), stride=1)
+    loss = MutualPromptLoss(MseLoss(threshold=0.2, kappa=0, offline=False), stride=1)
     assert loss.target_mask(TARGETS, predicted, epoch=0).flatten().tolist() == [True, False, False, False]
     targets = Targets(DENSITY, ~PSEUDO & PSEUDO, CONTEXT)
     assert loss.target_mask(targets, predicted, epoch=0).flatten().tolist() == [True, False, False, False]
     assert float(loss(predicted, logits, targets, epoch=0)["overlap"]) == 0
-    loss = MutualPromptLoss(LossRecipe(threshold=0.05), stride=1)
+    loss = MutualPromptLoss(MseLoss(threshold=0.05), stride=1)
     assert float(loss(predicted, logits, targets, epoch=0)["overlap"]) == -0.5
 
 
 def test_targets_go_to_a_device_whole():
     there = TARGETS.to(torch.device("meta"))
-    assert {value.device.type for value in vars(there).values()} == {"meta"}
+    assert {value.device.type for value in there.maps.values()} == {"meta"}
     here = TARGETS.to(torch.device("cpu"))
-    assert all(torch.equal(value, getattr(here, name)) for name, value in vars(TARGETS).items())
+    assert all(torch.equal(value, getattr(here, name)) for name, value in TARGETS.maps.items())
 
 
 def test_targets_are_pinned_whole(monkeypatch):
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor.clone())  # a CPU has nothing to pin for
     pinned = TARGETS.pin_memory()
-    for name, value in vars(TARGETS).items():
+    for name, value in TARGETS.maps.items():
         assert getattr(pinned, name) is not value
         assert torch.equal(getattr(pinned, name), value)
 
 
 def test_the_count_term_is_the_mean_error_of_each_image_and_errors_of_two_do_not_cancel():
-    loss = MutualPromptLoss(LossRecipe(count=1.0, density_scale=8.0), stride=4)
+    loss = MutualPromptLoss(MseLoss(count=1.0, density_scale=8.0), stride=4)
     one = torch.ones(2, 1, 2, 2)
     targets = Targets(one, one.bool(), one.bool())
     predicted = torch.tensor([4.0, 0.0])[:, None, None, None].expand(2, 1, 2, 2)
@@ -243,17 +243,17 @@ def test_the_count_term_is_the_mean_error_of_each_image_and_errors_of_two_do_not
 
 def test_every_term_has_its_name_and_weightless_ones_are_left_out():
     predicted, logits = torch.rand(1, 1, 2, 2), torch.randn(1, 1, 2, 2)
-    every = MutualPromptLoss(LossRecipe(count=0.1), stride=1)(predicted, logits, TARGETS, epoch=0)
+    every = MutualPromptLoss(MseLoss(count=0.1), stride=1)(predicted, logits, TARGETS, epoch=0)
     assert set(every) == {"loss", "density", "count", "segmentation", "overlap", "context"}
-    plain = MutualPromptLoss(LossRecipe(context=0, count=0), stride=1)(predicted, logits, TARGETS, epoch=0)
+    plain = MutualPromptLoss(MseLoss(context=0, count=0), stride=1)(predicted, logits, TARGETS, epoch=0)
     assert set(plain) == {"loss", "density", "segmentation", "overlap"}
-    small = MutualPromptLoss(LossRecipe(context=0.5, count=0.5), stride=1)(predicted, logits, TARGETS, epoch=0)
+    small = MutualPromptLoss(MseLoss(context=0.5, count=0.5), stride=1)(predicted, logits, TARGETS, epoch=0)
     assert {"count", "context"} <= set(small)
 
 
 def test_the_segmenter_learns_the_mask_that_the_prompts_make_at_this_epoch():
     logits, predicted = maps([2.0, -1.0], [0.5, -3.0]), maps([0.0, 0.0], [0.3, 0.3])
-    loss = MutualPromptLoss(LossRecipe(kappa=5), stride=1)
+    loss = MutualPromptLoss(MseLoss(kappa=5), stride=1)
     for epoch in (4, 5):
         mask = loss.target_mask(TARGETS, predicted, epoch=epoch)
         p = logits.sigmoid()
