@@ -35,14 +35,14 @@ def test_a_kind_is_one_key_away(kind, loss):
     assert isinstance(density_loss(recipe, stride=4), loss)
 
 
-@pytest.mark.parametrize("mutual", [True, False])
+@pytest.mark.parametrize("mutual", [pytest.param(True, marks=pytest.mark.slow), False])
 @pytest.mark.parametrize("kind", ["zip", "dm", "bayesian"])
 def test_training_lowers_the_loss_and_beats_the_mean(kind, mutual):
     prompts = {"kappa": 0} if mutual else {"segmentation": 0.0, "context": 0.0, "online": False}
     table = {"data": {"crop": SIDE, "jitter": 0.0}, "loss": {"kind": kind, **prompts, "density_scale": float(SIDE)}}
     recipe = parse_recipe(table, source="test")
-    scenes = SyntheticRecipe(size=SIDE, max_heads=12)
-    geometry = Geometry(2048, SIDE, 1.0, SIDE, 0)
+    scenes = SyntheticRecipe(size=3 * SIDE, max_heads=300)
+    geometry = Geometry(2048, SIDE, 1 / 3, SIDE, 0)
     source = SyntheticSource(scenes, geometry, SCENES, seed=3, fresh=False, noise=0.0, context_k=3)
     crops = CropDataset(source, recipe.data, recipe.targets, seed=0, stride=4, points=recipe.loss.reads_points)
     batch = collate([crops[0, index] for index in range(SCENES)])
