@@ -314,7 +314,7 @@ def test_images_features_and_targets_go_to_the_device_that_trains():
     batch = replace(batch_of(1), features=torch.ones(2, 4, 1, 1))
     devices = []
 
-    def loss(density, _logits, targets, *, epoch):
+    def loss(density, _logits, targets, *, epoch, counts):
         devices.extend(tensor.device.type for tensor in targets.maps.values())
         raise EnoughError
 

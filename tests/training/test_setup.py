@@ -146,7 +146,7 @@ def test_the_counter_is_built_of_model_and_tuning_with_the_decoders_that_the_los
     monkeypatch.setattr(setup, "build_counter", build)
     recipe = recipe_of(loss=loss)
     assembled(recipe)
-    assert calls == [((recipe.model, recipe.tuning), {"segmenter": segmenter, "regressor": regressor})]
+    assert calls == [((recipe.model, recipe.tuning), {"segmenter": segmenter, "regressor": regressor, "bins": 0})]
 
 
 @pytest.mark.parametrize("key", [None, "gradient_checkpointing", "flex_attention", "compile"])
