@@ -12,7 +12,7 @@ from .section import Contradiction, Section, default_tag
 class Decoding(Section):
     """What both families have: the density's resolution, the stem, the gate."""
 
-    density_stride: Literal[1, 2, 4, 8, 16] = Field(4, description="pixels per side of a density cell")
+    density_stride: Literal[1, 2, 4, 8, 16, 32] = Field(4, description="pixels per side of a density cell")
     stem_channels: Annotated[int, Field(ge=0, le=1024)] = Field(
         0, description="channels of the trainable high-resolution stem; 0 for none"
     )

@@ -8,7 +8,7 @@ from sam_mprompt.bases.weights import fingerprint
 from sam_mprompt.errors import UsageError
 from sam_mprompt.models.counter import CrowdCounter
 from sam_mprompt.models.timm_encoder import TimmEncoder
-from sam_mprompt.recipe.schema import SamModel
+from sam_mprompt.recipe.schema import SamModel, TimmModel
 from sam_mprompt.tuning.attach import attach
 
 
@@ -304,3 +304,12 @@ def test_a_file_from_before_batches_were_counted_loads(tmp_path):
 def test_a_missing_file_of_weights_is_named():
     with pytest.raises(UsageError, match=r"No checkpoint file at 'nowhere.safetensors'"):
         TimmEncoder("resnet10t", pretrained=False, weights="nowhere.safetensors")
+
+
+def test_blocks_of_32_pixels_are_cells_of_a_pyramid_and_too_coarse_for_finer_features():
+    encoder = TimmEncoder("resnet10t", pretrained=False, join=32)
+    model = TimmModel(encoder="timm", base="resnet10t", density_stride=32)
+    counter = CrowdCounter(encoder, model, segmenter=False, bins=3).eval()
+    assert counter(torch.zeros(1, 3, 128, 64)).density.shape == (1, 1, 4, 2)
+    with pytest.raises(UsageError, match=r"model\.density_stride"):
+        CrowdCounter(TimmEncoder("resnet10t", pretrained=False), model, segmenter=False)

@@ -9,7 +9,6 @@ from pooling_backend import noise
 
 import sam_mprompt
 from sam_mprompt.adapter.folder import AdapterFolder
-from sam_mprompt.deploy.export import export
 from sam_mprompt.errors import UsageError
 from sam_mprompt.recipe.schema import load_recipe
 from sam_mprompt.training.finetune import finetune
@@ -90,12 +89,3 @@ def test_training_goes_on_from_an_adapter_with_its_bins_and_not_from_one_without
     assert torch.equal(own.weight, zip_adapter.tensors["counter.regressor.output.weight"])
     with pytest.raises(UsageError, match=r"regressor\.output"):
         opened(RunFolder(trained_run).adapter)
-
-
-@pytest.mark.slow
-def test_an_exported_counter_of_distributions_gives_the_same_counts(zip_adapter, tmp_path):
-    made = export(zip_adapter, tmp_path / "zip.onnx")
-    image = noise(100, 130)
-    found, expected = (sam_mprompt.load(path, device="cpu").count(image) for path in (made.path, zip_adapter.path))
-    assert found.count == pytest.approx(expected.count, rel=1e-4)
-    np.testing.assert_allclose(found.density, expected.density, atol=1e-5)
