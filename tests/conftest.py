@@ -31,8 +31,8 @@ torch.set_num_threads(1)
 
 REAL_DATA_VARIABLE = "SAM_MPROMPT_REAL_DATA"
 
-# OpenVINO and what else the suite loads do not bear each other in one process (the kernel ends it on its way back from a
-# system call), so its tests have a process of their own: SAM_MPROMPT_OPENVINO=1 pytest -n 0 tests/deploy.
+# OpenVINO and what else the suite loads do not bear each other in one process (the kernel ends it on its way back from
+# a system call), so its tests have a process of their own: SAM_MPROMPT_OPENVINO=1 pytest -n 0 tests/deploy.
 if "SAM_MPROMPT_OPENVINO" not in os.environ:
     sys.modules["openvino"] = None  # type: ignore[assignment]
 
