@@ -1,8 +1,8 @@
 """ZIP: counts of blocks as zero-inflated Poisson variables.
 
 Source: ZIP: Scalable Crowd Counting via Zero-Inflated Poisson Modeling (Ma, Sanchez, Guha, 2025,
-https://arxiv.org/abs/2506.19955). Its full text was not at
-hand: the terms are those that its abstract and descriptions of it name, their weights are ours. No code of others.
+https://arxiv.org/abs/2506.19955). Its full text was not at hand: the terms are those
+that its abstract and descriptions of it name, their weights are ours. No code of others is in it.
 """
 
 import torch
