@@ -25,7 +25,7 @@ function buttons() {
 }
 
 function saving() {
-  const name = make("input", { type: "text", id: "dataset", value: dataset.name, maxLength: 64, autocomplete: "off", spellcheck: false, onchange: (event) => { dataset.name = event.target.value.trim(); } });
+  const name = make("input", { type: "text", id: "dataset", value: dataset.name, maxLength: 64, autocomplete: "off", spellcheck: false, oninput: (event) => { dataset.name = event.target.value.trim(); } });
   const save = make("button.button", { type: "button", id: "save" }, "Save");
   save.addEventListener("click", () => doing(save, async () => {
     dataset.name = name.value.trim();
