@@ -19,6 +19,7 @@ SHOWN = {
     "measured/speed.md": "benchmarks/**/speed.md",
     "measured/memory.md": "benchmarks/**/memory.md",
     "measured/scaling.md": "benchmarks/**/scaling.md",
+    "measured/gpu.md": "benchmarks/**/gpu.md",
     "measured/costs.md": "benchmarks/**/costs.md",
     "measured/prompt_content.md": "benchmarks/**/prompt_content.md",
 }

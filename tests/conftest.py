@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,11 +29,6 @@ settings.load_profile("sam-mprompt")
 torch.set_num_threads(1)
 
 REAL_DATA_VARIABLE = "SAM_MPROMPT_REAL_DATA"
-
-# OpenVINO and what else the suite loads do not bear each other in one process (the kernel ends it on its way back from
-# a system call), so its tests have a process of their own: SAM_MPROMPT_OPENVINO=1 pytest -n 0 tests/deploy.
-if "SAM_MPROMPT_OPENVINO" not in os.environ:
-    sys.modules["openvino"] = None  # type: ignore[assignment]
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """An exported file run by OpenVINO on the CPU: its own kind of file, or an ONNX file as it is. Free of torch."""
 
 import threading
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ class OpenVinoBackend:
     device = NAME
 
     def __init__(self, path: Path, device: str | None = None, *, archived: bool) -> None:
-        core = openvino().Core()
+        core = openvino_core()
         if device is not None and device.lower() not in ("cpu", NAME):
             raise UsageError(f"Device '{device}' is not available: '{path}' is run by OpenVINO on the CPU.")
         if not is_file(path):
@@ -104,6 +105,21 @@ def openvino() -> Any:
         raise UsageError(
             "Counting by OpenVINO takes the package 'openvino', which is not installed.", about="extra", extra=NAME
         ) from error
+
+
+def openvino_core() -> Any:
+    """Return OpenVINO's core, the same for the whole process. Raises UsageError where it is not installed.
+
+    OpenVINO's CPU plugin gives the thread that loads it a stack for its signal handlers, and unmaps that stack with
+    the core: after two cores, or one that another thread drops, the thread is left with a stack that is gone, and the
+    next signal that it handles (Ctrl-C, the end of a child) ends the process.
+    """
+    return _core_of(openvino())
+
+
+@cache
+def _core_of(package: Any) -> Any:
+    return package.Core()
 
 
 def _settings() -> dict[str, Any]:

@@ -1,5 +1,6 @@
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from subprocess import run
 
 import numpy as np
 import onnx
@@ -59,6 +60,27 @@ def test_threads_share_one_counter(file):
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda image: counter.count(image).count, images * 4))
     assert found == expected * 4
+
+
+SIGNALLED = """
+import os, signal, sys, threading
+from sam_mprompt import load
+
+signal.signal(signal.SIGTERM, lambda *_: print("handled"))
+first, second = (load(sys.argv[1], device="openvino") for _ in range(2))
+del first
+del second
+counters = [load(sys.argv[1], device="openvino")]
+dropping = threading.Thread(target=counters.clear)
+dropping.start()
+dropping.join()
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+def test_a_signal_is_handled_after_counters_were_dropped_in_any_order_by_any_thread(package, onnx_file):
+    ended = run([sys.executable, "-c", SIGNALLED, str(onnx_file)], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "handled\n"), ended.stderr
 
 
 def test_the_files_own_kind_needs_no_device_and_takes_no_other(own_file):
