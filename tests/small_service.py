@@ -155,7 +155,7 @@ def memory_files():
     return sum("memfd:sam-mprompt" in name for name in open_descriptors())
 
 
-def eventually(true, seconds=10.0):
+def eventually(true, seconds=60.0):
     """Wait until something is so that another thread brings about."""
     end = time.monotonic() + seconds
     while not true():

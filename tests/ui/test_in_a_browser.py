@@ -29,6 +29,8 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 ALLOWED = ("http://127.0.0.1:", "blob:http://127.0.0.1:", "data:")
+PATIENCE = 300
+"""Seconds after which something does not come any more, on a busy machine too; a training starts within them."""
 WIDE, NARROW = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
 
@@ -58,7 +60,7 @@ class Tab:
 
     def __init__(self, page):
         self.page, self.faults = page, []
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(PATIENCE * 1000)
         page.on("console", lambda message: self.faults.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: self.faults.append(str(error)))
         page.on("request", lambda one: None if one.url.startswith(ALLOWED) else self.faults.append(one.url))
@@ -81,7 +83,7 @@ class Tab:
 
     def until(self, expression):
         """Wait until something is so, asking from here: the page's policy forbids to make scripts of text."""
-        eventually(lambda: self.page.evaluate(expression), 30)
+        eventually(lambda: self.page.evaluate(expression), PATIENCE)
 
 
 @contextmanager
@@ -201,7 +203,7 @@ def test_an_adapter_is_trained_on_corrections_stopped_resumed_and_compared(brows
         tab.page.click("#tab-train")
         tab.page.fill("#minutes", "30")
         tab.page.click("#train")
-        tab.page.wait_for_selector("text=/\\d+ % after/", timeout=120_000)
+        tab.page.wait_for_selector("text=/\\d+ % after/")
         assert tab.page.is_visible("text=Training station")
         tab.page.click("#stop")
         tab.page.wait_for_selector("[aria-label='Go on with station']")
@@ -209,7 +211,7 @@ def test_an_adapter_is_trained_on_corrections_stopped_resumed_and_compared(brows
 
         tab.page.fill("#minutes", "0.15")
         tab.page.click("#train")
-        tab.page.wait_for_selector("text=station-2 is trained >> nth=0", timeout=120_000)
+        tab.page.wait_for_selector("text=station-2 is trained >> nth=0")
         tab.page.click("#use")
         tab.page.click("#tab-compare")
         tab.until("[...document.querySelectorAll('.versus b')].every(one => one.textContent !== '…')")
