@@ -15,6 +15,7 @@ from .version import __version__
 
 if TYPE_CHECKING:
     from .counting.counter import Counter
+    from .counting.ensemble import Ensemble
     from .counting.region import Region
     from .counting.region_files import read_regions
     from .counting.regions import RegionCounts, Regions
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CountResult",
     "Counter",
+    "Ensemble",
     "ExportedCounter",
     "FrameCount",
     "Interrupted",
@@ -45,6 +47,7 @@ __all__ = [
 _LAZY = {
     "load": "deploy.load",
     "Counter": "counting.counter",
+    "Ensemble": "counting.ensemble",
     "ExportedCounter": "deploy.exported",
     "CountResult": "counting.result",
     "FrameCount": "counting.video.series",

@@ -53,7 +53,7 @@ def folder_rows(setting: Setting, data: Path | None) -> list[Result]:
         def bare() -> None:
             for _ in range(max(1, number // len(images))):
                 for batch in tiles:
-                    counter._ready("default").backend.density(batch)
+                    counter.ready("default").backend.density(batch)
 
         steps: dict[str, Step] = {
             "decoded by OpenCV": partial(count, 8),
@@ -75,7 +75,7 @@ class _Watched:
     """Keeps the tiles that a counter gives to its network."""
 
     def __init__(self, counter: Counter, tiles: list[np.ndarray]) -> None:
-        self.backend, self.tiles = counter._ready("default").backend, tiles
+        self.backend, self.tiles = counter.ready("default").backend, tiles
         self.plain: Callable[..., np.ndarray] = self.backend.density
 
     def __enter__(self) -> None:

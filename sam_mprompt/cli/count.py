@@ -17,6 +17,7 @@ from .count_video import count_video
 from .error_bars import LEVEL, ErrorBars, Level, check_level
 from .image_paths import Found, expand, named, picture_names
 from .outside import Outside
+from .together import Flip, Together, all_of, record
 from .ui import (
     Adapter,
     Base,
@@ -75,6 +76,8 @@ def count(
     adapter: Adapter,
     paths: Paths,
     others: OtherAdapters = None,
+    together: Together = None,
+    flip: Flip = False,
     csv_file: CsvFile = None,
     resume_csv: ResumeCsv = False,
     as_json: AsJson = False,
@@ -103,7 +106,7 @@ def count(
     stopped goes on with --resume-csv. A video is a file, an address (rtsp://, http://), webcam:0, or images with --fps.
     """
     adapter = recorded(adapter)
-    loading = partial(_loaded, adapter, device, base, precision, compiled, max_pixels, stretch)
+    loading = partial(_loaded, all_of(adapter, together), device, base, precision, compiled, max_pixels, stretch, flip)
     of_video = VideoOptions(every, smooth, fps, jsonl, plot, reconnect)
     if (video := video_among(paths, of_video)) is not None:
         if others:
@@ -128,24 +131,32 @@ def count(
     with ExitStack() as stack:
         told = _outputs(stack, heads, csv_file, job, keep=resume_csv, table=not as_json)
         if as_json:
-            stack.callback(job.print_json, adapter, found)
+            stack.callback(job.print_json, {"adapter": adapter} | record(together, flip=flip), found)
         job.run(counter, batch_size, told)
     job.conclude()
 
 
 def _loaded(
-    adapter: str,
+    adapter: str | Sequence[str],
     device: str | None,
     base: str | None,
     precision: Literal["no", "fp16", "bf16"],
     compiled: bool,
     max_pixels: int | None,
     stretch: bool | None,
+    flip: bool,
 ) -> "AnyCounter":
     from ..deploy.load import load
 
     return load(
-        adapter, device=device, base=base, precision=precision, compile=compiled, max_pixels=max_pixels, stretch=stretch
+        adapter,
+        device=device,
+        base=base,
+        precision=precision,
+        compile=compiled,
+        max_pixels=max_pixels,
+        stretch=stretch,
+        flip=flip,
     )
 
 
@@ -214,11 +225,11 @@ class _Job:
         except KeyboardInterrupt as error:
             raise Interrupted(f"stopped; {len(self.rows)} of {len(self.images)} images were counted.") from error
 
-    def print_json(self, adapter: str, found: Found) -> None:
+    def print_json(self, counted_by: dict[str, object], found: Found) -> None:
         """Print all in the end, also where it was stopped; nothing where the only image failed."""
         if self.rows or len(found.images) > 1:
             others = [str(path) for path in found.passed_over]
-            print_json({"adapter": adapter, "images": self.rows, "failed": self.failed, "passed_over": others})
+            print_json(counted_by | {"images": self.rows, "failed": self.failed, "passed_over": others})
 
     def conclude(self) -> None:
         """Tell of further pages; raise RunError where an image or a picture failed, each of which was told before."""

@@ -14,6 +14,7 @@ from ..errors import UsageError
 from .count_regions import RegionsFile
 from .error_bars import LEVEL, ErrorBars, Level, check_level
 from .evaluation_tables import print_evaluation, print_regions
+from .together import Flip, Together, all_of, record
 from .ui import (
     Adapter,
     Base,
@@ -58,6 +59,8 @@ def evaluate(
     data_format: Format = None,
     label: Label = None,
     columns: Columns = "",
+    together: Together = None,
+    flip: Flip = False,
     split: Annotated[Split, typer.Option(help="Which split to count.")] = "test",
     per_image: Annotated[bool, typer.Option("--per-image", help="Print every image, not only the worst five.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write all as JSON.")] = None,
@@ -97,7 +100,8 @@ def evaluate(
     from ..evaluation.worst import write_worst
 
     adapter = recorded(adapter)
-    counter = load(adapter, device=device, base=base, max_pixels=max_pixels, stretch=stretch)
+    chosen = all_of(adapter, together)
+    counter = load(chosen, device=device, base=base, max_pixels=max_pixels, stretch=stretch, flip=flip)
     bars = ErrorBars(counter.calibration, level, of_parts=parts.regions.ignores)
     found = annotated_split(counter, data, split, data_format, label, columns)
     _tell_of_folds(found, counter, split)
@@ -107,6 +111,7 @@ def evaluate(
         evaluation = compare_counts(predict, samples, report, locate=localise or locations is not None, level=level)
     if json_file is not None:
         asked = {"adapter": adapter, "data": str(data), "split": split, "why_no_interval": bars.missing}
+        asked |= record(together, flip=flip)
         _write_json(json_file, asked | evaluation.as_dict() | _json_of(parts.metrics(samples)))
     _write_submissions(evaluation, submission, locations)
     if worst is not None:

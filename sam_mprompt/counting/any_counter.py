@@ -9,6 +9,7 @@ from pathlib import Path
 from ..data.bounds import Reading
 from ..errors import UsageError
 from ..geometry import Geometry
+from .averaged import Mirrored
 from .backend import DensityBackend
 from .by_adapter import Setup, paired
 from .intervals import LEVEL, Calibration, checked_level
@@ -65,8 +66,8 @@ class Ready:
 class AnyCounter(ABC):
     """Counts people in images and videos with networks that have names; `load` makes one of a folder or a file."""
 
-    def __init__(self, *, max_pixels: int | None = None, stretch: bool | None = None) -> None:
-        self._max_pixels, self._stretch = max_pixels, stretch
+    def __init__(self, *, max_pixels: int | None = None, stretch: bool | None = None, flip: bool = False) -> None:
+        self._max_pixels, self._stretch, self._flip = max_pixels, stretch, flip
 
     @property
     @abstractmethod
@@ -87,27 +88,27 @@ class AnyCounter(ABC):
         """Make a loaded adapter the one that counts from now on. Raises UsageError where there is none of the name."""
 
     @abstractmethod
-    def _ready(self, name: str) -> Ready:
+    def ready(self, name: str) -> Ready:
         """Return the network of a name. Raises UsageError where there is none."""
 
     @property
     def calibration(self) -> Calibration:
         """What is known of the active network's errors."""
-        return self._ready(self.active).calibration
+        return self.ready(self.active).calibration
 
     def calibration_of(self, name: str) -> Calibration:
         """Return what is known of a loaded network's errors. Raises UsageError for a name that is none."""
-        return self._ready(name).calibration
+        return self.ready(name).calibration
 
     @property
     def trained_on(self) -> TrainedOn:
         """How the data of the active network's training is read."""
-        return self._ready(self.active).trained_on
+        return self.ready(self.active).trained_on
 
     @property
     def reading(self) -> Reading:
         """How image files are decoded for the active network."""
-        return self._reading_for(self._ready(self.active))
+        return self._reading_for(self.ready(self.active))
 
     def count(self, image: ImageLike, *, adapter: str | None = None) -> CountResult:
         """Count one image: a path, a PIL image or a uint8 RGB array (H, W, 3), of any size.
@@ -202,7 +203,7 @@ class AnyCounter(ABC):
         checked_level(level)
         name = self.active if adapter is None else adapter
         step, median = Every.of(every), smooth if isinstance(smooth, TrailingMedian) else TrailingMedian(smooth)
-        reading = self._reading_for(self._ready(name))
+        reading = self._reading_for(self.ready(name))
         video = as_video(source, fps=fps, reconnect=reconnect, reading=reading, notice=notice)
         return count_frames(
             video,
@@ -218,8 +219,9 @@ class AnyCounter(ABC):
         )
 
     def _setup(self, name: str) -> Setup:
-        ready = self._ready(name)
-        return Setup(ready.backend, ready.geometry, self._reading_for(ready), ready.calibration, ready.scope)
+        ready = self.ready(name)
+        backend = Mirrored(ready.backend) if self._flip else ready.backend
+        return Setup(backend, ready.geometry, self._reading_for(ready), ready.calibration, ready.scope)
 
     def _reading_for(self, ready: Ready) -> Reading:
         stretch = ready.trained_on.stretch if self._stretch is None else self._stretch

@@ -33,6 +33,7 @@ def load(
     compile: bool = False,
     max_pixels: int | None = None,
     stretch: bool | None = None,
+    flip: bool = False,
 ) -> "Counter":
     """Load an adapter folder onto its base, ready to count; `sam_mprompt.load` says what the arguments mean.
 
@@ -45,7 +46,7 @@ def load(
     built.counter.to(chosen)
     if compile:
         compile_encoder(built.counter.encoder)
-    return Counter(built, folder, chosen, precision=precision, max_pixels=max_pixels, stretch=stretch)
+    return Counter(built, folder, chosen, precision=precision, max_pixels=max_pixels, stretch=stretch, flip=flip)
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,9 @@ class Counter(AnyCounter):
         precision: Precision = "no",
         max_pixels: int | None = None,
         stretch: bool | None = None,
+        flip: bool = False,
     ) -> None:
-        super().__init__(max_pixels=max_pixels, stretch=stretch)
+        super().__init__(max_pixels=max_pixels, stretch=stretch, flip=flip)
         self.device, self.base, self.precision = device, built.base, precision
         self._turns = Turns(built.counter.encoder)
         self._choice = Choice(DEFAULT)
@@ -142,7 +144,8 @@ class Counter(AnyCounter):
             )
         return name
 
-    def _ready(self, name: str) -> Ready:
+    def ready(self, name: str) -> Ready:
+        """Return a loaded adapter's network. Raises UsageError where there is none of the name."""
         return self._loaded[self._known(name)].ready
 
     def _load(self, folder: AdapterFolder, model: CrowdCounter, name: str) -> _Loaded:

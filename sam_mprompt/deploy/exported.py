@@ -37,9 +37,15 @@ class ExportedCounter(AnyCounter):
     """
 
     def __init__(
-        self, path: Path, backend: FileBackend, *, max_pixels: int | None = None, stretch: bool | None = None
+        self,
+        path: Path,
+        backend: FileBackend,
+        *,
+        max_pixels: int | None = None,
+        stretch: bool | None = None,
+        flip: bool = False,
     ) -> None:
-        super().__init__(max_pixels=max_pixels, stretch=stretch)
+        super().__init__(max_pixels=max_pixels, stretch=stretch, flip=flip)
         self.path, self.backend, self.device, self.metadata = path, backend, backend.device, backend.metadata
         known: Metadata = backend.metadata
         self._only = Ready(backend, known.geometry, known.calibration, known.scope, known.trained_on)
@@ -87,9 +93,10 @@ class ExportedCounter(AnyCounter):
 
     def use(self, name: str) -> None:
         """Choose "default". Raises UsageError for another name."""
-        self._ready(name)
+        self.ready(name)
 
-    def _ready(self, name: str) -> Ready:
+    def ready(self, name: str) -> Ready:
+        """Return the file's network. Raises UsageError for a name other than "default"."""
         if name != DEFAULT:
             raise UsageError(f"No adapter '{name}' is loaded.{did_you_mean(str(name), [DEFAULT])} Loaded: {DEFAULT}.")
         return self._only

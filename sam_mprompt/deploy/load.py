@@ -1,11 +1,14 @@
 """`load`: an adapter's folder on its base, or an exported file, ready to count. Torch comes with a folder only."""
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..counting.any_counter import AnyCounter
+from ..counting.any_counter import AnyCounter, Ready
+from ..counting.ensemble import Ensemble
 from ..data.bounds import Reading
 from ..errors import UsageError
 from ..files import is_file, is_folder
@@ -26,7 +29,7 @@ def is_exported(adapter: str | Path) -> bool:
 
 
 def load(
-    adapter: str | Path,
+    adapter: str | Path | Sequence[str | Path],
     *,
     device: "str | int | torch.device | None" = None,
     base: str | None = None,
@@ -34,12 +37,14 @@ def load(
     compile: bool = False,
     max_pixels: int | None = None,
     stretch: bool | None = None,
+    flip: bool = False,
 ) -> AnyCounter:
-    """Load an adapter folder onto its base, or an exported file, ready to count.
+    """Load an adapter folder onto its base, or an exported file, ready to count; several count together.
 
     Args:
         adapter: an adapter folder, a run folder, the name of one that `sam-mprompt adapters list` shows, or a file of
-            `sam-mprompt export --format onnx` or `openvino`, which count without torch, or `--format pt2`.
+            `sam-mprompt export --format onnx` or `openvino`, which count without torch, or `--format pt2`. Of a list
+            the mean density counts: all see each image, in the time of all.
         device: "cpu", "cuda", "cuda:1" or 1, "mps"; by default the GPU when there is one. "openvino" lets OpenVINO
             run an ONNX file, on the CPU.
         base: checkpoint name or file when the base is not found under its recorded name.
@@ -51,15 +56,19 @@ def load(
             shrunk at least as much anyway; other images above it are refused.
         stretch: whether 16-bit images are scaled from the bits that they use; None for what each adapter was trained
             with (its recipe's data.stretch).
+        flip: whether the mean density of each image and its mirror image counts, in twice the time.
 
     Returns:
-        A `Counter` of a folder, an `ExportedCounter` of a file.
+        A `Counter` of a folder, an `ExportedCounter` of a file, an `Ensemble` of a list.
 
     Raises:
-        UsageError: no such adapter, device or precision, damaged files, another base than it was trained on, or
-            an option that an exported file does not take.
+        UsageError: no such adapter, device or precision, damaged files, another base than it was trained on, an
+            option that an exported file does not take, or a list of adapters that see images differently.
     """
     Reading(max_pixels=max_pixels)  # refused before anything is loaded
+    if isinstance(adapter, Sequence) and not isinstance(adapter, str):
+        one = partial(load, device=device, base=base, precision=precision, compile=compile)
+        return Ensemble(_parts(adapter, one), max_pixels=max_pixels, stretch=stretch, flip=flip)
     if is_exported(adapter):
         fixed = {"base": base, "precision": precision != "no", "compile": compile}
         if given := [name for name, value in fixed.items() if value]:
@@ -68,7 +77,7 @@ def load(
         if not is_file(path):
             raise UsageError(f"No file '{path}': expected one that was exported.", about="exported")
         backend = backend_of(path, path.suffix, None if device is None else str(device))
-        return ExportedCounter(path, backend, max_pixels=max_pixels, stretch=stretch)
+        return ExportedCounter(path, backend, max_pixels=max_pixels, stretch=stretch, flip=flip)
     from ..counting.counter import load as load_folder
 
     return load_folder(
@@ -79,7 +88,27 @@ def load(
         compile=compile,
         max_pixels=max_pixels,
         stretch=stretch,
+        flip=flip,
     )
+
+
+def _parts(adapters: Sequence[str | Path], load_one: Callable[[str | Path], AnyCounter]) -> list[tuple[Path, Ready]]:
+    """Return the network of each adapter; those that fit on the first one's base share it."""
+    if not adapters:
+        raise UsageError("Expected at least one adapter to count with, got none.")
+    first = load_one(adapters[0])
+    names = [first.active]
+    counters = [first]
+    for number, adapter in enumerate(adapters[1:], start=2):
+        try:
+            first.load_adapter(adapter, name=f"number{number}")
+        except UsageError:  # another base: it is loaded with its own, where it can be
+            counters.append(load_one(adapter))
+            names.append(counters[-1].active)
+        else:
+            counters.append(first)
+            names.append(f"number{number}")
+    return [(counter.adapters[name], counter.ready(name)) for counter, name in zip(counters, names, strict=True)]
 
 
 def backend_of(path: Path, suffix: str, device: str | None) -> FileBackend:

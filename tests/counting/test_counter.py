@@ -202,7 +202,7 @@ def test_eight_threads_that_mix_adapters_and_switch_get_right_counts(two):
 
 def test_mixed_images_share_passes_and_leave_out_what_cannot_be_read(two, frames, tmp_path, monkeypatch):
     counter, _image, _right = two
-    sizes, told, backend = [], [], counter._ready("default").backend
+    sizes, told, backend = [], [], counter.ready("default").backend
     plain = backend.density
     monkeypatch.setattr(backend, "density", lambda tiles: sizes.append(len(tiles)) or plain(tiles))
     names = ["default", "other", "default", "default"]
@@ -388,7 +388,7 @@ def test_a_batch_of_frames_shares_a_pass_of_the_network_where_that_is_asked_for(
     sizes, frames = [], [tmp_path / f"{index}.png" for index in range(4)]
     for path in frames:
         Image.new("RGB", (64, 64)).save(path)
-    backend = counter._ready("default").backend
+    backend = counter.ready("default").backend
     plain = backend.density
     monkeypatch.setattr(backend, "density", lambda tiles: sizes.append(len(tiles)) or plain(tiles))
     list(counter.count_video(frames, fps=1))
