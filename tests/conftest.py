@@ -23,7 +23,7 @@ from sam_mprompt.training.finetune import finetune
 from sam_mprompt.training.run import RunFolder
 
 # The same examples everywhere, however busy the machine: what searches on is tests/fuzz.
-settings.register_profile("sam-mprompt", deadline=None, derandomize=True)
+settings.register_profile("sam-mprompt", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("sam-mprompt")
 
 # Small tensors: more threads only wait for each other, and on a busy machine for long.

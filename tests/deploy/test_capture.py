@@ -1,5 +1,6 @@
 import numpy as np
 import onnxruntime
+import pytest
 import torch
 from small_counter import Patches
 
@@ -11,6 +12,7 @@ from sam_mprompt.models.decoders import BlockOutput
 from sam_mprompt.recipe.schema import SamModel
 
 
+@pytest.mark.slow
 def test_a_counter_of_distributions_is_one_graph_that_gives_the_same_density():
     torch.manual_seed(0)
     counter = CrowdCounter(Patches(), SamModel(), segmenter=False, bins=4).requires_grad_(False).eval()

@@ -61,6 +61,7 @@ def test_a_trained_encoder_keeps_more_than_a_frozen_one(tiny_recipe):
     assert whole.activations > frozen.activations
 
 
+@pytest.mark.slow
 def test_sam_base_is_described_without_its_weights(tmp_path, monkeypatch):
     monkeypatch.setenv("SAM_MPROMPT_CHECKPOINTS", str(tmp_path))
     parts = parts_of("shb", size=(32, 32))

@@ -75,6 +75,7 @@ def largest_difference(first: Tensor, second: Tensor) -> float:
     return (first - second).abs().max().item()
 
 
+@pytest.mark.slow
 def test_features_equal_the_official_encoders_at_1024() -> None:
     official = official_encoder(SMALL)
     x = images(1, 3, 1024, 1024)

@@ -133,6 +133,7 @@ def installed(packaged, tmp_path, monkeypatch):
     return folder / "models" / entry.file
 
 
+@pytest.mark.slow
 def test_a_registered_base_is_read_where_its_package_is_installed(installed, packaged, tmp_path):
     recipe = load_recipe("shb-scratch", LITE0)
     encoder, base = build_encoder(recipe.model, frozen=True)

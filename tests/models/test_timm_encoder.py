@@ -115,6 +115,7 @@ def test_hrnets_own_branches_are_joined_and_its_stem_sets_their_resolution(stem_
         assert features_of(model, torch.randn(1, 3, 64, 96)).shape == (1, 240, 64 // stride, 96 // stride)
 
 
+@pytest.mark.slow
 def test_vgg19_up_to_stride_8_is_what_the_paper_counts():
     model = TimmEncoder("vgg19_bn", pretrained=False, levels=[8], join=8).eval()
     assert (model.level_channels, model.stride, model.size_divisor) == ((512,), 8, 8)
@@ -123,7 +124,11 @@ def test_vgg19_up_to_stride_8_is_what_the_paper_counts():
 
 @pytest.mark.parametrize(
     ("name", "millions"),
-    [("vit_base_patch16_dinov3", 85.6), ("samvit_base_patch16", 88.9), ("vit_pe_spatial_tiny_patch16_512", 5.7)],
+    [
+        pytest.param("vit_base_patch16_dinov3", 85.6, marks=pytest.mark.slow),
+        pytest.param("samvit_base_patch16", 88.9, marks=pytest.mark.slow),
+        ("vit_pe_spatial_tiny_patch16_512", 5.7),
+    ],
 )
 def test_of_a_plain_vit_every_block_is_kept(name, millions):
     with torch.device("meta"):
