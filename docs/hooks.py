@@ -16,6 +16,7 @@ SHOWN = {
     "reference/sam-tiny.md": "checkpoints/sam-tiny.md",
     "reference/efficientnet-lite.md": "checkpoints/efficientnet-lite.md",
     "measured/accuracy.md": "benchmarks/**/accuracy.md",
+    "measured/thirty.md": "benchmarks/**/thirty.md",
     "measured/speed.md": "benchmarks/**/speed.md",
     "measured/memory.md": "benchmarks/**/memory.md",
     "measured/scaling.md": "benchmarks/**/scaling.md",

@@ -1,6 +1,8 @@
 import pytest
 
-from benchmarks.accuracy.thirty import IMAGES, Record, filling, summary, thirty_of
+from benchmarks.accuracy import thirty
+from benchmarks.accuracy.thirty import IMAGES, Record, filling, read_records, summary, thirty_of, write
+from benchmarks.pages import PAGES
 from sam_mprompt.planning.timing import Timing
 from sam_mprompt.recipe.schema import load_recipe
 
@@ -46,3 +48,10 @@ def test_the_table_compares_the_means_over_seeds():
     scratch, planned = lines.splitlines()[2:]
     assert "| 11.00 (10.00 to 12.00) | +0.0 % |" in scratch
     assert "| 8.80 (8.80 to 8.80) | -20.0 % |" in planned
+
+
+def test_the_committed_page_is_what_the_records_give(monkeypatch):
+    written = []
+    monkeypatch.setattr(thirty, "write_page", lambda name, *parts: written.append((name, "\n\n".join(parts) + "\n")))
+    write(read_records(thirty.FILE))
+    assert written == [("thirty", (PAGES / "thirty.md").read_text(encoding="utf-8"))]
