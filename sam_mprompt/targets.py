@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from .arrays import FloatArray, Mask
 
 _OUTLIER_RATIO = 2.0
+_DISCS = 4096
+"""Discs that are drawn at once, which bounds the memory."""
 
 
 def inside(points: FloatArray, size: tuple[int, int]) -> Mask:
@@ -139,15 +141,47 @@ def disc_mask(points: FloatArray, radius: NDArray[np.float64], size: tuple[int, 
     mask = np.zeros(grid_size(size, stride), np.bool_)
     if len(points) == 0 or np.isinf(radius).any():
         return np.ones_like(mask)
-    rows, columns = mask.shape
     kept = inside(points, size)
     mask[points[kept, 1].astype(np.intp) // stride, points[kept, 0].astype(np.intp) // stride] = True
     reach = radius[:, None]
     near = np.all((points + reach > 0) & (points - reach < (size[1], size[0])), axis=1)
-    for (x, y), r in zip(points[near].astype(np.float64), radius[near], strict=True):
-        top, bottom = max(0, math.floor((y - r) / stride)), min(rows, math.ceil((y + r) / stride) + 1)
-        left, right = max(0, math.floor((x - r) / stride)), min(columns, math.ceil((x + r) / stride) + 1)
-        dy = (np.arange(top, bottom) + 0.5) * stride - y
-        dx = (np.arange(left, right) + 0.5) * stride - x
-        mask[top:bottom, left:right] |= dy[:, None] ** 2 + dx[None, :] ** 2 <= r * r
+    centres, radii = points[near].astype(np.float64), radius[near]
+    for begin in range(0, len(centres), _DISCS):
+        mask |= _union(centres[begin : begin + _DISCS], radii[begin : begin + _DISCS], mask.shape, stride)
     return mask
+
+
+def _union(points: NDArray[np.float64], radius: NDArray[np.float64], grid: tuple[int, int], stride: int) -> Mask:
+    """Return bool (rows, columns): cells whose centre is within `radius` (N,) of a point (N, 2).
+
+    Each row of a disc is a span of cells. Where spans begin and end is counted, and the counts are summed along the
+    rows: the time grows with the rows of the discs, not with their cells.
+    """
+    rows, columns = grid
+    top = np.clip(np.floor((points[:, 1] - radius) / stride), 0, rows).astype(np.intp)
+    bottom = np.clip(np.ceil((points[:, 1] + radius) / stride) + 1, 0, rows).astype(np.intp)
+    heights = np.maximum(bottom - top, 0)
+    disc = np.repeat(np.arange(len(points)), heights)
+    row = np.arange(len(disc)) + np.repeat(top - np.cumsum(heights) + heights, heights)
+    across = ((row + 0.5) * stride - points[disc, 1]) ** 2
+    reached = across <= radius[disc] ** 2
+    disc, row, across = disc[reached], row[reached], across[reached]
+    x, squared = points[disc, 0], radius[disc] ** 2
+
+    def within(column: NDArray[np.float64]) -> NDArray[np.bool_]:
+        inside_disc: NDArray[np.bool_] = across + ((column + 0.5) * stride - x) ** 2 <= squared
+        return inside_disc
+
+    half = np.sqrt(squared - across)
+    first, last = np.ceil((x - half) / stride - 0.5), np.floor((x + half) / stride - 0.5)
+    first -= within(first - 1)  # a root is rounded: the squares decide
+    first += ~within(first)
+    last += within(last + 1)
+    last -= ~within(last)
+    shown = (first <= last) & (last >= 0) & (first < columns)
+    begins = row[shown] * (columns + 1) + np.maximum(first[shown], 0).astype(np.intp)
+    ends = row[shown] * (columns + 1) + np.minimum(last[shown], columns - 1).astype(np.intp) + 1
+    cells = rows * (columns + 1)
+    spans = np.bincount(begins, minlength=cells) - np.bincount(ends, minlength=cells)
+    union: Mask = spans.reshape(rows, columns + 1).cumsum(axis=1)[:, :-1] > 0
+    return union

@@ -321,3 +321,24 @@ def test_the_mask_of_a_turned_image_is_the_turned_mask(points, radius, stride):
     radii = np.full(len(points), radius)
     mask = disc_mask(points, radii, (40, 75), stride=stride)
     np.testing.assert_array_equal(disc_mask(points[:, ::-1], radii, (75, 40), stride=stride), mask.T)
+
+
+@given(POINTS, st.sampled_from([0.0, 0.5, 2.5, 7.0, 61.0]), st.sampled_from([1, 2, 8]), st.booleans())
+def test_a_cell_is_covered_exactly_when_its_centre_lies_in_a_disc_or_a_head_in_it(points, radius, stride, halves):
+    points = np.round(points * 2) / 2 if halves else points  # centres of cells that lie on a circle exactly
+    radii = radius + np.arange(len(points)) % 3
+    size = (41, 30)
+    rows, columns = np.ogrid[: -(-size[0] // stride), : -(-size[1] // stride)]
+    expected = np.full((rows.size, columns.size), len(points) == 0)
+    for (x, y), r in zip(points.astype(np.float64), radii, strict=True):
+        expected |= ((rows + 0.5) * stride - y) ** 2 + ((columns + 0.5) * stride - x) ** 2 <= r * r
+        if 0 <= y < size[0] and 0 <= x < size[1]:
+            expected[int(y) // stride, int(x) // stride] = True
+    np.testing.assert_array_equal(disc_mask(points, radii, size, stride=stride), expected)
+
+
+def test_thousands_of_discs_cover_what_each_covers():
+    points = np.random.default_rng(0).uniform(0, (75, 40), (9000, 2)).astype(np.float32)
+    radii = np.linspace(0, 0.7, len(points))
+    parts = [disc_mask(points[i::3], radii[i::3], (40, 75)) for i in range(3)]
+    np.testing.assert_array_equal(disc_mask(points, radii, (40, 75)), parts[0] | parts[1] | parts[2])
