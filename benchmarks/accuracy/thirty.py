@@ -40,15 +40,15 @@ IMAGES, SEEDS = 30, 3
 WAYS = ("shb-scratch", "planned")
 HEAD = """# Thirty photographs
 
-Written by `python -m benchmarks.accuracy.thirty --data DIR` from `records/thirty.jsonl`; do not edit. The same thirty images
-and the same minutes for both ways, on one thread of an x86_64 CPU: `shb-scratch` with as many epochs as fill them, and what
-`sam-mprompt finetune --data DIR --minutes 20` plans by itself. The test split is counted once a run, by the weights
-that the run itself chose; it chose nothing. `part_B` is the development test split that is carved from part B's official
-*train* images, so these figures do not compare with published ones."""
+Written by `python -m benchmarks.accuracy.thirty --data DIR` from `records/thirty.jsonl`; do not edit. The same thirty
+images and the same minutes for both ways, on one thread of an x86_64 CPU: `shb-scratch` with as many epochs as fill
+them, and what `sam-mprompt finetune --data DIR --minutes 20` plans by itself. The test split is counted once a run,
+afterwards, and chooses nothing. `part_B` is the development test split that is carved from part B's official *train*
+images, so these figures do not compare with published ones."""
 RUNS_HEAD = """## Every run
 
-Seconds are those of the training that the adapter comes from. Where no val split is given (`part_B`) a plan leaves room in its
-minutes for the folds that tell its error, and `shb-scratch` has a tenth of the images carved off."""
+Seconds are those of the training that the adapter comes from. Where no val split is given (`part_B`) a plan leaves room
+in its minutes for the folds that tell its error, and `shb-scratch` has a tenth of the images carved off."""
 
 
 @dataclass(frozen=True)

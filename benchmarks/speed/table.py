@@ -1,7 +1,7 @@
 """benchmarks/speed.md: a record for each measurement, and the page that all of them make."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -54,19 +54,45 @@ def read_row(path: Path) -> list[Result]:
 
 def write_table(pages: Path = PAGES) -> None:
     """Write `pages/speed.md` from the records of all measurements."""
-    rows, notes = [], []
+    rows, notes, found = [], [], dict[str, list[Result]]()
     for path in sorted(record_of("*", pages).parent.glob("*.json")):
         machine = json.loads(path.read_text(encoding="utf-8"))["machine"]
-        for result in read_row(path):
+        found[path.stem] = read_row(path)
+        for result in found[path.stem]:
             rows.append([*cells(result), f"`python -m benchmarks.speed.{path.stem}`"])
             notes += [f"- {result.what}: {result.note}"] if result.note else []
         notes.append(f"- `{path.stem}` was measured on {machine}.")
-    parts = [_HEAD, table(COLUMNS, rows), "", *notes, ""]
+    parts = [_HEAD, *_glance(found), "## Every row\n", table(COLUMNS, rows), "", "## Notes\n", *notes, ""]
     (pages / "speed.md").write_text("\n".join(parts), encoding="utf-8")
 
 
+def _glance(found: Mapping[str, Sequence[Result]]) -> list[str]:
+    """Return the best row of each measurement, best first, and the aims that were missed, worst first."""
+    best = sorted((max(rows, key=_median) for rows in found.values() if rows), key=_median, reverse=True)
+    missed = sorted((row for rows in found.values() for row in rows if _missed(row)), key=_share_of_aim)
+    shown = [table(COLUMNS[:3], [cells(row)[:3] for row in best]), ""]
+    return [
+        "## The best row of each measurement\n",
+        *shown,
+        *(["## Aims that were missed\n", table(COLUMNS[:4], [cells(row)[:4] for row in missed]), ""] if missed else []),
+    ]
+
+
+def _median(result: Result) -> float:
+    return result.ratio.median
+
+
+def _missed(result: Result) -> bool:
+    return result.aim is not None and result.ratio.median < result.aim
+
+
+def _share_of_aim(result: Result) -> float:
+    assert result.aim is not None
+    return result.ratio.median / result.aim
+
+
 def cells(result: Result) -> list[str]:
-    missed = result.aim is not None and result.ratio.median < result.aim
-    aim = "" if result.aim is None else f"{result.aim:.2g}" + (" (missed)" if missed else "")
+    """Return a result's columns, all but the command."""
+    aim = "" if result.aim is None else f"{result.aim:.2g}" + (" (missed)" if _missed(result) else "")
     limit = "" if result.limit is None else f"{100 * result.limit:.0f} %"
     return [result.what, result.against, str(result.ratio), aim, limit]
