@@ -147,18 +147,19 @@ class Page:
 
     async def picture(self, number: str) -> bytes:
         """Return a photograph as a JPEG."""
-        return await self.aside(picture_of, self.photos.get(number), self.limits)
+        with self.photos.using(number) as photo:
+            return await self.aside(picture_of, photo, self.limits)
 
     async def count(self, number: str, asked: CountAsked) -> dict[str, Any]:
         """Count a photograph, or take what it was counted as before."""
-        photo = self.photos.get(number)
-        return await self.in_turn(self._counted, photo, asked)
+        with self.photos.using(number) as photo:
+            return await self.in_turn(self._counted, photo, asked)
 
     async def save(self, dataset: str, number: str, points: list[tuple[float, float]]) -> dict[str, Any]:
         """Save a photograph with its heads."""
-        photo = self.photos.get(number)
-        content = await self.aside(photo.content)
-        file = await self.aside(self.datasets.save, dataset, photo.name, content, points, photo.size)
+        with self.photos.using(number) as photo:
+            content = await self.aside(photo.content)
+            file = await self.aside(self.datasets.save, dataset, photo.name, content, points, photo.size)
         return {"dataset": dataset, "file": file, "heads": len(points)}
 
     async def compare(self, dataset: str, file: str, names: list[str]) -> dict[str, Any]:
