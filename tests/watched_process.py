@@ -76,7 +76,7 @@ def command(folder, *arguments, says):
     finally:
         process.terminate()
         try:
-            assert process.wait(60) == 0, log.read_text()[-2000:]
+            assert process.wait(300) == 0, log.read_text()[-2000:]
         finally:
             process.kill()
             process.wait()

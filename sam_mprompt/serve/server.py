@@ -24,7 +24,7 @@ VARIABLE = "SAM_MPROMPT_TOKEN"
 _SHORTEST = 16
 _LONGEST = 4096
 _BACKLOG = 1024
-_CONNECTIONS = 256
+_CONNECTIONS = 512
 _OTHER_FILES = 256
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
@@ -97,8 +97,8 @@ def settings(app: ASGIApp, *, host: str, port: int, grace: float, bounds: Bounds
 
 
 def bounds_of(limits: Limits) -> Bounds:
-    """Return what connections are given: room for all requests that are taken, and for four times as many that wait."""
-    return Bounds(_CONNECTIONS + 4 * limits.queue, limits.timeout)
+    """Return what connections are given: room for all requests that are taken, and for many that are refused or idle."""
+    return Bounds(_CONNECTIONS + 2 * limits.queue, limits.timeout)
 
 
 class Server(uvicorn.Server):

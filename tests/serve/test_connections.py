@@ -173,7 +173,7 @@ def test_where_all_are_busy_one_more_is_told_to_come_again_and_the_busy_ones_are
 
 def test_a_service_gives_as_many_connections_as_it_takes_requests_and_more_and_tells_how_many_are_open():
     service = small_service(queue=100, timeout=7.0)
-    assert bounds_of(service.limits) == Bounds(most=656, patience=7.0)
+    assert bounds_of(service.limits) == Bounds(most=712, patience=7.0)
     assert bounds_of(Limits()).most >= 500
     with service.running(), started(Server(service, host="127.0.0.1", port=0)) as server:
         lines = [Line(server.addresses[0][1]) for _ in range(5)]
