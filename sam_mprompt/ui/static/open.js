@@ -66,7 +66,8 @@ function stage() {
   hint();
 }
 
-const HINTS = { heads: "Click to add or remove, drag to move", region: "Click around a part, then on its first corner" };
+const CLICK = matchMedia("(pointer: coarse)").matches ? "Tap" : "Click";
+const HINTS = { heads: `${CLICK} to add or remove, drag to move`, region: `${CLICK} around a part, then on its first corner` };
 /** Say what a click does with the tool that is chosen. */
 export function hint() {
   $("hint").hidden = $("canvas").hidden || !HINTS[store.tool];

@@ -111,9 +111,18 @@ function outline(colour, width) {
   context.stroke();
 }
 
+/** As much of a text as fits into a width. */
+function fitting(text, width) {
+  if (context.measureText(text).width <= width) return text;
+  let length = text.length - 1;
+  while (length > 1 && context.measureText(`${text.slice(0, length)}…`).width > width) length -= 1;
+  return `${text.slice(0, length).trimEnd()}…`;
+}
+
 function label(text, x, y, colour) {
   context.font = "600 13px system-ui, sans-serif";
-  const width = context.measureText(text).width + 14;
+  const shown = fitting(text, Math.min(260, canvas.clientWidth - 22));
+  const width = context.measureText(shown).width + 14;
   const left = Math.min(Math.max(x - width / 2, 4), canvas.clientWidth - width - 4);
   const top = Math.max(y - 20, 4);
   context.fillStyle = colour;
@@ -121,7 +130,7 @@ function label(text, x, y, colour) {
   context.roundRect(left, top, width, 22, 6);
   context.fill();
   context.fillStyle = "#111";
-  context.fillText(text, left + 7, top + 15.5);
+  context.fillText(shown, left + 7, top + 15.5);
 }
 
 function paintDraft() {
