@@ -97,7 +97,7 @@ def settings(app: ASGIApp, *, host: str, port: int, grace: float, bounds: Bounds
 
 
 def bounds_of(limits: Limits) -> Bounds:
-    """Return what connections are given: room for all requests that are taken, and for many that are refused or idle."""
+    """Return what connections are given: room for all requests that are taken, and for many more."""
     return Bounds(_CONNECTIONS + 2 * limits.queue, limits.timeout)
 
 

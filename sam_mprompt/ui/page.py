@@ -17,6 +17,7 @@ from ..counting.regions import Regions
 from ..counting.result import OF_PARTS, CountResult
 from ..errors import RunError, UsageError
 from ..memory import memory_fault
+from ..planning.minutes import checked_minutes
 from ..serve.loading import Load, Served
 from ..serve.problems import Problem
 from ..serve.warned import Warned
@@ -27,7 +28,7 @@ from .datasets import FORMAT, Datasets, checked
 from .films import Film, Films
 from .heat import heat_of
 from .learner import Lesson
-from .limits import PageLimits, checked_minutes
+from .limits import PageLimits
 from .photos import Photo, Photos, picture_of
 from .training import Trainings
 
