@@ -1,12 +1,11 @@
 """A page of NumPy alone, whose counts are known, and one in a thread that a browser can open."""
 
 import asyncio
-import threading
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-from small_service import PoolingCounter, served
+from small_service import PoolingCounter, served, started
 
 from sam_mprompt.counting.video.every import Every
 from sam_mprompt.counting.video.series import count_frames
@@ -83,16 +82,5 @@ def asking(page, **options):
 @contextmanager
 def opened_page(page, token=None):
     """Yield the address of a page on a port of this machine."""
-    server = PageServer(page, host="127.0.0.1", port=0, token=token)
-    with page.running():
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        try:
-            while not server.started:
-                assert thread.is_alive()
-                thread.join(0.01)
-            yield server.address
-        finally:
-            server.should_exit = True
-            thread.join(30)
-            assert not thread.is_alive()
+    with page.running(), started(PageServer(page, host="127.0.0.1", port=0, token=token)) as server:
+        yield server.address

@@ -122,21 +122,26 @@ def problem(response, status, kind):
 
 
 @contextmanager
+def started(server):
+    """Run a server of uvicorn in a thread, from when it answers to the end of the block."""
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive()
+            thread.join(0.01)
+        yield server
+    finally:
+        server.should_exit = True
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+@contextmanager
 def listening(service, token=None):
     """Yield a server that answers on a port of this machine, and its address."""
-    server = Server(service, host="127.0.0.1", port=0, token=token)
-    with service.running():
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        try:
-            while not server.started:
-                assert thread.is_alive()
-                thread.join(0.01)
-            yield server, f"http://127.0.0.1:{server.addresses[0][1]}"
-        finally:
-            server.should_exit = True
-            thread.join(30)
-            assert not thread.is_alive()
+    with service.running(), started(Server(service, host="127.0.0.1", port=0, token=token)) as server:
+        yield server, f"http://127.0.0.1:{server.addresses[0][1]}"
 
 
 def open_descriptors():

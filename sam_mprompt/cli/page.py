@@ -1,17 +1,15 @@
 """`ui`: the page in a browser."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from .serve import Host, Precision, TokenFile
+from .served import check_packages, in_bytes, limits_of, opened, token_for
 from .ui import Base, Device, Overrides, StretchOfAdapter, messages, say
 
 EXAMPLE = "Example: `sam-mprompt ui adapters/demo`, then open http://127.0.0.1:8001 in a browser"
-
-_MEGABYTE = 1_000_000
 
 PagePort = Annotated[int, typer.Option("--port", min=0, max=65_535, help="Port; 0 for any free one.")]
 Workspace = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the page's datasets and trainings.")]
@@ -53,32 +51,22 @@ def ui(
     It answers this machine alone. What is saved on it lies in --workspace: datasets as any other, and trainings as
     runs. --set is for its trainings. Ctrl-C ends it; a training that runs then saves its state.
     """
-    from ..data.packages import needed
-
-    for package in ("uvicorn", "fastapi", "prometheus_client", "python_multipart"):
-        needed(package, "ui", "The page")
+    check_packages("ui", "The page")
     from ..files import check_output
     from ..resources import bundled
-    from ..serve.limits import Limits
-    from ..serve.loading import load_all, loader, named
-    from ..serve.server import check_address, token_of
+    from ..serve.loading import named
     from ..ui.limits import PageLimits
     from ..ui.page import Page, Settings
     from ..ui.server import run
 
     sources = named(adapters or [str(bundled("adapters") / "demo")])
-    token = token_of(token_file, os.environ)
-    check_address(host, token, without_token=without_token)
+    token = token_for(host, token_file, without_token=without_token)
     check_output(workspace, "folder")
-    most = max(1, round(max_megabytes * _MEGABYTE))
-    limits = PageLimits(
-        shared=Limits(max_bytes=most, held_bytes=8 * most, max_pixels=max_pixels),
-        max_video_bytes=max(1, round(max_video_megabytes * _MEGABYTE)),
-    )
-    load = loader(device=device, base=base, precision=precision, max_pixels=max_pixels, stretch=stretch)
+    limits = PageLimits(limits_of(max_megabytes, max_pixels), max_video_bytes=in_bytes(max_video_megabytes))
     pictures = sorted((bundled("adapters") / "demo" / "examples").glob("*.jpg"))
     settings = Settings(workspace, {path.stem: path for path in pictures}, base, tuple(overrides or ()))
     console = messages()
     say(console, f"loading {', '.join(sources)}")
-    shown = Page(load_all(sources, load), load, settings, limits)
+    given, load = opened(sources, device=device, base=base, precision=precision, max_pixels=max_pixels, stretch=stretch)
+    shown = Page(given, load, settings, limits)
     run(shown, host=host, port=port, token=token, ready=lambda address: say(console, f"open {address} in a browser"))

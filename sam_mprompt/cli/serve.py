@@ -1,17 +1,15 @@
 """`serve`: count over HTTP."""
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from .served import check_packages, limits_of, opened, token_for
 from .ui import Base, Device, StretchOfAdapter
 
 EXAMPLE = "Example: `sam-mprompt serve station=runs/shb gate=adapters/gate-7 --port 8000`"
-
-_MEGABYTE = 1_000_000
 
 Adapters = Annotated[
     list[str], typer.Argument(metavar="[NAME=]ADAPTER...", help="Adapters, the first of which counts by default.")
@@ -57,30 +55,16 @@ def serve(
     Adapters of one base share it. Requests are counted together; too many, too large and too slow ones are refused.
     SIGTERM answers what was let in. Logs are lines of JSON on stderr. /openapi.json says the rest.
     """
-    from ..data.packages import needed
-
-    for package in ("uvicorn", "fastapi", "prometheus_client", "python_multipart"):
-        needed(package, "serve", "A service")
-    from ..serve.limits import Limits
-    from ..serve.loading import load_all, loader, named
+    check_packages("serve", "A service")
+    from ..serve.loading import named
     from ..serve.logs import json_lines
-    from ..serve.server import check_address, run, token_of
+    from ..serve.server import run
     from ..serve.service import Service
 
     sources = named(adapters)
-    token = token_of(token_file, os.environ)
-    check_address(host, token, without_token=without_token)
-    most = max(1, round(max_megabytes * _MEGABYTE))
-    limits = Limits(
-        max_batch=max_batch,
-        window=batch_window / 1000,
-        queue=queue,
-        max_bytes=most,
-        held_bytes=8 * most,
-        max_pixels=max_pixels,
-        timeout=timeout,
-    )
-    load = loader(device=device, base=base, precision=precision, max_pixels=max_pixels, stretch=stretch)
-    service = Service(load_all(sources, load), limits)
+    token = token_for(host, token_file, without_token=without_token)
+    window = batch_window / 1000
+    limits = limits_of(max_megabytes, max_pixels, max_batch=max_batch, window=window, queue=queue, timeout=timeout)
+    served, _ = opened(sources, device=device, base=base, precision=precision, max_pixels=max_pixels, stretch=stretch)
     with json_lines(sys.stderr):
-        run(service, host=host, port=port, token=token)
+        run(Service(served, limits), host=host, port=port, token=token)

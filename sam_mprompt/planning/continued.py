@@ -5,17 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import UsageError
 from ..recipe.overrides import apply_overrides
 from ..recipe.schema import Recipe, parse_recipe
 from . import rules
 from .machine import Machine
+from .minutes import checked_minutes
 from .plan import Timer, recipe_name
 from .profile import profile_of
 from .rows import Row
 from .timing import Timing
 
-_MINUTES = 24 * 60.0
 _OF_SCENES = "synthetic"
 _OF_DATA = ("format", "root", "label", "columns", "cache", "fold", "licence")
 _UNTIMED = Timing(1.0, 1.0)
@@ -53,8 +52,7 @@ def continued(
         UsageError: fewer than two annotated photographs, minutes out of range, or overrides that do not fit.
         RunError: from timing.
     """
-    if not 0 < minutes <= _MINUTES:
-        raise UsageError(f"Expected more than 0 and at most {_MINUTES:g} minutes, got {minutes:g}.")
+    checked_minutes(minutes)
     seen = profile_of(root, format)
     held = rules.folds(seen)
     size = min(recipe.train.batch_size, seen.images)

@@ -8,17 +8,16 @@ from typing import Any
 
 import tomli_w
 
-from ..errors import UsageError
 from ..recipe.overrides import apply_overrides, overridden
 from ..recipe.schema import Recipe, parse_recipe
 from . import rules
 from .bases import Way, model_rows, way
 from .machine import Machine
+from .minutes import checked_minutes
 from .profile import Profile, profile_of
 from .rows import Row
 from .timing import Timing
 
-_MINUTES = 24 * 60.0
 _UNTIMED = Timing(1.0, 1.0)
 _TABLES = ("data", "targets", "model", "tuning", "loss", "train", "infer")
 
@@ -90,8 +89,7 @@ def plan(
             that do not fit.
         RunError: from timing.
     """
-    if not 0 < minutes <= _MINUTES:
-        raise UsageError(f"Expected more than 0 and at most {_MINUTES:g} minutes, got {minutes:g}.")
+    checked_minutes(minutes)
     given = _given(overrides)
     label, columns = (_text(given, "data", key) for key in ("label", "columns"))
     seen = profile_of(root, format, label=label or None, columns=columns)

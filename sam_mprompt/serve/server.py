@@ -13,6 +13,8 @@ from starlette.types import ASGIApp
 
 from ..errors import RunError, UsageError
 from .app import create_app
+from .connections import Bounds, open_files
+from .limits import Limits
 from .logs import event
 from .service import Service
 
@@ -22,6 +24,8 @@ VARIABLE = "SAM_MPROMPT_TOKEN"
 _SHORTEST = 16
 _LONGEST = 4096
 _BACKLOG = 1024
+_CONNECTIONS = 512
+_OTHER_FILES = 256
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -74,13 +78,13 @@ def hosts_of(host: str, token: str | None) -> frozenset[str] | None:
     return None if token is not None or not is_loopback(host) else _LOOPBACK | {host.lower()}
 
 
-def settings(app: ASGIApp, *, host: str, port: int, grace: float) -> uvicorn.Config:
+def settings(app: ASGIApp, *, host: str, port: int, grace: float, bounds: Bounds) -> uvicorn.Config:
     """Return how an application answers over a port; in the end it has `grace` seconds to answer what was let in."""
     return uvicorn.Config(
         app,
         host=host.strip("[]"),
         port=port,
-        http="h11",
+        http=bounds.protocol(),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -90,6 +94,11 @@ def settings(app: ASGIApp, *, host: str, port: int, grace: float) -> uvicorn.Con
         timeout_keep_alive=5,
         timeout_graceful_shutdown=math.ceil(grace) + 1,
     )
+
+
+def bounds_of(limits: Limits) -> Bounds:
+    """Return what connections are given: room for all requests that are taken, and for many more."""
+    return Bounds(_CONNECTIONS + 2 * limits.queue, limits.timeout)
 
 
 class Server(uvicorn.Server):
@@ -104,8 +113,10 @@ class Server(uvicorn.Server):
 
     def __init__(self, service: Service, *, host: str, port: int, token: str | None = None) -> None:
         app = create_app(service, token=token, hosts=hosts_of(host, token))
-        super().__init__(settings(app, host=host, port=port, grace=service.limits.timeout))
+        limits = service.limits
+        super().__init__(settings(app, host=host, port=port, grace=limits.timeout, bounds=bounds_of(limits)))
         self._service = service
+        service.metrics.watch("connections", "Connections that are open.", lambda: len(self.server_state.connections))
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
@@ -137,6 +148,7 @@ def run(service: Service, *, host: str, port: int, token: str | None = None) -> 
         RunError: the address is taken, or is none of this machine.
         KeyboardInterrupt: Ctrl-C, after all was answered.
     """
+    open_files(_OTHER_FILES + bounds_of(service.limits).most + service.limits.queue)
     server = Server(service, host=host, port=port, token=token)
     usual = signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it once more in the end
     try:

@@ -2,9 +2,11 @@
 
 from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -25,6 +27,15 @@ _KINDS = {
     ".svg": "image/svg+xml",
 }
 _RETRY = 5
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class Read(Protocol):
+    """Reads what a request asks for, within the bounds of all requests."""
+
+    async def __call__(self, request: Request, model: type[_Model]) -> _Model:
+        """Return it, as a model. Raises Problem."""
+        ...
 
 
 def create_app(page: Page, *, token: str | None = None, hosts: Collection[str] | None = None) -> FastAPI:
@@ -37,9 +48,14 @@ def create_app(page: Page, *, token: str | None = None, hosts: Collection[str] |
     """
     app = FastAPI(title="sam-mprompt", docs_url=None, redoc_url=None, openapi_url=None)
     files = _add_files(app)
-    _add_photos(app, page)
-    _add_datasets(app, page)
-    _add_training(app, page)
+    texts = Admission(page.limits.shared, lambda: _RETRY)
+
+    async def read(request: Request, model: type[_Model]) -> _Model:
+        return await read_asked(request, model, page.limits.max_text_bytes, texts)
+
+    _add_photos(app, page, read)
+    _add_datasets(app, page, read)
+    _add_training(app, page, read)
     _add_videos(app, page)
     _add_problems(app)
     app.add_middleware(Guard, metrics=Metrics(), routes=frozenset(), token=token, open_paths=files)
@@ -63,9 +79,8 @@ def _file(content: bytes, kind: str) -> Callable[[Request], Awaitable[Response]]
     return answer
 
 
-def _add_photos(app: FastAPI, page: Page) -> None:
+def _add_photos(app: FastAPI, page: Page, read: Read) -> None:
     admission = Admission(page.limits.shared, lambda: _RETRY)
-    most = page.limits.max_text_bytes
 
     @app.get("/api/state")
     async def state() -> dict[str, object]:
@@ -79,7 +94,7 @@ def _add_photos(app: FastAPI, page: Page) -> None:
 
     @app.post("/api/examples")
     async def example(request: Request) -> dict[str, object]:
-        return await page.example((await read_asked(request, ExampleAsked, most)).name)
+        return await page.example((await read(request, ExampleAsked)).name)
 
     @app.get("/api/photos/{number}/picture")
     async def picture(number: str) -> Response:
@@ -87,20 +102,18 @@ def _add_photos(app: FastAPI, page: Page) -> None:
 
     @app.post("/api/photos/{number}/count")
     async def count(number: str, request: Request) -> dict[str, object]:
-        return await page.count(number, await read_asked(request, CountAsked, most))
+        return await page.count(number, await read(request, CountAsked))
 
 
-def _add_datasets(app: FastAPI, page: Page) -> None:
-    most = page.limits.max_text_bytes
-
+def _add_datasets(app: FastAPI, page: Page, read: Read) -> None:
     @app.post("/api/datasets/{name}/photos")
     async def save(name: str, request: Request) -> dict[str, object]:
-        asked = await read_asked(request, SaveAsked, most)
+        asked = await read(request, SaveAsked)
         return await page.save(name, asked.photo, asked.points)
 
     @app.post("/api/datasets/{name}/open")
     async def open_saved(name: str, request: Request) -> dict[str, object]:
-        return await page.open_saved(name, (await read_asked(request, OpenAsked, most)).file)
+        return await page.open_saved(name, (await read(request, OpenAsked)).file)
 
     @app.delete("/api/datasets/{name}/photos/{file}")
     async def remove(name: str, file: str) -> dict[str, object]:
@@ -109,19 +122,17 @@ def _add_datasets(app: FastAPI, page: Page) -> None:
 
     @app.post("/api/datasets/{name}/photos/{file}/compare")
     async def compare(name: str, file: str, request: Request) -> dict[str, object]:
-        return await page.compare(name, file, (await read_asked(request, CompareAsked, most)).adapters)
+        return await page.compare(name, file, (await read(request, CompareAsked)).adapters)
 
 
-def _add_training(app: FastAPI, page: Page) -> None:
-    most = page.limits.max_text_bytes
-
+def _add_training(app: FastAPI, page: Page, read: Read) -> None:
     @app.get("/api/training")
     async def progress() -> dict[str, object]:
         return page.trainings.progress.as_dict()
 
     @app.post("/api/training")
     async def train(request: Request) -> dict[str, object]:
-        return await page.aside(page.train, await read_asked(request, TrainAsked, most))
+        return await page.aside(page.train, await read(request, TrainAsked))
 
     @app.post("/api/training/stop")
     async def stop() -> dict[str, object]:

@@ -6,6 +6,7 @@ from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..counting.intervals import LEVEL
+from ..serve.admission import Admission
 from ..serve.problems import Problem
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -70,18 +71,21 @@ class TrainAsked(Asked):
     name: str | None = None
 
 
-async def read_asked(request: Request, model: type[_Model], most: int) -> _Model:
+async def read_asked(request: Request, model: type[_Model], most: int, admission: Admission) -> _Model:
     """Return what a request asks for.
 
     Raises:
-        Problem: 413 for more bytes than are read, 422 for what does not fit the model.
+        Problem: 413 for more bytes than are read, 422 for what does not fit the model, 429 where as many requests are
+            being read as are taken, or where they have too many bytes in all.
         ClientDisconnect: the client has gone.
     """
     received = bytearray()
-    async for chunk in request.stream():
-        received += chunk
-        if len(received) > most:
-            raise Problem(413, "too-many-bytes", f"Expected a request of at most {most} bytes, got more.")
+    with admission.visit() as visit:
+        async for chunk in request.stream():
+            received += chunk
+            if len(received) > most:
+                raise Problem(413, "too-many-bytes", f"Expected a request of at most {most} bytes, got more.")
+            visit.hold(len(chunk))
     try:
         return model.model_validate_json(bytes(received))
     except ValidationError as error:

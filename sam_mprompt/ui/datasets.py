@@ -94,16 +94,22 @@ class Datasets:
         inside = np.isfinite(heads).all() and (heads >= 0).all() and (heads <= (width, height)).all()
         if not inside:
             raise UsageError(f"Expected heads inside the photograph of {width}x{height} pixels, got some outside.")
-        try:
-            file = _place(folder, photo, content)
-            if not file.is_file():
-                with replacing(file) as temporary:
-                    temporary.write_bytes(content)
-        except OSError as error:
-            raise RunError(f"Cannot write into the dataset '{name}': {error.strerror}.") from error
         heads = np.minimum(heads, np.nextafter(np.array((width, height), np.float32), np.float32(0)))
         text = json.dumps({"points": heads.round(2).tolist(), "width": width, "height": height})
-        write_text(file.with_suffix(".json"), text + "\n")
+        try:
+            file = _place(folder, photo, content)
+            known = file.is_file()
+            try:
+                if not known:
+                    with replacing(file) as temporary:
+                        temporary.write_bytes(content)
+                write_text(file.with_suffix(".json"), text + "\n")
+            except BaseException:
+                if not known:  # without its heads it would be a photograph of nobody
+                    self._forget(name, file)
+                raise
+        except OSError as error:
+            raise RunError(f"Cannot write into the dataset '{name}': {error.strerror}.") from error
         return file.name
 
     def open(self, name: str, file: str) -> tuple[bytes, list[list[float]]]:
@@ -122,12 +128,15 @@ class Datasets:
         """Take a photograph out of a dataset; the last one takes the dataset along. Raises RunError where it stays."""
         path = self._file(name, file)
         try:
-            path.with_suffix(".json").unlink(missing_ok=True)
-            path.unlink(missing_ok=True)
-            if not any(path.parent.iterdir()):
-                shutil.rmtree(self.path(name))
+            self._forget(name, path)
         except OSError as error:
             raise RunError(f"Cannot take '{file}' out of '{name}': {error.strerror}.") from error
+
+    def _forget(self, name: str, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        path.with_suffix(".json").unlink(missing_ok=True)
+        if path.parent.is_dir() and not any(path.parent.iterdir()):
+            shutil.rmtree(self.path(name))
 
     def _file(self, name: str, file: str) -> Path:
         folder = self.path(name) / _IMAGES

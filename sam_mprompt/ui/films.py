@@ -18,6 +18,8 @@ from ..serve.problems import Problem
 
 Frames = Generator[FrameCount, None, None]
 _KEPT = 8
+_COMING = 2
+"""Videos that are received at a time: each may take as much of the disk as a video may have."""
 
 
 @dataclass(eq=False)
@@ -80,14 +82,18 @@ class Films:
     def __init__(self, turns: Executor, most: int) -> None:
         self._turns, self._most = turns, most
         self._held: dict[str, Film] = {}
+        self._coming = 0
         self.folder = Path(tempfile.mkdtemp(prefix="sam-mprompt-"))
 
     async def receive(self, number: str, name: str, chunks: AsyncIterator[bytes], most: int) -> Film:
         """Write a video that comes in pieces into a file.
 
         Raises:
-            Problem: 413 where it has too many bytes, 507 where the disk is full.
+            Problem: 413 where it has too many bytes, 429 where others are being received, 507 where the disk is full.
         """
+        if self._coming >= _COMING:
+            raise Problem.later(429, "busy", f"Busy: {_COMING} videos are being received. Try again soon.", 5)
+        self._coming += 1
         path = self.folder / f"{number}{Path(name).suffix.lower()[:8]}"
         size = 0
         try:
@@ -105,6 +111,8 @@ class Films:
         except BaseException:
             path.unlink(missing_ok=True)
             raise
+        finally:
+            self._coming -= 1
         film = Film(number, name, path)
         self._held[number] = film
         for old in [one for one in self._held.values() if one.state != "counting"][:-_KEPT]:

@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from ..errors import UsageError
 from ..serve.limits import Limits
 
-_MINUTES = 24 * 60.0
-
 
 @dataclass(frozen=True)
 class PageLimits:
@@ -37,10 +35,3 @@ class PageLimits:
         for name, value in vars(self).items():
             if name != "shared" and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise UsageError(f"{name}: expected a whole number from 1 on, got {value!r}.")
-
-
-def checked_minutes(minutes: float) -> float:
-    """Return how long a training may take. Raises UsageError for a time that is none, or more than a day."""
-    if not 0 < minutes <= _MINUTES:
-        raise UsageError(f"Expected more than 0 and at most {_MINUTES:g} minutes, got {minutes:g}.")
-    return minutes

@@ -17,6 +17,7 @@ from ..counting.regions import Regions
 from ..counting.result import OF_PARTS, CountResult
 from ..errors import RunError, UsageError
 from ..memory import memory_fault
+from ..planning.minutes import checked_minutes
 from ..serve.loading import Load, Served
 from ..serve.problems import Problem
 from ..serve.warned import Warned
@@ -27,7 +28,7 @@ from .datasets import FORMAT, Datasets, checked
 from .films import Film, Films
 from .heat import heat_of
 from .learner import Lesson
-from .limits import PageLimits, checked_minutes
+from .limits import PageLimits
 from .photos import Photo, Photos, picture_of
 from .training import Trainings
 
@@ -147,18 +148,19 @@ class Page:
 
     async def picture(self, number: str) -> bytes:
         """Return a photograph as a JPEG."""
-        return await self.aside(picture_of, self.photos.get(number), self.limits)
+        with self.photos.using(number) as photo:
+            return await self.aside(picture_of, photo, self.limits)
 
     async def count(self, number: str, asked: CountAsked) -> dict[str, Any]:
         """Count a photograph, or take what it was counted as before."""
-        photo = self.photos.get(number)
-        return await self.in_turn(self._counted, photo, asked)
+        with self.photos.using(number) as photo:
+            return await self.in_turn(self._counted, photo, asked)
 
     async def save(self, dataset: str, number: str, points: list[tuple[float, float]]) -> dict[str, Any]:
         """Save a photograph with its heads."""
-        photo = self.photos.get(number)
-        content = await self.aside(photo.content)
-        file = await self.aside(self.datasets.save, dataset, photo.name, content, points, photo.size)
+        with self.photos.using(number) as photo:
+            content = await self.aside(photo.content)
+            file = await self.aside(self.datasets.save, dataset, photo.name, content, points, photo.size)
         return {"dataset": dataset, "file": file, "heads": len(points)}
 
     async def compare(self, dataset: str, file: str, names: list[str]) -> dict[str, Any]:

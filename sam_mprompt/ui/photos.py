@@ -2,6 +2,8 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from uuid import uuid4
 
@@ -77,13 +79,23 @@ class Photos:
             old.image.release()
         return photo
 
-    def get(self, number: str) -> Photo:
-        """Return a photograph, which is the newest now. Raises Problem 404 where it is no longer held."""
+    @contextmanager
+    def using(self, number: str) -> Iterator[Photo]:
+        """Yield a photograph, which is the newest now; its file stays until the block ends, also where it must go.
+
+        Raises:
+            Problem: 404 where it is no longer held.
+        """
         with self._lock:
-            if number in self._held:
-                self._held.move_to_end(number)
-                return self._held[number]
-        raise Problem(404, "photo-gone", "This photograph is no longer held here: open it again.")
+            photo = self._held.get(number)
+            if photo is None:
+                raise Problem(404, "photo-gone", "This photograph is no longer held here: open it again.")
+            self._held.move_to_end(number)
+            photo.image.hold()
+        try:
+            yield photo
+        finally:
+            photo.image.release()
 
     def forget_results(self, adapter: str) -> None:
         """Forget what an adapter counted, as another one has its name now."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import uvicorn
 
 from ..errors import RunError
-from ..serve.server import hosts_of, settings
+from ..serve.server import bounds_of, hosts_of, settings
 from .app import create_app
 from .page import Page
 
@@ -35,7 +35,7 @@ class PageServer(uvicorn.Server):
         ready: Callable[[str], None] = lambda _: None,
     ) -> None:
         app = create_app(page, token=token, hosts=hosts_of(host, token))
-        super().__init__(settings(app, host=host, port=port, grace=_GRACE))
+        super().__init__(settings(app, host=host, port=port, grace=_GRACE, bounds=bounds_of(page.limits.shared)))
         self._host, self._ready = host, ready
 
     @property

@@ -124,6 +124,11 @@ def test_a_full_disk_is_told_and_what_was_saved_before_stands(datasets, monkeypa
         patch.setattr(Path, "write_text", full)
         with pytest.raises(RunError, match="No space left"):
             save(datasets, points=HEADS[:1])
+        with pytest.raises(RunError, match="No space left"):
+            save(datasets, photo="b.png", seed=1)
+        with pytest.raises(RunError, match="No space left"):
+            save(datasets, name="other")
+    assert [one.name for one in datasets.all()] == ["market"]
     assert [(photo.file, photo.heads) for photo in datasets.all()[0].photos] == [("a.png", 3)]
 
 

@@ -1,5 +1,6 @@
 """Videos of the page: counted frame after frame, between photographs, and gone afterwards."""
 
+import asyncio
 import threading
 from pathlib import Path
 
@@ -125,6 +126,28 @@ def test_a_video_of_too_many_bytes_is_refused_and_not_kept(tmp_path):
         assert send(client, pieces()).status_code == 413  # by what comes
         assert list(folder.iterdir()) == []
     assert not folder.exists()
+
+
+def test_no_more_videos_are_received_at_a_time_than_the_disk_is_asked_for(tmp_path):
+    begun, let = [], asyncio.Event()
+
+    async def slowly():
+        begun.append(1)
+        yield b"film"
+        await let.wait()
+
+    async def four(client):
+        path = "/api/videos?name=a.mp4&adapter=station"
+        slow = [asyncio.ensure_future(client.http.post(path, content=slowly())) for _ in range(2)]
+        while len(begun) < 2:
+            await asyncio.sleep(0.01)
+        refused = await client.http.post(path, content=b"film")
+        let.set()
+        received = await asyncio.gather(*slow)
+        return [one.status_code for one in (refused, *received, await client.http.post(path, content=b"film"))]
+
+    with asking(small_page(tmp_path, counter=Filming())) as client:
+        assert asyncio.run(four(client)) == [429, 200, 200, 200]
 
 
 def test_the_end_of_the_page_deletes_what_it_kept(tmp_path):

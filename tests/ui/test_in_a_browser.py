@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from pooling_backend import noise
-from small_page import opened_page, small_page
+from small_page import Pooling, opened_page, small_page
 from small_service import eventually, file_of, flat_png
 
 from sam_mprompt.data.formats.read import read_split
@@ -168,21 +168,63 @@ def test_what_is_not_saved_yet_outlives_a_reload(browser, tmp_path):
         assert tab.marked() == changed
 
 
-def test_a_name_that_is_being_typed_outlives_a_count_that_arrives(browser, tmp_path):
-    page = small_page(tmp_path, "station", "gate")
+def typed_on(tab, field, meanwhile):
+    """Type into a field, let something arrive, type on in the middle of it, and return what stands there."""
+    tab.page.locator(field).fill("")
+    tab.page.locator(field).press_sequentially("sta")
+    tab.page.keyboard.press("ArrowLeft")
+    meanwhile()
+    tab.page.keyboard.type("X")
+    return tab.page.input_value(field)
+
+
+def choose(tab, adapter):
+    """Choose an adapter without taking the focus away from where it is."""
+    change = "([one, name]) => { one.value = name; one.dispatchEvent(new Event('change')); }"
+    tab.page.evaluate(change, [tab.page.query_selector("#adapter"), adapter])
+
+
+def test_a_datasets_name_is_typed_on_while_counts_arrive(browser, tmp_path):
+    counter = Pooling()
+    page = small_page(tmp_path, "station", "gate", counter=counter)
     with opened_page(page) as address, tab_of(browser, address) as tab:
         tab.upload(upload_of(file_of(noise(96, 128))))
         tab.number()
         tab.page.click("#tab-correct")
-        tab.page.locator("#dataset").fill("")
-        tab.page.locator("#dataset").press_sequentially("sta")
-        tab.page.evaluate("document.querySelector('#dataset').dataset.before = '1'")
-        tab.page.evaluate(
-            "(one) => { one.value = 'gate'; one.dispatchEvent(new Event('change')); }",
-            tab.page.query_selector("#adapter"),
-        )
-        tab.page.wait_for_selector("#dataset:not([data-before])")  # it was drawn anew
-        assert tab.page.input_value("#dataset") == "sta"
+
+        def arrives():
+            choose(tab, "gate")
+            tab.until("document.querySelector('#veil').hidden && document.querySelector('#number:not(.none)')")
+            tab.page.evaluate("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+
+        assert typed_on(tab, "#dataset", arrives) == "stXa"
+        assert len(counter.calls) == 2
+        tab.page.click("#save")
+        tab.page.wait_for_selector("text=Saved in stXa.")
+
+
+def test_a_regions_name_is_typed_on_while_its_count_arrives(browser, tmp_path):
+    counter = Pooling()
+    page = small_page(tmp_path, "station", "gate", counter=counter)
+    with opened_page(page) as address, tab_of(browser, address) as tab:
+        tab.upload(upload_of(file_of(noise(240, 320))))
+        tab.number()
+        tab.page.check("[value=region]", force=True)
+        for corner in ((0.3, 0.25), (0.7, 0.25), (0.7, 0.7), (0.3, 0.25)):
+            tab.click_photo(*corner)
+        tab.page.wait_for_selector(".list .value:not(:text('…'))")
+        counter.gate.clear()
+        choose(tab, "gate")
+        tab.page.wait_for_selector(".list .value:text('…')")
+
+        def arrives():
+            counter.gate.set()
+            tab.page.wait_for_selector(".list .value:not(:text('…'))")
+
+        name = "[aria-label='Name of region 1']"
+        assert typed_on(tab, name, arrives) == "stXa"
+        tab.page.keyboard.press("Enter")
+        tab.page.wait_for_selector("[aria-label='Ignore stXa']")
 
 
 def test_an_adapter_is_trained_on_corrections_stopped_resumed_and_compared(browser, trained_run, tmp_path):

@@ -1,8 +1,10 @@
 """What the page's server answers: photographs, parts of them, and a day's mistakes. Nothing here opens a browser."""
 
+import asyncio
 import base64
 import errno
 import io
+import json
 import os
 import threading
 
@@ -126,6 +128,39 @@ def test_the_oldest_photographs_go_and_that_is_told(tmp_path):
         assert "open it again" in detail(client.count(first), 404)
         assert client.count(second).status_code == client.count(third).status_code == 200
     assert memory_files() == held
+
+
+def test_a_photograph_that_must_go_while_it_is_counted_is_counted_to_its_end(tmp_path):
+    counter = PoolingCounter()
+    image = photograph(7)
+    with asking(small_page(tmp_path, counter=counter, photos=1)) as client:
+        held = memory_files()
+        photo = client.opened(image)
+        counter.gate.clear()
+        counter.begun.clear()
+
+        async def crowded_out():
+            counted = asyncio.ensure_future(client.http.post(f"/api/photos/{photo}/count", json={"adapter": "station"}))
+            while not counter.begun.is_set():
+                await asyncio.sleep(0.01)
+            for seed in range(3):
+                await client.http.post("/api/photos", files={"image": ("b.png", photograph(seed))})
+            counter.gate.set()
+            return await counted
+
+        counted = asyncio.run(crowded_out())
+        assert counted.status_code == 200
+        assert memory_files() == held + 1
+        assert counted.json()["count"] == client.count(client.opened(image)).json()["count"]
+
+
+def test_the_text_of_all_requests_is_bounded(tmp_path):
+    with asking(small_page(tmp_path, max_bytes=1000, held_bytes=1000)) as client:
+        photo = {"adapter": "station", "regions": []}
+        text = json.dumps(photo) + " " * 1000
+        response = client.post("/api/photos/none/count", content=text)
+        assert "the most that is held" in detail(response, 429)
+        assert client.post("/api/photos/none/count", photo).status_code == 404
 
 
 def test_where_there_is_no_room_it_is_told_and_the_next_one_is_taken(tmp_path, monkeypatch):

@@ -30,7 +30,7 @@ async function send(method, path, body, kind) {
   }
   if (response.ok) return response;
   if (response.status === 401) {
-    await askForToken();
+    await askForToken(token);
     return send(method, path, body, kind);
   }
   const problem = await response.json().catch(() => ({}));
@@ -38,9 +38,11 @@ async function send(method, path, body, kind) {
 }
 
 let asking = null;
-function askForToken() {
+function askForToken(refused) {
   asking ??= new Promise((resolve) => {
     const dialog = $("ask");
+    $("refused").hidden = !refused;
+    $("token").value = "";
     dialog.addEventListener("close", () => {
       token = $("token").value.trim();
       sessionStorage.setItem(KEY, token);

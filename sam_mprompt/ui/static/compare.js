@@ -76,7 +76,7 @@ function render() {
 }
 
 async function show() {
-  if (!store.state || !isOpen() || store.film) return;
+  if (!store.state || !isOpen()) return;
   settle();
   const photo = store.photo;
   store.compared = photo && pair.second ? { first: pair.first, second: pair.second, at: store.compared?.at ?? 0.5 } : null;

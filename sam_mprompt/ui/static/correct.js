@@ -24,19 +24,23 @@ function buttons() {
     button("Start over", heads.edited && found, () => heads.reset(found)));
 }
 
+// Made once: drawn anew, the name would lose the caret of whoever types it, whenever a count or a training tells something.
+const [name, save, told] = [make("input", { type: "text", id: "dataset", maxLength: 64, autocomplete: "off", spellcheck: false, ariaLabel: "Name of the dataset" }), make("button.button", { type: "button", id: "save" }, "Save"), make("p.soft")];
+const form = make("div.block", {}, make("h2", {}, "Save as a dataset"), make("div.row", {}, make("label.field", { htmlFor: "dataset" }, name), save), told);
+name.addEventListener("input", () => { dataset.name = name.value.trim(); });
+save.addEventListener("click", () => doing(save, async () => {
+  dataset.name = name.value.trim();
+  const saved = await api.save(dataset.name, store.photo.id, heads.points());
+  Object.assign(store.photo, { dataset: saved.dataset, file: saved.file });
+  heads.saved();
+  await refresh();
+  note(`${saved.file} is saved in ${saved.dataset}, with ${several(saved.heads, "head")}.`, true);
+}));
+
 function saving() {
-  const name = make("input", { type: "text", id: "dataset", value: dataset.name, maxLength: 64, autocomplete: "off", spellcheck: false, oninput: (event) => { dataset.name = event.target.value.trim(); } });
-  const save = make("button.button", { type: "button", id: "save" }, "Save");
-  save.addEventListener("click", () => doing(save, async () => {
-    dataset.name = name.value.trim();
-    const saved = await api.save(name.value.trim(), store.photo.id, heads.points());
-    Object.assign(store.photo, { dataset: saved.dataset, file: saved.file });
-    heads.saved();
-    await refresh();
-    note(`${saved.file} is saved in ${saved.dataset}, with ${several(saved.heads, "head")}.`, true);
-  }));
-  return make("div.block", {}, make("h2", {}, "Save as a dataset"), make("div.row", {}, make("label.field", { htmlFor: "dataset" }, name), save),
-    make("p.soft", {}, heads.unsaved ? "These corrections are not saved yet." : store.photo.dataset ? `Saved in ${store.photo.dataset}.` : "Saved photographs can be trained on, here and on the command line."));
+  if (document.activeElement !== name) name.value = dataset.name;
+  told.textContent = heads.unsaved ? "These corrections are not saved yet." : store.photo.dataset ? `Saved in ${store.photo.dataset}.` : "Saved photographs can be trained on, here and on the command line.";
+  return form;
 }
 
 function photoRow(set, photo) {

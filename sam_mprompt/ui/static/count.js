@@ -23,11 +23,10 @@ function shown() {
   const whole = make("div.block", { ariaLive: "polite" }, make("p.eyebrow", {}, store.photo ? `People in ${store.photo.name}` : "People"));
   if (!counted) {
     whole.append(make("output.number.none", { id: "number" }, "–"), make("p.soft", {}, counting.fault ? "" : store.photo ? "It is being counted." : "Open a photograph, and the count stands here."));
-    return [whole, counting.fault ? make("div.fault", { role: "alert" }, make("span", {}, "!"), make("span", {}, counting.fault)) : null];
+    return [whole, counting.fault ? make("div.fault", { role: "alert" }, make("span", {}, "!"), make("span", {}, counting.fault)) : null, store.regions.length ? regionList() : null];
   }
-  const ignores = store.regions.some((region) => region.ignore);
   whole.append(make("output.number", { id: "number" }, heads(counted.count), make("small", {}, ` ${exact(counted.count)}`)), interval(counted));
-  if (ignores) whole.append(make("p.soft", {}, "Without the people in ignored regions."));
+  if (typeof counted.regions?.ignored === "number") whole.append(make("p.soft", {}, "Without the people in ignored regions."));
   return [whole, warned(counted.warnings), regionList()];
 }
 

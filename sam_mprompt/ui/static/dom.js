@@ -64,12 +64,14 @@ export async function doing(button, action) {
   }
 }
 
-/** Put new content into an element; what had the keyboard's focus keeps it. */
+/** Put new content into an element. What is there already stays untouched, and what had the keyboard's focus keeps it. */
 export function fill(container, ...children) {
+  const wanted = children.filter(Boolean);
   const active = container.contains(document.activeElement) ? document.activeElement : null;
   const [name, id] = [active?.getAttribute("aria-label"), active?.id];
-  container.replaceChildren(...children.filter(Boolean));
-  if (!active) return;
+  for (const old of [...container.childNodes]) if (!wanted.includes(old)) old.remove();
+  wanted.forEach((child, at) => { if (container.childNodes[at] !== child) container.insertBefore(child, container.childNodes[at] ?? null); });
+  if (!active || active.isConnected) return;
   const again = (id && document.getElementById(id)) || (name && container.querySelector(`[aria-label=${CSS.escape(name)}]`));
   again?.focus({ preventScroll: true });
 }

@@ -2,7 +2,7 @@
 
 import { api } from "./api.js";
 import { chart } from "./chart.js";
-import { $, clock, doing, exact, fill, heads, make, note, warned } from "./dom.js";
+import { $, clock, doing, exact, fill, heads, make, warned } from "./dom.js";
 import { on, store, tell } from "./store.js";
 
 let timer = 0;
@@ -11,6 +11,8 @@ let drawn = null;
 const plot = make("canvas", { id: "plot", ariaLabel: "People over time" });
 const tip = make("p.soft", { id: "tip" }, "");
 const title = make("h2", {}, "");
+const box = make("div.plot", {}, plot);
+const fault = (line) => make("div.fault", { role: "alert" }, make("span", {}, "!"), make("span", {}, line));
 
 function draw() {
   const film = store.film;
@@ -31,8 +33,8 @@ export async function openFilm(file, adapter) {
   const film = { ...(await api.video(file, adapter, "1s")), rows: [] };
   store.film = film;
   tell("film");
-  fill($("film"), title, make("div.plot", {}, plot), tip);
-  title.textContent = film.name;
+  fill($("film"), title, box, tip);
+  title.textContent = title.title = film.name;
   tip.textContent = "People in the picture, once a second.";
   poll(film);
 }
@@ -55,7 +57,7 @@ async function poll(film) {
   render();
   draw();
   if (film.state === "counting") timer = setTimeout(() => poll(film), 500);
-  else if (film.state === "failed") note(film.line);
+  else if (film.state === "failed" && !film.rows.length) fill($("film"), title, fault(film.line));
 }
 
 function table(film) {
@@ -74,10 +76,10 @@ function render() {
   const share = film.length && last ? Math.min(1, last[0] / film.length) : undefined;
   const cell = (value, word) => make("div", {}, make("b", {}, value), word);
   const known = film.frames > 0;
-  fill($("part-count"), make("div.block", {}, make("p.eyebrow", {}, film.state === "counting" ? "People now" : "People on average"),
+  fill($("part-count"), make("div.block", {}, make("p.eyebrow", {}, film.state === "counting" ? "People now" : known ? "People on average" : "People"),
     make(known ? "output.number" : "output.number.none", { id: "number" }, known ? heads(film.state === "counting" ? last[1] : film.mean) : "–"),
     film.state === "counting" ? make("div.row", {}, make("progress", share === undefined ? {} : { max: 1, value: share }), stop) : null,
-    film.line ? make(film.state === "failed" ? "div.fault" : "p.soft", {}, ...(film.state === "failed" ? [make("span", {}, "!"), make("span", {}, film.line)] : [film.line])) : null),
+    film.state === "failed" ? (known ? fault(film.line) : make("p.soft", {}, "Nothing was counted.")) : film.line ? make("p.soft", {}, film.line) : null),
   known ? make("div.tally", {}, cell(heads(film.minimum[0]), `least, ${clock(film.minimum[1])}`), cell(exact(film.mean), "on average"), cell(heads(film.peak[0]), `most, ${clock(film.peak[1])}`)) : null,
   known ? make("p.soft", {}, "How many are in the picture at a time, not how many pass by.") : null,
   warned(film.warnings),

@@ -2,9 +2,10 @@
 
 import { $ } from "./dom.js";
 import { heads } from "./heads.js";
+import { cursor, drafted, draw } from "./paint.js";
 import { finishRegion } from "./regions.js";
 import { store, tell } from "./store.js";
-import { cursor, drafted, draw, fit, inPhoto, pan, pixels, reveal, zoom } from "./view.js";
+import { fit, inPhoto, pan, pixels, reveal, zoom } from "./view.js";
 
 const canvas = $("canvas");
 const pointers = new Map();

@@ -1,8 +1,8 @@
 // The parts of the photograph that are counted on their own: drawn, named, counted by the server.
 
-import { exact, make } from "./dom.js";
+import { exact, fill, make } from "./dom.js";
+import { COLOURS, drafted } from "./paint.js";
 import { on, result, store, tell } from "./store.js";
-import { COLOURS, drafted } from "./view.js";
 
 let recount = () => {};
 export const whenRegionsChange = (action) => { recount = action; };
@@ -35,28 +35,40 @@ function rename(index, input) {
   else if (name !== store.regions[index].name) change(index, { name });
 }
 
-function row(region, index, counted) {
-  const known = counted?.regions.find((one) => one.name === region.name);
-  const value = region.ignore ? "ignored" : known ? exact(known.count) : "…";
-  const density = !region.ignore && known?.per_m2 ? make("small", {}, `${known.per_m2.toFixed(2)} people per m²`) : null;
-  const name = make("input", { type: "text", value: region.name, maxLength: 80, ariaLabel: `Name of region ${index + 1}`, onchange: (event) => rename(index, event.target) });
-  const swatch = make("span.swatch");
-  swatch.style.background = region.ignore ? "#a1a1aa" : COLOURS[index % COLOURS.length];
-  return make("li", {}, swatch, make("div.grow", {}, name, density), make("span.value", {}, value),
-    make("button.iconbutton.word", { type: "button", title: "Leave the people in it out of every count", ariaPressed: String(region.ignore), ariaLabel: `Ignore ${region.name}`, onclick: () => change(index, { ignore: !region.ignore }) }, "ignore"),
-    make("button.iconbutton", { type: "button", title: "Remove", ariaLabel: `Remove ${region.name}`, onclick: () => remove(index) }, "×"));
+/** Make the row of a region once: drawn anew, its name would lose the caret of whoever types it when a count arrives. */
+function row(index) {
+  const [swatch, density, value] = [make("span.swatch"), make("small"), make("span.value")];
+  const name = make("input", { type: "text", maxLength: 80, ariaLabel: `Name of region ${index + 1}`, onchange: () => rename(index, name) });
+  const ignore = make("button.iconbutton.word", { type: "button", title: "Leave the people in it out of every count", onclick: () => change(index, { ignore: !store.regions[index].ignore }) }, "ignore");
+  const gone = make("button.iconbutton", { type: "button", title: "Remove", onclick: () => remove(index) }, "×");
+  const element = make("li", {}, swatch, make("div.grow", {}, name, density), value, ignore, gone);
+  return { element, show(region, counted) {
+    const known = region.ignore ? null : counted?.regions.find((one) => one.name === region.name);
+    if (document.activeElement !== name) name.value = region.name;
+    swatch.style.background = region.ignore ? "#a1a1aa" : COLOURS[index % COLOURS.length];
+    value.textContent = region.ignore ? "ignored" : known ? exact(known.count) : "…";
+    density.textContent = known?.per_m2 ? `${known.per_m2.toFixed(2)} people per m²` : "";
+    ignore.ariaPressed = String(region.ignore);
+    [ignore.ariaLabel, gone.ariaLabel] = [`Ignore ${region.name}`, `Remove ${region.name}`];
+    return element;
+  } };
 }
+
+const rows = [];
+const elsewhere = make("span.value");
+const [last, list, block] = [make("li", {}, make("span.swatch"), make("div.grow", {}, make("b", {}, "elsewhere")), elsewhere), make("ul.list"), make("div.block")];
+const title = make("h2", {}, "Regions");
 
 /** The list of regions with their counts. */
 export function regionList() {
   const counted = result()?.regions ?? null;
-  const block = make("div.block", {}, make("h2", {}, "Regions"));
   if (!store.regions.length) {
-    block.append(make("p.soft", {}, drafted.corners.length ? "Click on its first corner to close it; Esc forgets it." : "Choose Region below the photograph and click around a part of it to count the people inside."));
+    fill(block, title, make("p.soft", {}, drafted.corners.length ? "Click on its first corner to close it; Esc forgets it." : "Choose Region below the photograph and click around a part of it to count the people inside."));
     return block;
   }
-  block.append(make("ul.list", {}, ...store.regions.map((region, index) => row(region, index, counted)),
-    ...(counted ? [make("li", {}, make("span.swatch"), make("div.grow", {}, make("b", {}, "elsewhere")), make("span.value", {}, exact(counted.elsewhere)))] : [])));
+  elsewhere.textContent = counted ? exact(counted.elsewhere) : "";
+  fill(list, ...store.regions.map((region, index) => (rows[index] ??= row(index)).show(region, counted)), counted ? last : null);
+  fill(block, title, list);
   return block;
 }
 

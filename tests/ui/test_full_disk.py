@@ -1,0 +1,84 @@
+"""A disk that is really full: a small one of this machine's memory, which only root may mount."""
+
+import subprocess
+import tempfile
+
+import pytest
+from pooling_backend import noise
+from small_page import asking, small_page
+from small_service import file_of, photograph
+
+SIZE = 1 << 20
+LARGE = file_of(noise(800, 800))
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A disk of one megabyte."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "none", str(folder)]
+    try:
+        mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        pytest.skip(f"no small disk can be made here: {error.strerror}")
+    if mounted.returncode:
+        pytest.skip(f"no small disk can be made here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(disk):
+    """Take all that is left of a disk, and return the file that has it."""
+    taken = disk / "taken"
+    with pytest.raises(OSError, match="No space left"):
+        taken.write_bytes(bytes(SIZE))
+    return taken
+
+
+def full(response):
+    """Whether an answer says that the disk is full."""
+    return response.status_code == 507 and "No space left on device" in response.json()["detail"]
+
+
+def save(client, photo):
+    return client.post("/api/datasets/market/photos", {"photo": photo, "points": [[1, 2]]})
+
+
+def test_a_photograph_for_which_there_is_no_room_is_not_in_the_dataset_and_the_next_one_is(disk):
+    assert len(LARGE) > SIZE
+    with asking(small_page(disk)) as client:
+        assert full(save(client, client.opened(LARGE)))
+        assert client.get("/api/state").json()["datasets"] == []
+        assert [path for path in disk.rglob("*") if path.is_file()] == []
+        assert save(client, client.opened(photograph())).status_code == 200
+        taken = fill(disk)
+        assert full(save(client, client.opened(photograph(1), "b.png")))
+        taken.unlink()
+        (one,) = client.get("/api/state").json()["datasets"]
+        assert one["photos"] == [{"file": "a.png", "heads": 1}]
+
+
+def test_a_video_for_which_there_is_no_room_is_told_and_leaves_the_disk_as_it_was(disk, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(disk))
+
+    async def pieces():
+        for _ in range(40):
+            yield bytes(SIZE // 20)
+
+    with asking(small_page(tmp_path)) as client:
+        assert full(client.post("/api/videos?name=a.mp4&adapter=station", content=pieces()))
+        assert [path for path in disk.rglob("*") if path.is_file()] == []
+        sent = client.post("/api/videos?name=a.mp4&adapter=station", content=bytes(1000))
+        assert sent.json()["state"] == "counting"
+
+
+def test_a_training_for_which_there_is_no_room_is_told_and_does_not_begin(disk):
+    with asking(small_page(disk)) as client:
+        assert save(client, client.opened(photograph())).status_code == 200
+        taken = fill(disk)
+        assert full(client.post("/api/training", {"dataset": "market"}))
+        assert client.get("/api/training").json()["phase"] == "idle"
+        assert client.count(client.opened(photograph(2))).status_code == 200
+        taken.unlink()
+        assert client.get("/api/state").json()["runs"] == []
