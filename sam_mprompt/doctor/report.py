@@ -77,7 +77,7 @@ def anonymous(text: object, *, home: Path | None = None, user: str | None = None
     user = _user() if user is None else user
     machine = platform.node() if machine is None else machine
     if home is not None and home != Path(home.anchor):
-        found = re.sub(rf"{re.escape(str(home))}(?=[/\\]|\b|$)", "~", found)
+        found = re.sub(rf"(?<![\w/\\.-]){re.escape(str(home))}(?![\w.-])", "~", found)
     for name in {user, home.name if home is not None else ""} - _COMMON:
         found = re.sub(rf"(?<=[/\\]){re.escape(name)}(?=[/\\'\"\s:]|$)", "USER", found)
     if machine.lower() not in _COMMON:
