@@ -18,6 +18,21 @@ def memory_fault(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(words in str(error) for words in _SAID)
 
 
+def whole_memory(cgroup: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """Return the bytes of main memory, or of the share that a container may have; None where nothing tells.
+
+    `cgroup` is where the kernel tells of the container.
+    """
+    try:
+        whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
+    for limit, _, _ in _CGROUPS:
+        with suppress(OSError, ValueError):  # no such file, or "max"
+            whole = min(whole, int((cgroup / limit).read_text(encoding="ascii")))
+    return whole
+
+
 def available_memory(proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup")) -> int | None:
     """Return how many bytes can be had: the least of the machine's, the container's and the process's own limit.
 

@@ -11,7 +11,7 @@ import sam_mprompt
 PACKAGE = Path(sam_mprompt.__file__).resolve().parent
 LAYERS = (
     ("errors", "arrays", "version", "sizes", "shown"),
-    ("files", "memory", "resources"),
+    ("environment", "files", "memory", "resources"),
     ("tensor_files",),
     ("geometry", "targets", "render", "contact_sheet"),
     ("recipe",),
@@ -25,7 +25,7 @@ LAYERS = (
     ("evaluation",),
     ("training",),
     ("pretraining", "masks"),
-    ("ablation", "planning"),
+    ("ablation", "doctor", "planning"),
     ("serve",),
     ("ui",),
     ("cli",),

@@ -2,7 +2,7 @@ import resource
 
 import pytest
 
-from sam_mprompt.memory import available_memory
+from sam_mprompt.memory import available_memory, whole_memory
 
 MEMINFO = "MemTotal:  900 kB\nMemAvailable:     500 kB\nSwapFree:  100 kB\n"
 
@@ -52,3 +52,11 @@ def test_the_process_own_limit_counts_less_what_it_has(proc, tmp_path, monkeypat
 
 def test_where_nothing_tells_nothing_is_known(proc, tmp_path):
     assert available_memory(tmp_path / "none", tmp_path / "none") is None
+
+
+@pytest.mark.parametrize("names", [V2, V1])
+def test_a_container_has_its_share_of_the_whole_memory(tmp_path, names):
+    machine = whole_memory(tmp_path / "none")
+    assert machine > 10**8
+    assert whole_memory(container(tmp_path / "cgroup", names, 12_345, 0, "file 0")) == 12_345
+    assert whole_memory(container(tmp_path / "open", names, "max", 0, "file 0")) == machine

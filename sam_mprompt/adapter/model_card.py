@@ -16,6 +16,9 @@ PIPELINE_TAG = "object-detection"
 _BEYOND = 1e12
 """Heads, images; figures of strangers may be any."""
 
+_LONGEST_WORD, _PACKAGES = 100, 20
+"""Characters, and packages; so are the words of strangers."""
+
 _ORIGINS: dict[Origin, str] = {
     "val": "the val split, which chose the epoch",
     "folds": "images that were held out in folds",
@@ -76,7 +79,7 @@ A crowd counter trained with sam-mprompt {info.written_by}, recipe `{shown(recip
 ## Trained with
 
 {_training(recipe)}
-
+{_environment(metrics)}
 ## Licences
 
 {_licences(licences, licence)}
@@ -152,6 +155,22 @@ def _training(recipe: Recipe) -> str:
     return f"""Tuning `{method}`, {kind}loss weights density {loss.density:g}, segmentation {loss.segmentation:g}
 and context {loss.context:g}, {train.epochs} epochs, seed {train.seed}. The full recipe is in
 `recipe.toml`."""
+
+
+def _environment(metrics: dict[str, Any]) -> str:
+    """Return where it was trained, as a paragraph; nothing of one that does not say, as those up to 0.2 do not."""
+    told = metrics.get("environment")
+    if not isinstance(told, dict):
+        return ""
+    packages = told.get("packages")
+    versions = sorted(packages.items())[:_PACKAGES] if isinstance(packages, dict) else []
+    software = [f"Python {_word(told.get('python'))}", *(f"{_word(name)} {_word(number)}" for name, number in versions)]
+    where = ", ".join(_word(told.get(key)) for key in ("system", "processor"))
+    return f"\nTrained on {where}, computed on {_word(told.get('device'))}, with {', '.join(software)}.\n"
+
+
+def _word(value: object) -> str:
+    return shown(value)[:_LONGEST_WORD] if isinstance(value, str | int) else "not known"
 
 
 def _validation(metrics: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ..errors import UsageError, did_you_mean, listed
 from ..tensor_files import check_against
 from ..tuning.adapters import adapter_config
+from ..tuning.methods import method_of, methods
 
 PREFIX = "base_model."
 """How the names of peft's tensors start."""
@@ -98,10 +99,13 @@ def config_from_dict(values: Mapping[str, Any]) -> peft.PeftConfig:
 
 
 def _keys_by_type() -> dict[str, set[str]]:
-    """Return the configuration's keys by peft type, for the types that work inside an encoder's layers."""
-    fields = {_plain(kind): dataclasses.fields(config) for kind, config in PEFT_TYPE_TO_CONFIG_MAPPING.items()}
-    keys = {kind: {entry.name for entry in entries} for kind, entries in fields.items()}
-    return {kind: names for kind, names in keys.items() if "target_modules" in names}
+    """Return the configuration's keys by peft type, for the types that a recipe can train.
+
+    Others are made for language models, and one of them fetches a model of any name from the hub.
+    """
+    suited = set(methods())
+    kinds = {kind: config for kind, config in PEFT_TYPE_TO_CONFIG_MAPPING.items() if method_of(kind) in suited}
+    return {_plain(kind): {entry.name for entry in dataclasses.fields(config)} for kind, config in kinds.items()}
 
 
 def _plain(value: Any) -> Any:

@@ -5,6 +5,18 @@ from ..errors import SamMpromptError
 ADVICE: dict[str, str] = {
     "checkpoint": "Run 'sam-mprompt checkpoints pull {name}'.",
     "package": "Run 'pip install {package}'.",
+    "broken package": "Run 'pip install --force-reinstall {package}'.",
+    "opencv library": (
+        "Install the system's library that it names, or run "
+        "'pip uninstall -y opencv-python' and 'pip install opencv-python-headless'."
+    ),
+    "several distributions": "Run 'pip uninstall -y {others}' and 'pip install --force-reinstall {package}'.",
+    "little memory": "Close other programs, give the container more, or lower --batch-size and infer.tile.",
+    "shared memory": "In a container --shm-size=2g (Docker) gives more; train.workers=0 needs none.",
+    "threads": "Set OMP_NUM_THREADS={cores}.",
+    "cache folder": "Make it writable, or name another one with $SAM_MPROMPT_CACHE or $TMPDIR.",
+    "full disk": "Make room there, or name other folders with $SAM_MPROMPT_CACHE, $SAM_MPROMPT_CHECKPOINTS or $TMPDIR.",
+    "self-test": "Report it, with all that 'sam-mprompt doctor' printed.",
     "web page": "For a registered one, 'sam-mprompt checkpoints pull NAME' does.",
     "hub login": "Log in with 'hf auth login', or set $HF_TOKEN.",
     "hub away": "What was fetched before is read without a connection, by the names of 'sam-mprompt adapters list'.",

@@ -16,6 +16,7 @@ from . import (
     compare,
     count,
     describe,
+    doctor,
     evaluate,
     export,
     finetune,
@@ -72,6 +73,7 @@ app.command(epilog=count.EXAMPLE)(count.count)
 app.command(epilog=calibrate.EXAMPLE)(calibrate.calibrate)
 app.command(epilog=export.EXAMPLE)(export.export)
 app.command(epilog=describe.EXAMPLE)(describe.describe)
+app.command(epilog=doctor.EXAMPLE)(doctor.doctor)
 app.command(epilog=compare.EXAMPLE)(compare.compare)
 app.command(epilog=masks.EXAMPLE)(masks.masks)
 app.command(epilog=ablate.EXAMPLE)(ablate.ablate)

@@ -1,16 +1,11 @@
 """What there is to train with: processor, memory, GPU, and the bases that are on this machine."""
 
-import os
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 from ..bases.locate import listing
-
-_LIMITS = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")
-"""Where Linux says how much of the memory a container may have, by the two versions of control groups."""
+from ..memory import whole_memory
 
 
 @dataclass(frozen=True)
@@ -44,13 +39,4 @@ def this_machine() -> Machine:
         found = torch.cuda.get_device_properties(0)
         gpu, memory = str(found.name), found.total_memory / 1e9
     ready = tuple(status.checkpoint.name for status in listing() if status.state == "ready")
-    return Machine(torch.get_num_threads(), _memory_gb(), gpu, memory, ready)
-
-
-def _memory_gb() -> float:
-    """Return the main memory in 1e9 bytes, of which a container may have only a part."""
-    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for file in _LIMITS:
-        with suppress(OSError, ValueError):  # no such file, or "max"
-            whole = min(whole, int(file.read_text(encoding="ascii")))
-    return whole / 1e9
+    return Machine(torch.get_num_threads(), (whole_memory() or 0) / 1e9, gpu, memory, ready)

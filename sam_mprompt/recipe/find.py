@@ -72,6 +72,10 @@ def recipes_for_photographs(format: str) -> list[str]:
     return made_for_it or boxless
 
 
+_MOST_BYTES = 2**24
+"""Of a recipe; the longest that ships has 2 kB."""
+
+
 def find_recipe(name_or_file: str, folders: Sequence[Path] | None = None) -> Path:
     """Return the recipe's file by name ("nwpu") or path ("my/station.toml"). Raises UsageError when there is none."""
     path = Path(name_or_file)
@@ -93,8 +97,10 @@ def name_after(path: Path) -> str:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Read a recipe's table as it is written. Raises UsageError when the file is no TOML."""
+    """Read a recipe's table as it is written. Raises UsageError when the file is no TOML, or far too large for one."""
     try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise ValueError(f"it is larger than {_MOST_BYTES:,} bytes")
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Notepad writes a byte order mark
     except OSError as error:
         raise UsageError(f"Cannot read recipe '{path}': {error.strerror}.") from error

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from ..adapter.folder import AdapterFolder
 from ..adapter.scope_file import ScopeFile
 from ..data.dataset import Batch, EpochBatches
+from ..environment import training_environment
 from ..errors import Interrupted
 from ..evaluation.metrics import Metrics, metrics
 from ..files import write_text
@@ -303,6 +304,7 @@ class TrainingSession:
             if folds:
                 known["folds"] = folds
             record = {**known, "epoch": self.progress.epoch, "seconds": self.progress.seconds}
+            record["environment"] = self._environment()
             with self._averaged():
                 AdapterFolder.of(
                     self.run.adapter,
@@ -312,6 +314,11 @@ class TrainingSession:
                     calibration=calibration_of(held_out) if held_out else None,
                     scope=self._scope,
                 ).write()
+
+    def _environment(self) -> dict[str, object]:
+        device = self.accelerator.device
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+        return training_environment(name, torch.get_num_threads(), self.accelerator.num_processes)
 
     @cached_property
     def _scope(self) -> ScopeFile:

@@ -23,6 +23,9 @@ MOST_NUMBER = 2**20
 _LONGEST = 20_000
 _PATTERNS = ("target_modules", "exclude_modules", "feedforward_modules")
 _NAMES = ("modules_to_save", "layers_pattern", "target_parameters")
+_HARMLESS = ("runtime_config", "target_svd_config")
+"""Configurations within a configuration that name neither modules of Python nor files, but devices and numbers."""
+
 _TOKENS = re.compile(
     r"(?P<single>\\[^A-Za-z0-9]|\\[dDwW]|\[\^?\]?(?:\\.|[^\]\\])*\]|[^\\()\[\]|*+?{}])"
     r"|(?P<open>\((?:\?:)?(?!\?))|(?P<close>\))|(?P<either>\|)|(?P<repeat>[*+?]|\{\d+(?:,\d*)?\})(?P<lazy>\??)"
@@ -37,8 +40,8 @@ def check_config(config: PeftConfig, names: Sequence[str]) -> None:
         names: of the encoder's modules, without adapters.
 
     Raises:
-        UsageError: a regular expression that could take for ever, modules that the encoder does not have, or numbers
-            that no encoder needs.
+        UsageError: a regular expression that could take for ever, modules that the encoder does not have, numbers
+            that no encoder needs, or a configuration within the configuration, which may name code or files.
     """
     values = {entry.name: getattr(config, entry.name, None) for entry in dataclasses.fields(config)}
     for key in _PATTERNS:
@@ -50,6 +53,8 @@ def check_config(config: PeftConfig, names: Sequence[str]) -> None:
         if not any(own == name or own.endswith(f".{name}") for own in names):
             raise UsageError(f"modules_to_save: the encoder has no module '{name}'.{did_you_mean(name, names)}")
     for key, value in values.items():
+        if key.endswith("_config") and key not in _HARMLESS and value:
+            raise UsageError(f"{key}: expected none, as it may name code or files, got one.")
         if isinstance(value, Mapping):
             for pattern in value:
                 check_pattern(str(pattern), names, key)

@@ -334,3 +334,22 @@ def test_a_recipe_that_is_at_fault_is_named_by_its_file(adapter):
     sign(adapter)
     with pytest.raises(UsageError, match=re.escape(str(adapter / RECIPE))):
         AdapterFolder.read(adapter)
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        (None, ""),
+        ("a text", ""),
+        ({"packages": 3}, "Trained on not known, not known, computed on not known, with Python not known."),
+        ({"device": "x\n# y", "packages": {"torch": [2]}}, "on x\\n# y, with Python not known, torch not known."),
+        ({"device": "x" * 10**6}, f"computed on {'x' * 100}, with"),
+    ],
+)  # fmt: skip
+def test_a_card_shows_of_a_strangers_environment_a_few_short_words(small_adapter, told, shown):
+    folder = AdapterFolder.read(small_adapter)
+    plain = folder.card()
+    card = replace(folder, metrics=folder.metrics | {"environment": told}).card()
+    assert shown in card
+    assert card.replace("\n\nTrained on", "", 1).count("\n") - plain.count("\n") in (0, 1)
+    assert (card == plain) == (not shown)

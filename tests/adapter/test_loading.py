@@ -39,6 +39,14 @@ def test_an_adapter_for_another_base_is_refused(adapter, tmp_path):
         load_adapter(AdapterFolder.read(adapter), str(tmp_path / "other.safetensors"))
 
 
+@pytest.mark.parametrize("base", ["hf:somebody/model", "hf://somebody/model@main"])
+def test_a_base_of_the_hub_that_an_adapter_names_is_not_fetched(adapter, base, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *_, **__: pytest.fail("it was fetched"))
+    change_counter_file(adapter, lambda table: table.update(base=base))
+    with pytest.raises(UsageError, match="is missing"):
+        load_adapter(AdapterFolder.read(adapter))
+
+
 def test_a_copy_of_the_base_in_another_file_is_accepted(adapter, tiny_base, tmp_path):
     torch.save({f"image_encoder.{k}": v for k, v in load_file(tiny_base).items()}, tmp_path / "copy.pth")
     load_adapter(AdapterFolder.read(adapter), str(tmp_path / "copy.pth"))

@@ -313,6 +313,7 @@ def test_sets_of_module_names_are_sorted():
         ({"peft_type": "MPROMT"}, r"got 'MPROMT'. Did you mean 'MPROMPT'\?"),
         ({"peft_type": ["LORA"]}, r"puts into encoders, got '\['LORA'\]'"),
         ({"peft_type": "PREFIX_TUNING"}, r"puts into encoders, got 'PREFIX_TUNING'"),
+        ({"peft_type": "SHADOW", "shadow_model": "a/b"}, r"puts into encoders, got 'SHADOW'"),
         ({"peft_type": "MPROMPT", "bottlenek": 3}, r"MPROMPT has no bottlenek. Did you mean 'bottleneck'\?"),
         ({"peft_type": "MPROMPT", "bottleneck": "3"}, r"does not take these values: bottleneck: expected a positive"),
         ({"peft_type": "MPROMPT", "target_modules": "(blocks"}, r"does not take these values: missing \)"),

@@ -14,6 +14,7 @@ COMMANDS = [
     ["count"],
     ["export"],
     ["describe"],
+    ["doctor"],
     ["masks"],
     ["ablate"],
     ["calibrate"],

@@ -1,4 +1,5 @@
 import numpy as np
+import onnx
 import pytest
 from pooling_backend import PoolingBackend
 from pooling_file import pooling_file
@@ -31,6 +32,20 @@ def test_a_smaller_tile_than_the_fixed_one_is_padded_with_zeros_and_the_padding_
 def test_an_onnx_file_of_somebody_else_is_refused(tmp_path, text, message):
     with pytest.raises(UsageError, match=message):
         OnnxBackend(pooling_file(tmp_path / "a.onnx", text))
+
+
+def test_weights_that_lie_outside_of_the_files_folder_are_not_read(tmp_path):
+    (tmp_path / "secret.bin").write_bytes(np.full(1, 0.5, np.float32).tobytes())
+    (tmp_path / "from_somebody").mkdir()
+    model = onnx.load(str(pooling_file(tmp_path / "from_somebody" / "a.onnx")))
+    [heads] = [tensor for tensor in model.graph.initializer if tensor.name == "heads"]
+    heads.ClearField("raw_data")
+    heads.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in (("location", "../secret.bin"), ("offset", "0"), ("length", "4")):
+        heads.external_data.add(key=key, value=value)
+    (tmp_path / "from_somebody" / "b.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(UsageError, match="cannot be read as ONNX"):
+        OnnxBackend(tmp_path / "from_somebody" / "b.onnx")
 
 
 def test_a_file_that_was_cut_short_is_refused_in_one_line(tmp_path):

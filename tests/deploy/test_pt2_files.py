@@ -36,6 +36,14 @@ def test_a_file_counts_and_keeps_its_metadata(program, tmp_path):
     assert counter.count(noise(40, 50)).count > 0
 
 
+@pytest.mark.parametrize("name", ["a.onnx", "a.openvino"])
+def test_a_program_of_pytorchs_is_loaded_under_its_own_suffix_alone(program, tmp_path, monkeypatch, name):
+    monkeypatch.setattr(torch.export, "load", lambda *_, **__: pytest.fail("it was loaded"))
+    write_pt2(program, pooling_metadata(), tmp_path / name)
+    with pytest.raises(UsageError, match=f"'.*{name}'"):
+        load(tmp_path / name)
+
+
 def test_what_export_did_not_write_is_refused_in_one_line(program, tmp_path):
     torch.export.save(program, tmp_path / "bare.pt2")
     (tmp_path / "text.pt2").write_text(json.dumps({}))

@@ -68,8 +68,10 @@ def test_images_are_counted_with_all_outputs_and_evaluated(file, tmp_path):
         ["adapters", "show", file],
         ["count", "adapters/demo", photo],
         ["finetune", "--recipe", "demo"],
+        ["doctor", "--no-test"],
     )
-    assert done.stdout.splitlines()[-1] == "[0, 0, 0, 0, 2, 0, 0, 2, 2]", done.stderr
+    assert done.stdout.splitlines()[-1] == "[0, 0, 0, 0, 2, 0, 0, 2, 2, 1]", done.stderr
+    assert "WRONG: The package 'torch' is not installed" in done.stdout
     expected = known_density(image, 4).sum()
     assert json.loads((out / "e.json").read_text())["rows"][0]["predicted"] == pytest.approx(expected, rel=1e-5)
     assert len(json.loads((out / "a.geojson").read_text())["features"]) == round(expected)

@@ -37,6 +37,12 @@ def test_asked_for_its_levels_it_returns_each_at_its_own_resolution(encoder):
     ]
 
 
+@pytest.mark.parametrize("name", ["hf-hub:somebody/model", "hf_hub:somebody/model", "local-dir:somewhere", "a/b"])
+def test_only_models_that_timm_knows_are_built_and_none_of_the_hubs_or_a_folders(name):
+    with pytest.raises(UsageError, match=f"timm has no model '{name}'"):
+        TimmEncoder(name, pretrained=True)
+
+
 def test_levels_of_several_resolutions_cannot_be_fused(encoder):
     with pytest.raises(
         UsageError, match=r"expects depths of one resolution, as a SAM encoder has; .* has 4 of several"

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from sam_mprompt.errors import UsageError
@@ -69,6 +71,14 @@ def test_numbers_of_thousands_of_digits_and_deep_nesting_are_refused_in_one_line
     (tmp_path / "odd.toml").write_bytes(text.encode("latin-1"))
     with pytest.raises(UsageError, match="is not valid TOML"):
         read_toml(tmp_path / "odd.toml")
+
+
+def test_a_recipe_larger_than_any_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    with (tmp_path / "large.toml").open("wb") as file:
+        file.truncate(2**24 + 1)
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: pytest.fail("it was read"))
+    with pytest.raises(UsageError, match=r"'.*large\.toml' is not valid TOML: it is larger than 16,777,216 bytes\."):
+        read_toml(tmp_path / "large.toml")
 
 
 def test_a_recipe_that_cannot_be_read_is_refused_by_name(tmp_path):

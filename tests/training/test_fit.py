@@ -1,6 +1,7 @@
 """What `TrainingSession.fit` does, told by a small counter; `test_session` trains whole recipes."""
 
 import json
+import platform
 import signal
 from types import SimpleNamespace
 
@@ -391,7 +392,7 @@ def test_where_all_images_train_the_last_epoch_is_kept_without_figures(tmp_path)
     outcome = session.fit()
     assert (outcome.best, outcome.best_epoch, outcome.epochs) == (None, 3, 3)
     kept = json.loads((tmp_path / "run" / "adapter" / "metrics.json").read_text())
-    assert kept.keys() == {"epoch", "seconds"}
+    assert kept.keys() == {"epoch", "seconds", "environment"}
     assert kept["epoch"] == 3
     assert not any(key.startswith("val_") for record in metrics_of(tmp_path / "run") for key in record)
 
@@ -486,5 +487,23 @@ def test_an_adapter_says_what_its_figures_are_of(tmp_path, folds, kept):
     session = small_session(tmp_path / "run", progress=TrainingProgress(epoch=2, seconds=1.5))
     session.keep_adapter(Metrics(4, 1.0, 2.0, 0.5), folds=folds)
     metrics = json.loads((tmp_path / "run" / "adapter" / "metrics.json").read_text())
+    assert metrics.pop("environment").keys() > {"python", "system", "processor", "device", "packages"}
     figures = {"images": 4, "mae": 1.0, "rmse": 2.0, "nae": 0.5}
     assert metrics == {"val": figures, "epoch": 2, "seconds": 1.5, **kept}
+
+
+def test_an_adapter_says_on_what_it_was_trained_and_not_on_whose_machine(tmp_path):
+    session = small_session(tmp_path / "run")
+    session.keep_adapter(None)
+    folder = AdapterFolder.read(tmp_path / "run" / "adapter")
+    told = folder.metrics["environment"]
+    assert (told["python"], told["device"], told["processes"]) == (platform.python_version(), "cpu", 1)
+    assert told["threads"] == torch.get_num_threads()
+    assert {"torch", "torchvision", "numpy", "opencv", "pillow", "timm", "peft", "accelerate"} == told[
+        "packages"
+    ].keys()
+    assert told["packages"]["torch"].partition("+")[0] == torch.__version__.partition("+")[0]
+    text = json.dumps(told)
+    assert platform.node() not in text
+    assert str(tmp_path) not in text
+    assert f"computed on cpu, with Python {told['python']}, accelerate " in folder.card()

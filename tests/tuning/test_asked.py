@@ -95,6 +95,11 @@ def test_the_slowest_pattern_that_is_taken_is_matched_in_a_moment():
         (peft.LoraConfig(rank_pattern={"(a+)+X": 2}, target_modules=["qkv"]), "rank_pattern: expected names"),
         (peft.LoraConfig(exclude_modules="(a+)+X", target_modules=["qkv"]), "exclude_modules: expected names"),
         (
+            peft.LoraConfig(megatron_config={"a": 1}, megatron_core="megatron.this", target_modules=["qkv"]),
+            "megatron_config: expected none, as it may name code or files",
+        ),
+        (peft.LoraConfig(eva_config={"rho": 2.0}, target_modules=["qkv"]), "eva_config: expected none"),
+        (
             peft.LoraConfig(layers_pattern="(a+)+X", layers_to_transform=[0], target_modules=["qkv"]),
             "layers_pattern: expected names",
         ),

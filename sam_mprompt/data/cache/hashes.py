@@ -70,14 +70,22 @@ class RememberedHashes:
             write_text(self._file, json.dumps({"files": self._asked, "sha256": _checksum(self._asked)}))
 
 
-def _file_of(dataset: Path) -> Path | None:
+def cache_folder() -> Path | None:
+    """Return the user's cache folder: $SAM_MPROMPT_CACHE, else ~/.cache/sam-mprompt; None for a user without a home."""
     try:
         given = os.environ.get(CACHE_VARIABLE)
-        folder = Path(given).expanduser() if given else Path.home() / ".cache" / "sam-mprompt"
-        name = hashlib.sha256(os.fsencode(dataset.resolve())).hexdigest()[:16]
-    except (OSError, RuntimeError):  # a user without a home, links that go round
+        return Path(given).expanduser() if given else Path.home() / ".cache" / "sam-mprompt"
+    except RuntimeError:
         return None
-    return folder / "hashes" / f"{name}.json"
+
+
+def _file_of(dataset: Path) -> Path | None:
+    folder = cache_folder()
+    try:
+        name = hashlib.sha256(os.fsencode(dataset.resolve())).hexdigest()[:16]
+    except (OSError, RuntimeError):  # links that go round
+        return None
+    return None if folder is None else folder / "hashes" / f"{name}.json"
 
 
 def _read(file: Path) -> dict[str, list[Any]]:
