@@ -32,7 +32,7 @@ from .schedule import learning_rate
 from .scope import scope_of
 from .setup import assemble, batch_loader, start_accelerator
 from .splits import TrainingData
-from .state import TrainingProgress, load_state, save_state
+from .state import TrainingProgress, discard_before, load_state, save_state
 from .stopping import StopRequest, stop_on_signals
 from .validation import count_all, preview_image, validate_masks
 from .workers import patiently, told_of_workers
@@ -115,7 +115,9 @@ class TrainingSession:
         progress = TrainingProgress()
         if resume:
             scaler = accelerator.scaler
-            progress = load_state(run, parts.counter, parts.optimizer, average=parts.average, scaler=scaler)
+            progress = load_state(
+                run, parts.counter, parts.optimizer, average=parts.average, scaler=scaler, say=observer.say
+            )
         steps = Steps(len(batches), recipe.train.gradient_accumulation)
         return cls(recipe, data, run, observer, built, parts, steps, batches, loader, progress)
 
@@ -162,6 +164,8 @@ class TrainingSession:
             for _ in range(self.progress.epoch, train.epochs):
                 self._log(log, self._epoch(stop))
                 self.save()
+            if self.is_main_process:
+                discard_before(self.run)
         return self._outcome()
 
     def save(self) -> None:

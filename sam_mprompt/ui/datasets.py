@@ -11,7 +11,7 @@ import numpy as np
 
 from ..data.formats.tools.sidecars import read_sidecar
 from ..errors import RunError, UsageError
-from ..files import replacing, write_text
+from ..files import recover_within, replacing, write_text
 
 NAME = re.compile(r"[A-Za-z0-9](?:[\w.-]{0,62}[A-Za-z0-9_])?", re.ASCII)
 """Of a dataset or a training: no dot at either end, and nothing that leads elsewhere."""
@@ -94,6 +94,7 @@ class Datasets:
         inside = np.isfinite(heads).all() and (heads >= 0).all() and (heads <= (width, height)).all()
         if not inside:
             raise UsageError(f"Expected heads inside the photograph of {width}x{height} pixels, got some outside.")
+        recover_within(folder)
         try:
             file = _place(folder, photo, content)
             if not file.is_file():
@@ -121,6 +122,7 @@ class Datasets:
     def remove(self, name: str, file: str) -> None:
         """Take a photograph out of a dataset; the last one takes the dataset along. Raises RunError where it stays."""
         path = self._file(name, file)
+        recover_within(path.parent)
         try:
             path.with_suffix(".json").unlink(missing_ok=True)
             path.unlink(missing_ok=True)
