@@ -1,13 +1,10 @@
 """`count` of a video: rows as they come, an overlay, a plot, and a summary, whatever ends it."""
 
 import os
-import signal
-import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import typer
@@ -29,8 +26,6 @@ if TYPE_CHECKING:
     from ..counting.video.series import FrameCount, Summary
     from .count_regions import CountedRegions
     from .video_rows import Columns, Row
-
-_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 def count_video(request: VideoRequest, adapter: str, load: "Callable[[], AnyCounter]", batch_size: int) -> None:
@@ -85,11 +80,10 @@ def count_video(request: VideoRequest, adapter: str, load: "Callable[[], AnyCoun
         results=True,
         notice=notice,
     )
-    with _signals_interrupt():
-        try:
-            ended = made.run(frames, columns)
-        finally:
-            made.finish()
+    try:
+        ended = made.run(frames, columns)
+    finally:
+        made.finish()
     made.conclude(adapter, ended)
 
 
@@ -242,21 +236,3 @@ class _Made:
             return
         for line in report.lines():
             typer.echo(line, err=self.request.prints_rows)
-
-
-@contextmanager
-def _signals_interrupt() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end the counting as Ctrl-C does, so that files are closed; ignored ones stay so."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    old = {n: signal.signal(n, stop) for n in _SIGNALS if signal.getsignal(n) != signal.SIG_IGN}
-    try:
-        yield
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)

@@ -117,8 +117,8 @@ def build_cache(
     recover_within(folder)
     todo = _missing(files, say)
     _check_size(source, data, todo, sum(used), stride, counter.size_divisor, say)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / "cache.json", json.dumps(described, indent=2, sort_keys=True) + "\n")
+    if todo:
+        write_text(folder / "cache.json", json.dumps(described, indent=2, sort_keys=True) + "\n")
     for done, index in enumerate(todo, start=1):
         image = source.frame(0, index).image
         views = [_encoded(counter, view, stop_before, folds, device) for view in (image, image[:, ::-1])]

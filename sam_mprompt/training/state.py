@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -155,7 +156,8 @@ def _put_back(
     scaler: torch.amp.GradScaler | None,
 ) -> TrainingProgress:
     parts = {"model": _changing(model)} | ({"average": average.values} if average is not None else {})
-    shapes = read_shapes(folder / _TENSORS)
+    with _telling(folder):
+        shapes = read_shapes(folder / _TENSORS)
     _expect(folder, [*_misfits(shapes, parts), *_misfits_of_optimizer(shapes, optimizer)])
     record, tensors = _read(folder)
     try:
@@ -187,7 +189,8 @@ def load_weights(run: RunFolder, model: nn.Module) -> None:
     Raises:
         UsageError: the state is damaged or belongs to another recipe.
     """
-    shapes = read_shapes(run.state / _TENSORS)
+    with _telling(run.state):
+        shapes = read_shapes(run.state / _TENSORS)
     averaged = any(name.startswith("average.") for name in shapes)
     parts = {"model": _changing(model)} | ({"average": trained_tensors(model)} if averaged else {})
     _expect(run.state, _misfits(shapes, parts))
@@ -212,22 +215,21 @@ def discard_start(run: RunFolder) -> None:
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Return record and tensors of a state, as they were written: version 0.1 kept no checksums to tell it by."""
-    try:
+    with _telling(folder):
         record = read_record(folder / _PROGRESS)
-    except UsageError as error:
-        raise _damaged(folder, str(error).rstrip(".")) from error
     kept = record.pop(_CHECKSUM, None)
     if kept is not None and kept != _checksum(record):
         raise _damaged(folder, f"{_PROGRESS} was changed after it was written")
     sha256 = record.get("tensors")
     if (kept is None) != (sha256 is None):
         raise _damaged(folder, f"{_PROGRESS} has lost a checksum")
-    return record, read_tensors(folder / _TENSORS, sha256=sha256)
+    with _telling(folder):
+        return record, read_tensors(folder / _TENSORS, sha256=sha256)
 
 
 def _is_damaged(folder: Path, error: UsageError) -> bool:
     """Whether what was refused is the disk's doing: a damaged header, too, may seem to be that of another recipe."""
-    if error.about == "damaged state" or not (folder / _TENSORS).is_file():
+    if error.about == "damaged state":
         return True
     try:
         sha256 = read_record(folder / _PROGRESS).get("tensors")
@@ -238,6 +240,15 @@ def _is_damaged(folder: Path, error: UsageError) -> bool:
 
 def _checksum(record: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+
+
+@contextmanager
+def _telling(folder: Path) -> Iterator[None]:
+    """Let what is wrong with a file be what is wrong with the state."""
+    try:
+        yield
+    except UsageError as error:
+        raise _damaged(folder, str(error).removesuffix(" Get it again.").rstrip(".")) from error
 
 
 def _damaged(folder: Path, why: str) -> UsageError:

@@ -168,8 +168,13 @@ def survive(
         if toll.kills >= kills:
             break
     assert toll.kills == kills, f"the job was too short to be killed: {toll}"
-    print(f"\n{name}: {toll}, {undisturbed.changes} changes of files in a job")
+    tell(f"{name}: {toll}, {undisturbed.changes} changes of files in a job")
     return toll
+
+
+def tell(line: str) -> None:
+    """Print what a test has counted; `pytest -s` shows it."""
+    sys.stdout.write(f"\n{line}\n")
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -238,5 +243,5 @@ def _own_streams(said: Path) -> None:
     nothing, errors = os.open(os.devnull, os.O_RDWR), os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     for number, source in enumerate((nothing, nothing, errors)):
         os.dup2(source, number)
-    sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)  # noqa: SIM115, PTH123
-    sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115, PTH123
+    sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from faults.killing import SEED, Child, share, survive
+from faults.killing import SEED, Child, share, survive, tell
 from small_service import photograph, small_service
 from videos import write_video
 
@@ -135,7 +135,7 @@ def test_a_killed_service_gives_no_half_answer_leaves_no_file_and_answers_when_i
     whole = {number: {count_in(body) for which, body in answers if which == number} for number in range(4)}
     assert [len(counts) for counts in whole.values()] == [1, 1, 1, 1]
     assert list(left.iterdir()) == []
-    print(f"\nservice: {kills} kills while 3 clients ask, {len(answers)} answers, all of them whole")
+    tell(f"service: {kills} kills while 3 clients ask, {len(answers)} answers, all of them whole")
 
 
 def answer_or_none(port: int, image: bytes) -> bytes | None:

@@ -1,12 +1,12 @@
 """Trainings, adapters and caches that are killed at random moments lose nothing, and end in the same bits."""
 
 import json
-from collections.abc import Callable
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
+from faults.caches import features
 from faults.killing import share, survive
 from small_training import small_session
 
@@ -15,11 +15,8 @@ from sam_mprompt.ablation.records import read_records
 from sam_mprompt.ablation.variants import load_ablation, plan
 from sam_mprompt.adapter.calibration_file import CalibrationFile
 from sam_mprompt.adapter.folder import AdapterFolder
-from sam_mprompt.data.sources import open_split
-from sam_mprompt.models.build import build_counter
-from sam_mprompt.recipe.schema import load_recipe, parse_recipe
+from sam_mprompt.recipe.schema import parse_recipe
 from sam_mprompt.tensor_files import read_tensors
-from sam_mprompt.training.feature_cache import build_cache
 from sam_mprompt.training.run import RunFolder
 from sam_mprompt.training.state import load_state
 
@@ -68,7 +65,7 @@ def readable(folder: Path) -> None:
     """Whoever looks at a killed run, without mending it, finds whole files and no adapter gone."""
     run = RunFolder(folder / "run")
     if run.recipe.is_file() and run.has_state:
-        parse_recipe(__import__("tomllib").loads(run.recipe.read_text()), source="the killed run's")
+        parse_recipe(tomllib.loads(run.recipe.read_text()), source="the killed run's")
     for state in (run.state, run.state_before):
         if state.is_dir():
             record = json.loads((state / "progress.json").read_text())
@@ -118,30 +115,9 @@ def test_an_adapter_that_is_written_in_place_is_whole_at_every_moment(tmp_path, 
     survive(recalibrate, tmp_path, contents, kills=share(15), name="adapter", check=whole)
 
 
-def caching(tiny_recipe: Path, crowd_folder: Path) -> Callable[[Path], object]:
-    """Return what fills a cache of features in a folder."""
-    recipe = load_recipe(tiny_recipe, ["tuning.method=side", "data.cache=features", "data.jitter=0", "loss.kappa=1"])
-    built = build_counter(recipe.model, recipe.tuning, segmenter=False)
-    source = open_split(recipe, "train", crowd_folder).source
-
-    def fill(folder: Path) -> object:
-        return build_cache(
-            built.counter.eval(),
-            source,
-            built.base.fingerprint,
-            data=recipe.data.model_copy(update={"cache_root": str(folder / "features")}),
-            model=recipe.model,
-            stop_before=recipe.tuning.first_block,
-            device=torch.device("cpu"),
-            say=lambda _line: None,
-        )
-
-    return fill
-
-
 @pytest.mark.slow
 def test_a_killed_cache_of_features_goes_on_to_the_same_bytes(tmp_path, tiny_recipe, crowd_folder):
-    survive(caching(tiny_recipe, crowd_folder), tmp_path, contents, kills=share(10), name="features")
+    survive(features(tiny_recipe, crowd_folder), tmp_path, contents, kills=share(10), name="features")
 
 
 ROWS = """
