@@ -8,6 +8,7 @@ import errno
 import hashlib
 import io
 import os
+import re
 import shutil
 import stat
 import sys
@@ -206,9 +207,17 @@ def sha256_of(path: Path) -> str:
 
 def is_disk_error(error: BaseException) -> bool:
     """Whether an error means that the disk is full or not writable (safetensors wraps the number in its text)."""
-    if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+    if isinstance(error, OSError) and (error.errno in _DISK_ERRORS or _copied(error)[0] in _DISK_ERRORS):
         return True
     return type(error).__name__ == "SafetensorError" and "os error" in str(error).lower()
+
+
+def _copied(error: OSError) -> tuple[int | None, str]:
+    """Return number and words of the first file that `shutil.copytree` could not copy, which it has in its text."""
+    if not isinstance(error, shutil.Error) or not isinstance(error.args[0], list):
+        return None, ""
+    found = re.search(r"\[Errno (\d+)\] (.*?)(?:: '.*)?$", str(error.args[0][0][-1]))
+    return (int(found[1]), found[2]) if found else (None, "")
 
 
 def _check_name(path: Path, *, folder: bool = False) -> None:
@@ -247,7 +256,9 @@ def _explained(path: Path, *, any_error: bool = False) -> Iterator[None]:
 def _reason(error: BaseException) -> str:
     if isinstance(error, FileExistsError):
         return "a file stands where a folder is needed"
-    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+    if not isinstance(error, OSError):
+        return str(error)
+    return error.strerror or _copied(error)[1] or str(error)
 
 
 @contextmanager

@@ -210,6 +210,7 @@ def discard_start(run: RunFolder) -> None:
         return
     if not begun and not run.adapter.exists():
         remove(run.state)
+        discard_before(run)
         run.discard_unsaved()
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 import pytest
 
-_SIZE = 8 << 20
+_SIZE = 32 << 20
 _PAGE = 4096
 
 
@@ -83,8 +83,9 @@ class Disk:
         filler = self.root / "filler"
         free = os.statvfs(self.root)
         with filler.open("wb") as file, suppress(OSError):
-            for _ in range((free.f_bavail * free.f_frsize - size) // _PAGE):
-                file.write(bytes(_PAGE))
+            left = (free.f_bavail * free.f_frsize - size) // _PAGE * _PAGE
+            while left > 0:
+                left -= file.write(bytes(min(left, 1 << 20)))
                 file.flush()
         return filler
 

@@ -1,9 +1,9 @@
 """A clock that goes backwards, or leaps: no span is measured by it, and nothing is lost by it."""
 
-import ast
 import itertools
 import json
 import os
+import re
 import time
 from pathlib import Path
 
@@ -23,8 +23,7 @@ def test_no_span_of_time_is_measured_by_the_wall_clock():
     found = {
         path.relative_to(PACKAGE).as_posix()
         for path in PACKAGE.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Attribute) and ast.unparse(node) in ("time.time", "time.time_ns")
+        if re.search(r"\btime\.time(_ns)?\b(?!`)", path.read_text(encoding="utf-8"))
     }
     assert found == BY_THE_WALL
 

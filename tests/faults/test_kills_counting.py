@@ -2,12 +2,13 @@
 
 import csv
 import http.client
+import json
+import random
 import socket
 import sys
 import tempfile
 import threading
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -95,8 +96,6 @@ def answer(port: int, image: bytes) -> bytes | None:
 def test_a_killed_service_gives_no_half_answer_leaves_no_file_and_answers_when_it_is_started_again(
     tmp_path, monkeypatch
 ):
-    import random
-
     left = tmp_path / "temporary"
     left.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(left))
@@ -113,21 +112,25 @@ def test_a_killed_service_gives_no_half_answer_leaves_no_file_and_answers_when_i
     draws, answers, kills = random.Random(f"service {SEED}"), [], 0
 
     def ask() -> None:
-        for number in range(200):
+        for number in range(10_000):
             if (body := answer(port, photos[number % 4])) is None:
                 return
             answers.append((number % 4, body))
 
     while kills < share(7):
         child = Child(serve, tmp_path / f"service-{kills}")
-        until = time.monotonic() + 60
-        while answer_or_none(port, photos[0]) is None:
+        until = time.monotonic() + 120
+        while answer(port, photos[0]) is None:
             assert time.monotonic() < until, child.said()
             assert not child.wait(0.02), child.said()
         asking = [threading.Thread(target=ask) for _ in range(3)]
+        enough = len(answers) + draws.randint(1, 20)
         for thread in asking:
             thread.start()
-        time.sleep(draws.uniform(0, 0.3))
+        while len(answers) < enough:
+            assert time.monotonic() < until, child.said()
+            time.sleep(0.001)
+        time.sleep(draws.uniform(0, 0.02))
         child.kill()
         for thread in asking:
             thread.join(60)
@@ -138,13 +141,5 @@ def test_a_killed_service_gives_no_half_answer_leaves_no_file_and_answers_when_i
     tell(f"service: {kills} kills while 3 clients ask, {len(answers)} answers, all of them whole")
 
 
-def answer_or_none(port: int, image: bytes) -> bytes | None:
-    with suppress(OSError):
-        return answer(port, image)
-    return None
-
-
 def count_in(body: bytes) -> float:
-    import json
-
     return float(json.loads(body)["count"])

@@ -7,9 +7,11 @@ from faults.caches import features
 from faults.disks import contents
 from faults.killing import SEED, Child, leftovers
 
-from sam_mprompt.data.cache.images import ImageCache
-from sam_mprompt.geometry import Geometry
+from sam_mprompt.data.sources import open_split
 from sam_mprompt.masks.make import PointMasks, make_masks
+from sam_mprompt.recipe.schema import load_recipe
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(params=["features", "images", "masks"])
@@ -21,9 +23,10 @@ def fill(request, tiny_recipe, crowd_folder):
         return lambda folder: make_masks(PointMasks(5), crowd_folder, folder / "masks")
 
     def images(folder):
-        cache = ImageCache(folder / "images", Geometry(min_side=64))
-        for image in sorted(crowd_folder.glob("*.png")):
-            cache.read(image)
+        root = [f"data.cache_root={folder / 'images'}", "data.cache=images"]
+        source = open_split(load_recipe(tiny_recipe, root), "train", crowd_folder).source
+        for index in range(len(source)):
+            source.frame(0, index)
 
     return images
 
