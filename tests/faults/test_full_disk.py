@@ -165,6 +165,7 @@ def test_masks_that_fitted_stay_and_the_same_call_makes_the_others(disk, crowd_f
     assert contents(out) == whole
 
 
+@pytest.mark.slow
 def test_images_in_a_cache_are_whole_or_not_there(disk, crowd_folder, tmp_path):
     images, geometry = sorted(crowd_folder.glob("*.png")), Geometry(min_side=64)
     whole = ImageCache(tmp_path / "whole", geometry)
@@ -273,6 +274,7 @@ def counting(monkeypatch, trained_run):
     return trained_run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("files", [("--csv",), ("--csv", "--points")], ids="-".join)
 def test_counts_that_fitted_stay_as_whole_rows_and_the_others_follow(tmp_path, counting, crowd_folder, run_cli, files):
     images = sorted(crowd_folder.glob("*.png")) * 1

@@ -17,6 +17,8 @@ from sam_mprompt.render import save_image
 from sam_mprompt.training.run import RunFolder
 from sam_mprompt.ui.datasets import Datasets
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def disk(tmp_path):
