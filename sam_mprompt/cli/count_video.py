@@ -38,8 +38,8 @@ def count_video(request: VideoRequest, adapter: str, load: "Callable[[], AnyCoun
         RunError: a stream was lost for good, or something could not be drawn; what was counted is kept and printed.
         Interrupted: a file was stopped.
     """
-    from ..counting.video.series import TrailingMedian
     from ..counting.video.source import open_video
+    from .video_median import MedianOfRows
     from .video_rows import Columns, rows_in
 
     request.check()
@@ -59,7 +59,7 @@ def count_video(request: VideoRequest, adapter: str, load: "Callable[[], AnyCoun
     for line in [bars.why_not(), *(parts.announcement([]) if parts else ())]:
         if line:
             notice(line)
-    median = TrailingMedian(options.smooth or 0)
+    median = MedianOfRows(options.smooth or 0)
     columns = Columns(bool(options.smooth), bars if bars.missing is None else None, parts)
     file = request.outputs.csv_file if request.outputs.resume else None
     known = rows_in(file, columns) if file is not None else []

@@ -177,8 +177,7 @@ def _frame_count(
         frame.index,
         frame.seconds,
         people,
-        # As a row of a csv file holds it, so that a series that goes on from its rows is the same to the last digit.
-        None if smooth is None else smooth.add(round(frame.seconds, 3), round(people, 4)),
+        None if smooth is None else smooth.add(frame.seconds, people),
         frame.clock,
         frame.gap,
         None if parts is not None and parts.ignores else result.interval(level),
