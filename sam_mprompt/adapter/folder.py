@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UsageError
-from ..files import replacing, sha256_of
+from ..files import recover, replacing, sha256_of
 from ..geometry import Geometry
 from ..models.build import BuiltCounter
 from ..recipe.find import read_toml
@@ -166,6 +166,7 @@ class AdapterFolder:
             RunError: values that are not finite, or a full disk; an older folder is kept then.
         """
         stored = {name: _narrowed(name, tensor, self.info.dtype) for name, tensor in self.tensors.items()}
+        recover(self.path)
         with replacing(self.path) as temporary:
             temporary.mkdir()
             write_tensors(temporary / TENSORS, stored)
@@ -223,6 +224,7 @@ class AdapterFolder:
         """
         if to is not None:
             _expect_new(to)
+        recover(to or self.path)
         with replacing(to or self.path) as temporary:
             shutil.copytree(self.path, temporary)
             _write_calibration(temporary, calibration)

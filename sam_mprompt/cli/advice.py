@@ -41,6 +41,7 @@ ADVICE: dict[str, str] = {
     "nothing saved": "Leave --resume out: the same command starts it anew.",
     "damaged state": "Start without --resume.",
     "lost worker": "Then go on with --resume; in a container --shm-size=2g (Docker) gives more shared memory.",
+    "lost process": "Then go on with --resume.",
     "diverged": "Then go on with --resume.",
     "stopped": "Go on with --resume --out {run}",
     "stopped between saves": "Go on from the last saved state with --resume --out {run}",

@@ -30,6 +30,7 @@ from .adapters import adapters
 from .advice import advised
 from .checkpoints import checkpoints
 from .data import data
+from .interrupts import signals_interrupt
 from .memory import memory_fault
 from .recipes import recipes
 from .ui import never_fail_on_characters
@@ -107,7 +108,7 @@ def main() -> None:
 
 def _run() -> int | str | None:
     try:
-        with plain_warnings():
+        with plain_warnings(), signals_interrupt():
             app()
     except UsageError as error:
         return _failure(error, 2)

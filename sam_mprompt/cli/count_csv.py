@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
-from ..files import appending, write_text
+from ..files import appending, recover, write_text
 from ..shown import csv_cell, csv_line, is_number
 from .error_bars import COLUMNS
 
@@ -38,6 +38,7 @@ def counts_in(path: Path, columns: Sequence[str] = ()) -> Counted:
         UsageError: the file is none of ours: its first row is another, or a row has no count.
     """
     headers = [[*map(csv_cell, (*first, *columns))] for first in (_HEADER, _WITH_ERROR_BARS)]
+    recover(path)
     if not path.is_file():
         return Counted()
     try:

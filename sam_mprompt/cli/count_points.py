@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError, did_you_mean
-from ..files import appending, check_output, is_stream, write_text, write_with
+from ..files import appending, check_output, is_stream, recover, write_text, write_with
 from ..shown import csv_cell, csv_line
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ class HeadPoints:
 
     def _only_done(self) -> bool:
         """Leave only the points of images that an earlier count finished; return whether there are any."""
+        recover(self.path)
         if is_stream(self.path) or not self.path.is_file():
             return False
         with self.path.open(encoding="utf-8", newline="") as file:

@@ -1,13 +1,10 @@
 """`count` of a video: rows as they come, an overlay, a plot, and a summary, whatever ends it."""
 
 import os
-import signal
-import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import typer
@@ -30,8 +27,6 @@ if TYPE_CHECKING:
     from .count_regions import CountedRegions
     from .video_rows import Columns, Row
 
-_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-
 
 def count_video(request: VideoRequest, adapter: str, load: "Callable[[], AnyCounter]", batch_size: int) -> None:
     """Count a video, write what was asked for, and print a summary.
@@ -43,8 +38,8 @@ def count_video(request: VideoRequest, adapter: str, load: "Callable[[], AnyCoun
         RunError: a stream was lost for good, or something could not be drawn; what was counted is kept and printed.
         Interrupted: a file was stopped.
     """
-    from ..counting.video.series import TrailingMedian
     from ..counting.video.source import open_video
+    from .video_median import MedianOfRows
     from .video_rows import Columns, rows_in
 
     request.check()
@@ -64,7 +59,7 @@ def count_video(request: VideoRequest, adapter: str, load: "Callable[[], AnyCoun
     for line in [bars.why_not(), *(parts.announcement([]) if parts else ())]:
         if line:
             notice(line)
-    median = TrailingMedian(options.smooth or 0)
+    median = MedianOfRows(options.smooth or 0)
     columns = Columns(bool(options.smooth), bars if bars.missing is None else None, parts)
     file = request.outputs.csv_file if request.outputs.resume else None
     known = rows_in(file, columns) if file is not None else []
@@ -85,11 +80,10 @@ def count_video(request: VideoRequest, adapter: str, load: "Callable[[], AnyCoun
         results=True,
         notice=notice,
     )
-    with _signals_interrupt():
-        try:
-            ended = made.run(frames, columns)
-        finally:
-            made.finish()
+    try:
+        ended = made.run(frames, columns)
+    finally:
+        made.finish()
     made.conclude(adapter, ended)
 
 
@@ -242,21 +236,3 @@ class _Made:
             return
         for line in report.lines():
             typer.echo(line, err=self.request.prints_rows)
-
-
-@contextmanager
-def _signals_interrupt() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end the counting as Ctrl-C does, so that files are closed; ignored ones stay so."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    old = {n: signal.signal(n, stop) for n in _SIGNALS if signal.getsignal(n) != signal.SIG_IGN}
-    try:
-        yield
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
-from ..files import appending, write_text
+from ..files import appending, recover, write_text
 from ..shown import csv_cell, csv_line
 from .error_bars import COLUMNS
 
@@ -77,6 +77,7 @@ def rows_in(path: Path, columns: Columns) -> list[Row]:
     Raises:
         UsageError: the file has other columns, or a row that is none.
     """
+    recover(path)
     if not path.is_file():
         return []
     try:

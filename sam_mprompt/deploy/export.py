@@ -16,7 +16,7 @@ from ..counting.intervals import Calibration
 from ..counting.result import ImageLike
 from ..data.bounds import Reading
 from ..errors import UsageError
-from ..files import replacing
+from ..files import recover, replacing
 from ..models.counter import CrowdCounter
 from ..version import __version__
 from .capture import capture, largest_side, merged
@@ -93,6 +93,7 @@ def export(
     told("translating", 0, 1)
     program = capture(merged(built.counter), tile)
     write = _writer(kind, program, metadata, seen, reading)
+    recover(to)
     with replacing(to) as temporary:
         write(metadata, temporary)
         parity = compare(

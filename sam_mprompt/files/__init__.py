@@ -5,6 +5,7 @@ from .leftovers import recover, recover_within, remove
 from .locks import LOCK, locked
 from .names import name_of
 from .records import read_record
+from .scratch import scratch_folder
 from .writing import (
     appending,
     check_output,
@@ -34,6 +35,7 @@ __all__ = [
     "recover_within",
     "remove",
     "replacing",
+    "scratch_folder",
     "sha256_of",
     "write_text",
     "write_with",

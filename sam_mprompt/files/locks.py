@@ -93,8 +93,7 @@ def _take(path: Path, folder: Path, doing: str) -> int:
                 raise _taken(folder, doing, holder(folder) or "another process")
             with suppress(FileNotFoundError):
                 if got and os.path.samestat(path.stat(), os.fstat(descriptor)):
-                    os.ftruncate(descriptor, 0)
-                    os.write(descriptor, f"{os.getpid()} {host()}\n".encode())
+                    _sign(descriptor, path)
                     return descriptor
         except BaseException:
             os.close(descriptor)
@@ -103,6 +102,16 @@ def _take(path: Path, folder: Path, doing: str) -> int:
         if not got:
             time.sleep(_PAUSE_SECONDS)  # a child of the killed holder has not yet come to let go
     raise _taken(folder, doing, holder(folder) or "other processes, one after the other")
+
+
+def _sign(descriptor: int, path: Path) -> None:
+    """Write who holds the lock; on a full disk there is no lock, and its file goes."""
+    try:
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()} {host()}\n".encode())
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _lock(descriptor: int, path: Path) -> bool:

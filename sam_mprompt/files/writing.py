@@ -8,6 +8,7 @@ import errno
 import hashlib
 import io
 import os
+import re
 import shutil
 import stat
 import sys
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, TextIO, cast
 
 from ..errors import RunError, UsageError
+from .exchange import exchange
 from .leftovers import done_with, temporary_beside
 
 _STANDARD = {"-": "stdout", "/dev/stdout": "stdout", "/dev/fd/1": "stdout", "/proc/self/fd/1": "stdout"} | {
@@ -80,11 +82,16 @@ def is_stream(path: Path) -> bool:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, keep: Path | None = None) -> Iterator[Path]:
     """Yield a temporary path; on success what was written there becomes `path`, on any error nothing changes.
 
-    Works for a file and for a folder (create the folder at the yielded path); a folder that is replaced is moved
-    aside first and deleted only after the new one is in place. Into a device, a pipe or `-` the file is copied.
+    Works for a file and for a folder (create the folder at the yielded path). A folder that is replaced changes places
+    with the new one in one step where the system can, so that a reader always finds one of them; elsewhere it is moved
+    aside first, and `recover` puts it back where a kill comes between. Into a device, a pipe or `-` the file is copied.
+
+    Args:
+        path: the file or folder.
+        keep: where a folder that stood at `path` goes, in place of what stands there, instead of being deleted.
 
     Raises:
         RunError: the disk is full or not writable; what stood at `path` before still stands.
@@ -100,14 +107,17 @@ def replacing(path: Path) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = temporary_beside(target, "part")
     try:
-        with _explained(path):
+        with _explained(path), _named(temporary, path):
             yield temporary
         with _explained(path, any_error=True):
             if temporary.is_dir():
                 for file in temporary.rglob("*"):
                     if file.is_file():
                         _flush(file)
+                stood = target.exists()
                 _swap_folder(temporary, target)
+                if stood and keep is not None:
+                    _swap_folder(temporary, keep)
             else:
                 _flush(temporary)
                 temporary.replace(target)
@@ -135,8 +145,8 @@ def write_with(path: Path, write: Callable[[Path], object]) -> None:
 def appending(path: Path, *, keep: bool = False) -> Iterator[Callable[[str], None]]:
     """Yield a function that adds text to a file and has it on its way to the disk when it returns.
 
-    For results that come one by one: what was added stays, whatever ends the process. Devices, pipes and `-` are
-    written to.
+    For results that come one by one: what was added stays, whatever ends the process, and of what does not fit on the
+    disk nothing stays. Devices, pipes and `-` are written to.
 
     Args:
         path: the file; its folder is made where it is missing.
@@ -151,12 +161,16 @@ def appending(path: Path, *, keep: bool = False) -> Iterator[Callable[[str], Non
         stream = is_stream(path)
         if not stream:
             path.parent.mkdir(parents=True, exist_ok=True)
-        file = _opened(path) if stream else path.open("ab" if keep else "wb")
+        file = _opened(path) if stream else cast(BinaryIO, path.open("ab" if keep else "wb", buffering=0))
 
     def add(text: str) -> None:
+        content = text.encode("utf-8", "backslashreplace")
         with _explained(path, any_error=True):
-            file.write(text.encode("utf-8", "backslashreplace"))
-            file.flush()
+            if stream:
+                file.write(content)
+                file.flush()
+            else:
+                _add_whole(file, content)
 
     try:
         yield add
@@ -193,9 +207,17 @@ def sha256_of(path: Path) -> str:
 
 def is_disk_error(error: BaseException) -> bool:
     """Whether an error means that the disk is full or not writable (safetensors wraps the number in its text)."""
-    if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+    if isinstance(error, OSError) and (error.errno in _DISK_ERRORS or _copied(error)[0] in _DISK_ERRORS):
         return True
     return type(error).__name__ == "SafetensorError" and "os error" in str(error).lower()
+
+
+def _copied(error: OSError) -> tuple[int | None, str]:
+    """Return number and words of the first file that `shutil.copytree` could not copy, which it has in its text."""
+    if not isinstance(error, shutil.Error) or not isinstance(error.args[0], list):
+        return None, ""
+    found = re.search(r"\[Errno (\d+)\] (.*?)(?:: '.*)?$", str(error.args[0][0][-1]))
+    return (int(found[1]), found[2]) if found else (None, "")
 
 
 def _check_name(path: Path, *, folder: bool = False) -> None:
@@ -234,7 +256,32 @@ def _explained(path: Path, *, any_error: bool = False) -> Iterator[None]:
 def _reason(error: BaseException) -> str:
     if isinstance(error, FileExistsError):
         return "a file stands where a folder is needed"
-    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+    if not isinstance(error, OSError):
+        return str(error)
+    return error.strerror or _copied(error)[1] or str(error)
+
+
+@contextmanager
+def _named(temporary: Path, path: Path) -> Iterator[None]:
+    """Let an error name what is written, not its temporary path, which nobody finds again."""
+    try:
+        yield
+    except (RunError, UsageError) as error:
+        if str(temporary) not in str(error):
+            raise
+        raise type(error)(str(error).replace(str(temporary), str(path)), about=error.about, **error.facts) from error
+
+
+def _add_whole(file: BinaryIO, content: bytes) -> None:
+    """Add to the end of an unbuffered file, or leave it as it was."""
+    end, left = file.seek(0, os.SEEK_END), memoryview(content)
+    try:
+        while left:
+            left = left[file.write(left) :]
+    except BaseException:
+        with suppress(OSError):
+            file.truncate(end)
+        raise
 
 
 @contextmanager
@@ -289,11 +336,14 @@ def _flush(path: Path) -> None:
 
 
 def _swap_folder(new: Path, path: Path) -> None:
+    """Put a folder at `path`; what stood there is at `new` then."""
     if not path.exists():
         new.rename(path)
         return
     if not path.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, "a file stands where a folder is written")
+    if exchange(new, path):
+        return
     old = temporary_beside(path, "old")
     path.rename(old)
     try:

@@ -175,6 +175,9 @@ def _mend(out: Path) -> None:
 def _claim(out: Path, settings: dict[str, Any]) -> None:
     """Note what the folder's masks are made by, or refuse one that holds others."""
     record = out / _RECORD
+    # Looked at before the record, which comes first: another call may be filling the same folder. Hidden files are no
+    # masks, and among them is what it is writing now.
+    holds = out.is_dir() and any(not entry.name.startswith(".") for entry in out.iterdir())
     if record.is_file():
         try:
             found = read_record(record)
@@ -182,7 +185,7 @@ def _claim(out: Path, settings: dict[str, Any]) -> None:
             raise UsageError(f"It is not known what the masks are made by: {error}", about="other masks") from error
         if found != settings:
             raise UsageError(f"'{out}' holds masks of {found}, not of {settings}.", about="other masks")
-    elif out.is_dir() and any(out.iterdir()):
+    elif holds:
         raise UsageError(f"'{out}' holds other files: expected a new folder, or one of masks.", about="other masks")
     else:
         write_text(record, json.dumps(settings) + "\n")

@@ -20,7 +20,7 @@ from ..training.muon import Muon
 from ..training.observer import SILENT, Observer
 from ..training.optimizer import finite_values, take_step
 from ..training.run import RunFolder
-from ..training.state import TrainingProgress, load_state, save_state
+from ..training.state import TrainingProgress, discard_before, load_state, save_state
 from ..training.stopping import StopRequest, stop_on_signals
 from ..training.workers import POLL, patiently, start_worker, told_of_workers
 from .initialisation import build, normalised
@@ -76,7 +76,7 @@ class PretrainingSession:
         optimizer, average = build_optimizer(recipe.train, model), MovingAverage(model, recipe.train.ema)
         progress = TrainingProgress()
         if resume:
-            progress = load_state(run, model, optimizer, average=average, scaler=None)
+            progress = load_state(run, model, optimizer, average=average, scaler=None, say=observer.say)
         return cls(recipe, run, observer, device, model, encoder, optimizer, average, progress)
 
     @property
@@ -103,6 +103,7 @@ class PretrainingSession:
             self.observer.batch(self.progress.step, self.recipe.train.steps, {})
             stack.enter_context(told_of_workers())
             self._steps(log, stop)
+            discard_before(self.run)
         return self.checkpoint
 
     def save(self) -> None:

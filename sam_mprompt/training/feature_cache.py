@@ -3,8 +3,8 @@
 Where blocks of the encoder are adapted, that is what enters the first of them, and training goes on from there. An
 image is encoded whole, as counting encodes one that fits a tile, and once more mirrored. What was computed is found
 again by the encoder's fingerprint, the first adapted block, the sizes that images are brought to, and the bytes of the
-image file: a cache of another base, recipe or image is never read, and one that was interrupted goes on. A file that
-was cut short is made anew; one whose content was changed is refused when it is first read.
+image file: a cache of another base, recipe or image is never read, and one that was interrupted goes on. Before a
+training the checksum of each file is compared, and what is cut short or was changed is made anew.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from torch.utils.data import Dataset
 
 from ..counting.preprocess import network_input
 from ..data.augment import AnnotatedImage, horizontal_flip
-from ..data.cache.arrays import is_whole, read_cached, write_array
+from ..data.cache.arrays import is_intact, read_cached, write_array
 from ..data.cache.room import check_room
 from ..data.dataset import Crop, Key, crop_targets, padded_image
 from ..data.sources import DiskSource
@@ -89,7 +89,7 @@ def build_cache(
         model: how the encoder reads positions.
         stop_before: the first block that trains, before which features are taken; None where no block does.
         device: where the encoder runs.
-        say: called with a line about the size before anything is written.
+        say: called with a line about the size before anything is written, and with how many files were damaged.
         progress: called after each image with the numbers done and of all.
 
     Raises:
@@ -115,10 +115,10 @@ def build_cache(
     files = tuple(folder / f"{sha256_of(sample.image)[:24]}.npy" for sample in source.samples)
     cache = FeatureCache(files, tuple(used), folds, stride, stop_before)
     recover_within(folder)
-    todo = [index for index, file in enumerate(files) if not is_whole(file)]
+    todo = _missing(files, say)
     _check_size(source, data, todo, sum(used), stride, counter.size_divisor, say)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / "cache.json", json.dumps(described, indent=2, sort_keys=True) + "\n")
+    if todo:
+        write_text(folder / "cache.json", json.dumps(described, indent=2, sort_keys=True) + "\n")
     for done, index in enumerate(todo, start=1):
         image = source.frame(0, index).image
         views = [_encoded(counter, view, stop_before, folds, device) for view in (image, image[:, ::-1])]
@@ -185,6 +185,18 @@ class CachedCrops(Dataset[Crop]):
 
 def _cut(frame: AnnotatedImage, top: int, left: int, side: int) -> AnnotatedImage:
     return frame.moved(frame.image[top : top + side, left : left + side], (1.0, 1.0), (left, top))
+
+
+def _missing(files: Sequence[Path], say: Callable[[str], None]) -> list[int]:
+    """Return which files are not there, and which the disk has damaged: a line counts those."""
+    missing = [index for index, file in enumerate(files) if not is_intact(file)]
+    damaged = [files[index] for index in missing if files[index].is_file()]
+    if damaged:
+        say(
+            f"{len(damaged)} of {len(files)} files of cached features were damaged and are made anew: "
+            f"{listed(file.name for file in damaged)}"
+        )
+    return missing
 
 
 def _encoded(

@@ -1,6 +1,7 @@
 """A run's folder as an object: the only place that knows what lies where in it.
 
 state/          what training goes on from
+state-before/   the state before that, until the training is done: what it goes on from where the disk damaged the other
 adapter/        the best epoch's adapter
 metrics.jsonl   a line an epoch (of a pre-training: every so many steps)
 recipe.toml     the resolved recipe
@@ -112,6 +113,12 @@ class RunFolder:
         return self.path / _STATE
 
     @property
+    def state_before(self) -> Path:
+        """Folder of the state before, beside the other; it is there while a training goes on."""
+        home = Path(os.path.realpath(self.state)) if self.state.is_symlink() else self.state
+        return home.with_name(f"{home.name}-before")
+
+    @property
     def adapter(self) -> Path:
         """Adapter folder of the best epoch; a segmenter alone has none."""
         return self.path / ADAPTER
@@ -179,6 +186,7 @@ class RunFolder:
         for part in (self.state, self.adapter):
             if part.is_symlink():
                 recover(Path(os.path.realpath(part)))
+        recover(self.state_before)
         for fold in sorted(self.folds.iterdir()) if self.folds.is_dir() else ():
             recover_within(fold)
 

@@ -28,12 +28,13 @@ from .held_out import HeldOut, calibration_of, write_held_out
 from .log import MetricsLog, peak_memory_mb
 from .loop import Parts, Steps, train_epoch
 from .observer import SILENT, Observer
+from .ranks import told_of_ranks
 from .run import RunFolder
 from .schedule import learning_rate
 from .scope import scope_of
 from .setup import assemble, batch_loader, start_accelerator
 from .splits import TrainingData
-from .state import TrainingProgress, load_state, save_state
+from .state import TrainingProgress, discard_before, load_state, save_state
 from .stopping import StopRequest, stop_on_signals
 from .validation import count_all, preview_image, validate_masks
 from .workers import patiently, told_of_workers
@@ -116,7 +117,9 @@ class TrainingSession:
         progress = TrainingProgress()
         if resume:
             scaler = accelerator.scaler
-            progress = load_state(run, parts.counter, parts.optimizer, average=parts.average, scaler=scaler)
+            progress = load_state(
+                run, parts.counter, parts.optimizer, average=parts.average, scaler=scaler, say=observer.say
+            )
         steps = Steps(len(batches), recipe.train.gradient_accumulation)
         return cls(recipe, data, run, observer, built, parts, steps, batches, loader, progress)
 
@@ -148,6 +151,7 @@ class TrainingSession:
         with ExitStack() as stack:
             stop = stack.enter_context(stop_on_signals(self.observer.say))
             stack.callback(self.observer.end)
+            stack.enter_context(told_of_ranks(self.accelerator.num_processes))
             log = stack.enter_context(
                 MetricsLog(self.run.metrics, kept_lines=self.progress.log_lines, active=self.is_main_process)
             )
@@ -163,6 +167,8 @@ class TrainingSession:
             for _ in range(self.progress.epoch, train.epochs):
                 self._log(log, self._epoch(stop))
                 self.save()
+            if self.is_main_process:
+                discard_before(self.run)
         return self._outcome()
 
     def save(self) -> None:

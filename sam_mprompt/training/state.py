@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from ..adapter.contents import METRICS
 from ..errors import RunError, UsageError
 from ..evaluation.metrics import Metrics
-from ..files import read_record, remove, replacing
+from ..files import read_record, remove, replacing, sha256_of
 from ..tensor_files import read_shapes, read_tensors, write_tensors
 from .ema import MovingAverage, trained_tensors
 from .run import RunFolder
@@ -74,6 +75,8 @@ def save_state(
 ) -> None:
     """Write the state so that a kill at any moment leaves either the old or the new one.
 
+    The old one is kept as `run.state_before`, for a disk that damages the new one.
+
     Raises:
         RunError: a tensor holds NaN or infinity (a broken state must not replace a good one), the disk is full, or the
             run's folder was deleted or moved.
@@ -106,7 +109,7 @@ def save_state(
         "average_updates": average.updates if average is not None else 0,
         "scaler": scaler.state_dict() if scaler is not None else {},
     }
-    with replacing(run.state) as temporary:
+    with replacing(run.state, keep=run.state_before) as temporary:
         temporary.mkdir()
         record["tensors"] = write_tensors(temporary / _TENSORS, tensors)
         record[_CHECKSUM] = _checksum(record)
@@ -120,15 +123,41 @@ def load_state(
     *,
     average: MovingAverage | None,
     scaler: torch.amp.GradScaler | None,
+    say: Callable[[str], None] = lambda _line: None,
 ) -> TrainingProgress:
     """Put a saved state back; its shapes are compared with what they go into before any content is read.
 
+    One that the disk has damaged is told with `say`, and the state before it, where there is one, is taken instead:
+    the training does a few steps again, to the same weights.
+
     Raises:
-        UsageError: the state is damaged or belongs to another recipe.
+        UsageError: the state is damaged and there is none before it, or it belongs to another recipe.
     """
-    folder = run.state
+    into = (run, model, optimizer, average, scaler)
+    try:
+        return _put_back(run.state, *into)
+    except UsageError as error:
+        if not run.state_before.is_dir() or not _is_damaged(run.state, error):
+            raise
+        try:
+            progress = _put_back(run.state_before, *into)
+        except UsageError:
+            raise error from None
+        say(f"The disk has damaged '{run.state}'; the state before it is whole: going on from step {progress.step}.")
+        return progress
+
+
+def _put_back(
+    folder: Path,
+    run: RunFolder,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: MovingAverage | None,
+    scaler: torch.amp.GradScaler | None,
+) -> TrainingProgress:
     parts = {"model": _changing(model)} | ({"average": average.values} if average is not None else {})
-    shapes = read_shapes(folder / _TENSORS)
+    with _telling(folder):
+        shapes = read_shapes(folder / _TENSORS)
     _expect(folder, [*_misfits(shapes, parts), *_misfits_of_optimizer(shapes, optimizer)])
     record, tensors = _read(folder)
     try:
@@ -160,11 +189,17 @@ def load_weights(run: RunFolder, model: nn.Module) -> None:
     Raises:
         UsageError: the state is damaged or belongs to another recipe.
     """
-    shapes = read_shapes(run.state / _TENSORS)
+    with _telling(run.state):
+        shapes = read_shapes(run.state / _TENSORS)
     averaged = any(name.startswith("average.") for name in shapes)
     parts = {"model": _changing(model)} | ({"average": trained_tensors(model)} if averaged else {})
     _expect(run.state, _misfits(shapes, parts))
     _restore(parts, _read(run.state)[1])
+
+
+def discard_before(run: RunFolder) -> None:
+    """Delete the state before the last one, which a training that is done needs no longer."""
+    remove(run.state_before)
 
 
 def discard_start(run: RunFolder) -> None:
@@ -175,26 +210,46 @@ def discard_start(run: RunFolder) -> None:
         return
     if not begun and not run.adapter.exists():
         remove(run.state)
+        discard_before(run)
         run.discard_unsaved()
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Return record and tensors of a state, as they were written: version 0.1 kept no checksums to tell it by."""
-    try:
+    with _telling(folder):
         record = read_record(folder / _PROGRESS)
-    except UsageError as error:
-        raise _damaged(folder, str(error).rstrip(".")) from error
     kept = record.pop(_CHECKSUM, None)
     if kept is not None and kept != _checksum(record):
         raise _damaged(folder, f"{_PROGRESS} was changed after it was written")
     sha256 = record.get("tensors")
     if (kept is None) != (sha256 is None):
         raise _damaged(folder, f"{_PROGRESS} has lost a checksum")
-    return record, read_tensors(folder / _TENSORS, sha256=sha256)
+    with _telling(folder):
+        return record, read_tensors(folder / _TENSORS, sha256=sha256)
+
+
+def _is_damaged(folder: Path, error: UsageError) -> bool:
+    """Whether what was refused is the disk's doing: a damaged header, too, may seem to be that of another recipe."""
+    if error.about == "damaged state":
+        return True
+    try:
+        sha256 = read_record(folder / _PROGRESS).get("tensors")
+        return sha256 is not None and sha256_of(folder / _TENSORS) != sha256
+    except UsageError:
+        return True
 
 
 def _checksum(record: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+
+
+@contextmanager
+def _telling(folder: Path) -> Iterator[None]:
+    """Let what is wrong with a file be what is wrong with the state."""
+    try:
+        yield
+    except UsageError as error:
+        raise _damaged(folder, str(error).removesuffix(" Get it again.").rstrip(".")) from error
 
 
 def _damaged(folder: Path, why: str) -> UsageError:

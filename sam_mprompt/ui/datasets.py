@@ -11,7 +11,7 @@ import numpy as np
 
 from ..data.formats.tools.sidecars import read_sidecar
 from ..errors import RunError, UsageError
-from ..files import replacing, write_text
+from ..files import recover_within, replacing, write_text
 
 NAME = re.compile(r"[A-Za-z0-9](?:[\w.-]{0,62}[A-Za-z0-9_])?", re.ASCII)
 """Of a dataset or a training: no dot at either end, and nothing that leads elsewhere."""
@@ -94,18 +94,19 @@ class Datasets:
         inside = np.isfinite(heads).all() and (heads >= 0).all() and (heads <= (width, height)).all()
         if not inside:
             raise UsageError(f"Expected heads inside the photograph of {width}x{height} pixels, got some outside.")
+        recover_within(folder)
         heads = np.minimum(heads, np.nextafter(np.array((width, height), np.float32), np.float32(0)))
         text = json.dumps({"points": heads.round(2).tolist(), "width": width, "height": height})
         try:
             file = _place(folder, photo, content)
             known = file.is_file()
             try:
-                if not known:
+                write_text(file.with_suffix(".json"), text + "\n")
+                if not known:  # after its heads: whatever ends the process, no photograph is without them
                     with replacing(file) as temporary:
                         temporary.write_bytes(content)
-                write_text(file.with_suffix(".json"), text + "\n")
             except BaseException:
-                if not known:  # without its heads it would be a photograph of nobody
+                if not known:
                     self._forget(name, file)
                 raise
         except OSError as error:
@@ -127,6 +128,7 @@ class Datasets:
     def remove(self, name: str, file: str) -> None:
         """Take a photograph out of a dataset; the last one takes the dataset along. Raises RunError where it stays."""
         path = self._file(name, file)
+        recover_within(path.parent)
         try:
             self._forget(name, path)
         except OSError as error:

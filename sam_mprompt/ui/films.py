@@ -2,7 +2,6 @@
 
 import logging
 import shutil
-import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Generator
 from concurrent.futures import Executor
@@ -12,6 +11,7 @@ from typing import Any, Literal
 
 from ..counting.video.series import FrameCount, Summary
 from ..errors import SamMpromptError
+from ..files import scratch_folder
 from ..memory import memory_fault
 from ..serve.logs import event
 from ..serve.problems import Problem
@@ -83,7 +83,7 @@ class Films:
         self._turns, self._most = turns, most
         self._held: dict[str, Film] = {}
         self._coming = 0
-        self.folder = Path(tempfile.mkdtemp(prefix="sam-mprompt-"))
+        self.folder = scratch_folder()
 
     async def receive(self, number: str, name: str, chunks: AsyncIterator[bytes], most: int) -> Film:
         """Write a video that comes in pieces into a file.

@@ -39,7 +39,7 @@ class Progress:
         line: what it is at, or what ended it, in one line.
         part: which of its trainings runs, once the main one is done: those that hold out a fold follow it.
         done, total: batches behind, and in all.
-        started: seconds of `time.time`.
+        started: of the clock that never goes back.
         history: (epoch, loss, validation MAE) of each epoch.
         outcome: what came of it: `FinetuneResult.as_dict`.
     """
@@ -51,7 +51,7 @@ class Progress:
     part: str = ""
     done: int = 0
     total: int | None = None
-    started: float = field(default_factory=time.time)
+    started: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
     loss: float | None = None
     history: list[tuple[float | None, float | None, float | None]] = field(default_factory=list)
@@ -184,7 +184,7 @@ class Trainings:
 
     def _note(self, progress: Progress, told: dict[str, Any]) -> None:
         kind = told.pop("kind", "")
-        progress.seconds = time.time() - progress.started
+        progress.seconds = time.monotonic() - progress.started
         if kind in ("say", "preparing"):
             progress.line = str(told.get("line") or told.get("label"))
             if progress.line.startswith(_FOLD):

@@ -1,5 +1,6 @@
 import errno
 import os
+import resource
 import signal
 import stat
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sam_mprompt.errors import RunError, UsageError
-from sam_mprompt.files import appending, check_output, recover, recover_within, replacing, write_text
+from sam_mprompt.files import appending, check_output, recover, recover_within, replacing, write_text, writing
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path):
@@ -39,6 +40,48 @@ def test_a_folder_is_replaced_whole(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("in_one_step", [True, False])
+def test_what_a_folder_was_can_be_kept(tmp_path, monkeypatch, in_one_step):
+    if not in_one_step:
+        monkeypatch.setattr(writing, "exchange", lambda *_: False)
+    path, kept = tmp_path / "state", tmp_path / "state-before"
+    for text in ("1", "2", "3"):
+        with replacing(path, keep=kept) as temporary:
+            temporary.mkdir()
+            (temporary / "text").write_text(text)
+        assert (kept / "text").is_file() == (text != "1")
+    assert ((path / "text").read_text(), (kept / "text").read_text()) == ("3", "2")
+    assert sorted(tmp_path.iterdir()) == [path, kept]
+
+
+def test_an_error_names_what_is_written_and_not_its_temporary_path(tmp_path):
+    def fail():
+        with replacing(tmp_path / "state") as temporary:
+            temporary.mkdir()
+            raise RunError(f"Cannot write '{temporary / 'a.bin'}': no space.", about="diverged", fact=1)
+
+    with pytest.raises(RunError) as told:
+        fail()
+    assert str(told.value) == f"Cannot write '{tmp_path / 'state' / 'a.bin'}': no space."
+    assert (told.value.about, told.value.facts) == ("diverged", {"fact": 1})
+
+
+def test_a_row_that_does_not_fit_leaves_nothing_of_itself(tmp_path):
+    path = tmp_path / "rows.csv"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with appending(path) as add:
+        add("a,1\n")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (6, limits[1]))
+        try:
+            with pytest.raises(RunError, match=r"rows\.csv': File too large"):
+                add("b,2\n")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert path.read_text() == "a,1\n"
+        add("c,3\n")
+    assert path.read_text() == "a,1\nc,3\n"
+
+
 def test_a_folder_that_cannot_be_replaced_is_still_there(tmp_path, monkeypatch):
     path, rename = tmp_path / "folder", Path.rename
     path.mkdir()
@@ -50,6 +93,7 @@ def test_a_folder_that_cannot_be_replaced_is_still_there(tmp_path, monkeypatch):
         return rename(source, target)
 
     monkeypatch.setattr(Path, "rename", failing)
+    monkeypatch.setattr(writing, "exchange", lambda *_: False)
 
     def replace():
         with replacing(path) as temporary:

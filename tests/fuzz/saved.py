@@ -55,7 +55,7 @@ def make(dice: Dice, folder: Path, shared: Path) -> Attempt:
 
 
 def _cache(dice: Dice, folder: Path, shared: Path) -> Attempt:
-    from sam_mprompt.data.cache.arrays import is_whole, read_cached
+    from sam_mprompt.data.cache.arrays import is_intact, read_cached
 
     data = (shared / "cached.npy").read_bytes()
     if dice.chance(0.4):  # its header alone, so that what it claims is believed
@@ -71,7 +71,7 @@ def _cache(dice: Dice, folder: Path, shared: Path) -> Attempt:
         data = dice.damaged(data)
     path = folder / "cached.npy"
     path.write_bytes(data)
-    return Attempt(f"a cached array of {len(data)} bytes", lambda: (is_whole(path), read_cached(path).sum()))
+    return Attempt(f"a cached array of {len(data)} bytes", lambda: (is_intact(path), read_cached(path).sum()))
 
 
 def _state(dice: Dice, folder: Path, shared: Path) -> Attempt:

@@ -359,7 +359,7 @@ def test_a_session_is_opened_with_what_the_recipe_makes_and_with_its_state_when_
     assert asked["batch_loader"][0] == (recipe, data, ready.parts)
     if resume:
         parts = ready.parts
-        given = {"average": parts.average, "scaler": "scaler"}
+        given = {"average": parts.average, "scaler": "scaler", "say": heard.say}
         assert asked["load_state"] == ((run, parts.counter, parts.optimizer), given)
     else:
         assert "load_state" not in asked

@@ -53,30 +53,34 @@ def read_cached(path: Path) -> NDArray[Any]:
         RunError: the file is no array, is cut short, was changed after it was written, or is gone.
     """
     try:
-        with path.open("rb") as file:
-            found = os.fstat(file.fileno())
-            end = _end_of_array(file)
-            known = (str(path), found.st_size, found.st_mtime_ns)
-            if found.st_size == end + _TRAILER_BYTES and known not in _verified:
-                file.seek(end)
-                if file.read() != _trailer(file, end):
-                    raise ValueError("it was changed after it was written: its SHA-256 differs")
-                _verified.add(known)
-            elif found.st_size not in (end, end + _TRAILER_BYTES):
-                raise ValueError(f"it holds {found.st_size} bytes, and its array takes {end}")
+        _check(path)
         return np.asarray(np.load(path, mmap_mode="r"))
     except _UNREADABLE as error:
         raise RunError(f"'{path}' in the cache cannot be read ({error}). Delete it: it is made again.") from error
 
 
-def is_whole(path: Path) -> bool:
-    """Whether a cached array is there and as long as it says; its content is not looked at."""
+def is_intact(path: Path) -> bool:
+    """Whether a cached array is there as it was written; its checksum is compared once in a process and its forks."""
     try:
-        with path.open("rb") as file:
-            end = _end_of_array(file)
-            return os.fstat(file.fileno()).st_size in (end, end + _TRAILER_BYTES)
+        _check(path)
     except _UNREADABLE:
         return False
+    return True
+
+
+def _check(path: Path) -> None:
+    """Raise one of `_UNREADABLE` where a file is not as it was written."""
+    with path.open("rb") as file:
+        found = os.fstat(file.fileno())
+        end = _end_of_array(file)
+        known = (str(path), found.st_size, found.st_mtime_ns)
+        if found.st_size == end + _TRAILER_BYTES and known not in _verified:
+            file.seek(end)
+            if file.read() != _trailer(file, end):
+                raise ValueError("it was changed after it was written: its SHA-256 differs")
+            _verified.add(known)
+        elif found.st_size not in (end, end + _TRAILER_BYTES):
+            raise ValueError(f"it holds {found.st_size} bytes, and its array takes {end}")
 
 
 def _end_of_array(file: IO[bytes]) -> int:

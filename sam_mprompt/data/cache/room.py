@@ -17,9 +17,10 @@ def check_room(recipe: DataRecipe, what: str, whole: int, missing: int) -> None:
         whole, missing: bytes of the whole cache, and of what is not in it yet.
 
     Raises:
-        UsageError: it does not fit; says what to change. The folder cannot be written.
+        UsageError: it does not fit; says what to change. The folder cannot be written, and has to be.
     """
-    check_output(Path(recipe.cache_root), "folder")
+    if missing:  # one that is complete may lie where nothing can be written
+        check_output(Path(recipe.cache_root), "folder")
     if whole > recipe.cache_gb * 1e9:
         raise UsageError(
             f"The cached {what} would take {whole / 1e9:.1f} GB, more than data.cache_gb = {recipe.cache_gb:g}. Allow "

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sam_mprompt.data.cache.arrays import is_whole, read_cached, write_array
+from sam_mprompt.data.cache.arrays import is_intact, read_cached, write_array
 from sam_mprompt.errors import RunError
 
 ARRAY = np.arange(2 * 3 * 4, dtype=np.float16).reshape(2, 3, 4)
@@ -20,7 +20,7 @@ def changed(path, place):
 
 
 def test_a_cached_array_is_read_as_it_was_written(file):
-    assert is_whole(file)
+    assert is_intact(file)
     for _ in range(2):
         assert np.array_equal(read_cached(file), ARRAY)
 
@@ -28,6 +28,7 @@ def test_a_cached_array_is_read_as_it_was_written(file):
 @pytest.mark.parametrize("place", [130, 150, -80, -1])  # values, and the checksum itself
 def test_a_bit_that_the_disk_has_turned_is_refused(file, place):
     changed(file, place)
+    assert not is_intact(file)
     with pytest.raises(RunError, match=r"'.*a\.npy' in the cache cannot be read"):
         read_cached(file)
 
@@ -41,7 +42,7 @@ def test_a_file_that_changed_after_it_was_verified_is_looked_at_again(file):
 
 def test_a_file_of_version_0_1_which_has_no_checksum_is_read(tmp_path):
     np.save(tmp_path / "old.npy", ARRAY)
-    assert is_whole(tmp_path / "old.npy")
+    assert is_intact(tmp_path / "old.npy")
     assert np.array_equal(read_cached(tmp_path / "old.npy"), ARRAY)
 
 
@@ -50,7 +51,7 @@ def test_a_file_of_version_0_1_which_has_no_checksum_is_read(tmp_path):
 )
 def test_a_file_that_is_no_array_is_refused_in_one_line(tmp_path, content):
     (tmp_path / "x.npy").write_bytes(content)
-    assert not is_whole(tmp_path / "x.npy")
+    assert not is_intact(tmp_path / "x.npy")
     with pytest.raises(RunError, match=r"x\.npy' in the cache cannot be read .* Delete it"):
         read_cached(tmp_path / "x.npy")
 
@@ -58,7 +59,7 @@ def test_a_file_that_is_no_array_is_refused_in_one_line(tmp_path, content):
 def test_a_file_that_was_cut_short_or_is_gone_is_not_whole(file, tmp_path):
     file.write_bytes(file.read_bytes()[:-90])
     for path in (file, tmp_path / "none.npy", tmp_path):
-        assert not is_whole(path)
+        assert not is_intact(path)
         with pytest.raises(RunError, match="cannot be read"):
             read_cached(path)
 
