@@ -26,7 +26,7 @@ def test_a_damaged_adapter_is_listed_with_its_fault(run_cli, trained_run, tmp_pa
 
 
 def test_an_adapter_that_does_not_fit_its_base_is_neither_shown_nor_exported(run_cli, trained_run, tmp_path):
-    folder = shutil.copytree(trained_run, tmp_path / "hostile")
+    folder = shutil.copytree(trained_run / "adapter", tmp_path / "hostile")
     config = folder / "adapter_config.json"
     config.write_text(json.dumps({**json.loads(config.read_text()), "bottleneck": 10**6}))
     sign(folder)
