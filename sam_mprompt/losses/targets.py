@@ -29,6 +29,7 @@ class Heads:
         crop = torch.repeat_interleave(
             torch.arange(len(self.per_crop), device=self.points.device),
             torch.tensor(self.per_crop, device=self.points.device),
+            output_size=len(self.points),  # else a GPU has to be waited for
         )
         x, y = (self.points / stride).long().unbind(1)
         at = (crop * rows + y.clamp(0, rows - 1)) * columns + x.clamp(0, columns - 1)

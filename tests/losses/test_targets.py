@@ -19,6 +19,11 @@ def test_a_batch_without_any_head_has_empty_cells():
     assert Heads(torch.zeros(0, 2), (0, 0)).per_cell((2, 2), 4).tolist() == [[[[0, 0], [0, 0]]]] * 2
 
 
+def test_heads_are_counted_where_their_points_are():
+    there = Heads(POINTS.to("meta"), HEADS.per_crop).per_cell((2, 4), 4)
+    assert (there.device.type, there.shape) == ("meta", (3, 1, 2, 4))
+
+
 def test_each_crop_gets_its_own_heads_back():
     assert [points.tolist() for points in HEADS.each()] == [POINTS[:4].tolist(), [], POINTS[4:].tolist()]
 
