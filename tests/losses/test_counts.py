@@ -85,6 +85,16 @@ def test_the_centre_of_a_bin_is_the_mean_of_the_counts_in_it_and_of_an_empty_one
     assert seen.centres.tolist() == pytest.approx([1, 2, 3, 4, 5, 20 / 3, 19.5])
 
 
+def test_the_centre_of_a_bin_that_was_seen_once_is_what_was_seen():
+    assert BinStatistics.of([np.array([[9, 0]], np.float32)], 7).centres[6] == 9
+
+
+def test_frequencies_are_shares_of_the_blocks_with_heads_each_bin_with_half_a_block_more():
+    seen = BinStatistics.of([np.array([[0, 1, 1], [2, 0, 0]], np.float32)], 3)
+    assert seen.frequencies.tolist() == pytest.approx([2.5 / 4.5, 1.5 / 4.5, 0.5 / 4.5])
+    assert (seen.frequencies.dtype, seen.centres.dtype) == (np.float64, np.float32)
+
+
 def test_a_counter_that_starts_by_the_statistics_expects_the_mean_of_the_images():
     blocks = [np.array([[0, 0, 0, 3], [1, 0, 0, 0]], np.float32)]
     seen = BinStatistics.of(blocks, 4)

@@ -91,6 +91,16 @@ def test_neither_batch_nor_crop_size_changes_the_balance():
     assert {k: v.item() for k, v in small.items()} == pytest.approx({k: v.item() for k, v in large.items()}, rel=1e-4)
 
 
+def test_the_square_of_density_scale_holds_several_crops_in_every_term():
+    _, counts = predicted()
+    aims = targets([[1.0, 1.0], [9.0, 1.0]], (2,))
+    small, large = (
+        terms_of(ZipLoss(kind="zip", bins=3, segmentation=0, context=0, density_scale=scale * STRIDE), counts, aims)
+        for scale in (2.0, 4.0)
+    )
+    assert {k: v.item() for k, v in large.items()} == pytest.approx({k: 4 * v.item() for k, v in small.items()})
+
+
 def test_the_likelihood_alone_finds_the_counts_of_blocks():
     recipe = ZipLoss(kind="zip", bins=4, segmentation=0, context=0, count=0, bin_weight=0)
     logits, _ = predicted(crops=1, bins=4)
