@@ -80,6 +80,18 @@ def test_a_count_is_in_the_bin_that_begins_at_or_below_it():
     assert bin_of(counts, 8).tolist() == [0, 0, 1, 5, 5, 6, 6, 7]
 
 
+def test_edges_of_bins_are_of_the_device_and_type_of_the_counts(monkeypatch):
+    asked, plain = [], torch.bucketize
+
+    def noted(counts, edges, **how):
+        asked.append((edges.device.type, edges.dtype))
+        return plain(counts, edges, **how)
+
+    monkeypatch.setattr(torch, "bucketize", noted)
+    assert bin_of(torch.zeros(3, device="meta", dtype=torch.float64), 4).shape == (3,)
+    assert asked == [("meta", torch.float64)]
+
+
 def test_the_centre_of_a_bin_is_the_mean_of_the_counts_in_it_and_of_an_empty_one_its_smallest():
     seen = BinStatistics.of([np.array([[0, 1, 6], [7, 7, 0]], np.float32), np.array([[9, 30]], np.float32)], 7)
     assert seen.centres.tolist() == pytest.approx([1, 2, 3, 4, 5, 20 / 3, 19.5])
