@@ -171,6 +171,20 @@ def test_centred_relative_positions_are_those_of_the_same_distances_in_the_whole
     assert torch.equal(relative_positions(table, 9, centred=True), relative_positions(table, 9))
 
 
+@pytest.mark.parametrize("size", [(6, 4), (4, 6)])
+def test_centred_attention_takes_the_middle_of_the_tables_of_both_sides(size: tuple[int, int]) -> None:
+    wide, _ = both((7, 7))
+    small = Attention(12, 3, use_rel_pos=True, input_size=size)
+    middle = {
+        name: table[7 - side : 6 + side]
+        for name, table, side in (("rel_pos_h", wide.rel_pos_h, size[0]), ("rel_pos_w", wide.rel_pos_w, size[1]))
+    }
+    small.load_state_dict(wide.state_dict() | middle)
+    wide.centred = True
+    tokens = images(2, *size, 12)
+    torch.testing.assert_close(wide(tokens), small(tokens))
+
+
 @pytest.mark.parametrize("budget", [1, 40, 200, 10**9])
 def test_attention_in_pieces_of_any_size_is_exact_with_its_gradients(
     budget: int, monkeypatch: pytest.MonkeyPatch
