@@ -56,7 +56,7 @@ def locate_heads(density: FloatArray, threshold: float = 0.0) -> FloatArray:
 
 
 def _smooth(mass: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(cv2.sepFilter2D(mass, cv2.CV_64F, _SCORE_KERNEL, _SCORE_KERNEL, borderType=cv2.BORDER_REFLECT))
+    return np.asarray(cv2.sepFilter2D(mass, cv2.CV_64F, _SCORE_KERNEL, _SCORE_KERNEL))
 
 
 def _take_one(left: NDArray[np.float64], row: int, column: int, rings: _Rings) -> tuple[float, tuple[float, float]]:
@@ -72,6 +72,6 @@ def _take_one(left: NDArray[np.float64], row: int, column: int, rings: _Rings) -
         total += share * available
         y += float(taken @ cells[0])
         x += float(taken @ cells[1])
-        if total >= 1.0 - 1e-9:
+        if share < 1.0:  # the head is whole
             break
     return total, (x / total + 0.5, y / total + 0.5)

@@ -100,6 +100,11 @@ def test_everything_is_made_where_the_density_is():
     assert {term.device.type for term in terms.values()} == {"meta"}
 
 
+def test_heads_of_fewer_crops_than_there_are_are_refused():
+    with pytest.raises(ValueError, match="zip"):
+        terms_of(RECIPE, torch.ones(2, 1, 2, 2), targets([[4.0, 4.0]], (1,)))
+
+
 @pytest.mark.parametrize("level", [0.0, 0.3])
 @pytest.mark.parametrize(("points", "per_crop"), [([], (0, 0)), ([[1.0, 1.0]], (0, 1)), ([[1.0, 1.0]] * 30, (30, 0))])
 def test_crops_of_nobody_of_one_and_of_many_have_finite_gradients(points, per_crop, level):

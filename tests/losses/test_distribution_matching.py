@@ -129,6 +129,11 @@ def test_the_square_of_density_scale_holds_several_crops():
     assert large["loss"].item() == pytest.approx(4 * small["loss"].item())
 
 
+def test_heads_of_fewer_crops_than_there_are_are_refused():
+    with pytest.raises(ValueError, match="zip"):
+        MutualPromptLoss(RECIPE, stride=STRIDE)(torch.ones(2, 1, 2, 2), None, targets([[4, 4]], (1,)), epoch=0)
+
+
 @pytest.mark.parametrize("level", [0.0, 0.3])
 @pytest.mark.parametrize(("points", "per_crop"), [([], (0, 0)), ([[1.0, 1.0]], (0, 1)), ([[1.0, 1.0]] * 30, (30, 0))])
 def test_crops_of_nobody_of_one_and_of_many_have_finite_gradients(points, per_crop, level):
