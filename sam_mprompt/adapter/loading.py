@@ -7,7 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UsageError
-from ..models.build import Base, BuiltCounter, add_decoders, build_encoder, build_outline, outline_of
+from ..models.build import (
+    Base,
+    BuiltCounter,
+    add_decoders,
+    build_encoder,
+    build_outline,
+    outline_of,
+    outline_on_disk,
+)
 from ..models.counter import CrowdCounter
 from ..models.sam_encoder import SamEncoder
 from ..tensor_files import check_against
@@ -112,7 +120,29 @@ def check_base(adapter: AdapterFolder, base: Base) -> None:
         )
 
 
-def check_sizes(outline: nn.Module, adapter: AdapterFolder) -> None:
+def check_folder(adapter: AdapterFolder) -> None:
+    """Refuse what `load_adapter` would refuse of a folder for its shapes, at once: its base is neither read nor built.
+
+    Only for SAM's encoders. Nothing is compared where the base is a file that is not on this machine, or where another
+    file has its name.
+
+    Raises:
+        UsageError: keys or shapes that do not fit, what cannot be attached, or another network than counter.json
+            describes.
+    """
+    model, name = adapter.recipe.model, adapter.info.base
+    outline = outline_on_disk(model, name)
+    if outline is None:
+        return
+    try:
+        _check_network(check_sizes(outline, adapter), adapter)
+    except UsageError:
+        by_name = build_outline(model, name) is not None  # else a file's values tell whether it is the base
+        if by_name or build_encoder(model, name, frozen=True)[1].fingerprint == adapter.info.base_fingerprint:
+            raise
+
+
+def check_sizes(outline: nn.Module, adapter: AdapterFolder) -> CrowdCounter:
     """Compare the shapes of an adapter's tensors with those that its recipe and configuration ask for.
 
     A file of strangers may ask for any width; nothing of that size is made here.
@@ -120,6 +150,9 @@ def check_sizes(outline: nn.Module, adapter: AdapterFolder) -> None:
     Args:
         outline: the base on the meta device. It is used up.
         adapter: as read.
+
+    Returns:
+        The counter that they make, on the meta device.
 
     Raises:
         UsageError: keys or shapes that do not fit, or what cannot be attached.
@@ -140,6 +173,7 @@ def check_sizes(outline: nn.Module, adapter: AdapterFolder) -> None:
         own |= {f"encoder.{key}": tensor for key, tensor in counter.encoder.state_dict().items()}
     expected |= {OF_COUNTER + key: tensor for key, tensor in own.items()}
     check_against({key: tensor.shape for key, tensor in expected.items()}, tensors, source)
+    return counter
 
 
 def load_tensors(counter: CrowdCounter, adapter: AdapterFolder, name: str = DEFAULT) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..errors import UsageError, listed
 from ..files import is_file
-from ..tensor_files import read_tensors
+from ..tensor_files import read_shapes, read_tensors
 from .locate import CHECKPOINT_SUFFIXES
 from .names import OFFICIAL, encoder_names, naming_of
 
@@ -42,6 +42,18 @@ def open_checkpoint(path: Path) -> dict[str, Tensor]:
     """
     _check_content(path)
     return read_tensors(path) if path.suffix == ".safetensors" else _read_pth(path)
+
+
+def read_outline(path: Path) -> dict[str, Tensor]:
+    """Return a checkpoint's tensors on the meta device: their names and shapes, no values are read.
+
+    Raises:
+        UsageError: as `open_checkpoint`, but for what only the values tell.
+    """
+    _check_content(path)
+    if path.suffix == ".safetensors":
+        return {name: torch.empty(shape, device="meta") for name, shape in read_shapes(path).items()}
+    return _state_dict(path, device="meta")
 
 
 def encoder_tensors(tensors: Mapping[str, Tensor], source: str = "the state dict") -> dict[str, Tensor]:
@@ -113,11 +125,12 @@ def _check_content(path: Path) -> None:
         raise UsageError(f"'{path}' is not a file of torch.save but safetensors: rename it to .safetensors.")
 
 
-def _read_pth(path: Path) -> dict[str, Tensor]:
+def _state_dict(path: Path, device: str) -> dict[str, Tensor]:
+    """Return what a file of torch.save holds, tensors by name, on a device; memory-mapped where its format allows."""
     with path.open("rb") as file:
         in_zip = file.read(4) == b"PK\x03\x04"
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=in_zip)
+        content = torch.load(path, map_location=device, weights_only=True, mmap=in_zip)
     except Exception as error:  # a damaged file makes torch raise almost anything
         if code := re.search(r"GLOBAL (\S+)", str(error)):
             raise UsageError(
@@ -131,7 +144,12 @@ def _read_pth(path: Path) -> dict[str, Tensor]:
         raise UsageError(
             f"'{path}': expected a state dict, tensors by name, got {inside}. Save the model's state dict alone."
         )
-    if hollow := [str(name) for name, tensor in content.items() if not _held(tensor)]:
+    return {str(name): tensor for name, tensor in content.items()}
+
+
+def _read_pth(path: Path) -> dict[str, Tensor]:
+    content = _state_dict(path, device="cpu")
+    if hollow := [name for name, tensor in content.items() if not _held(tensor)]:
         raise UsageError(
             f"'{path}' is refused: it does not hold the values of {listed(hollow)}, only their shapes. Expected the "
             "state dict of a model that was not on the meta device, as torch.save writes it."
@@ -143,9 +161,9 @@ def _read_pth(path: Path) -> dict[str, Tensor]:
             f"'{path}' is refused: its tensors claim {claimed:,} bytes of its {path.stat().st_size:,}. Save a copy of "
             "each instead of views."
         )
-    if broken := [str(name) for name, tensor in content.items() if not _finite(tensor)]:
+    if broken := [name for name, tensor in content.items() if not _finite(tensor)]:
         raise UsageError(f"'{path}' holds values that are not finite in {listed(broken)}. Get it again.")
-    return {str(name): tensor for name, tensor in content.items()}
+    return content
 
 
 def _dense(value: object) -> bool:

@@ -69,8 +69,11 @@ def _facts(adapter: str) -> dict[str, Any]:
         return cast("ExportedCounter", load(adapter, device="cpu")).facts()
     from ..adapter.find import find_adapter
     from ..adapter.folder import AdapterFolder
+    from ..adapter.loading import check_folder
 
-    return AdapterFolder.read(find_adapter(adapter)).facts()
+    folder = AdapterFolder.read(find_adapter(adapter))
+    check_folder(folder)
+    return folder.facts()
 
 
 @adapters.command("verify", epilog="Example: `sam-mprompt adapters verify adapters/shb --base sam_vit_b`")

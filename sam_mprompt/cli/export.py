@@ -57,9 +57,11 @@ def export(
 
     from ..adapter.find import find_adapter
     from ..adapter.folder import AdapterFolder
+    from ..adapter.loading import check_folder
 
     found = AdapterFolder.read(find_adapter(adapter))
     if kind == "folder":
+        check_folder(found)
         exported = found.export(to, dtype="float16" if dtype == "float16" else "float32")
         typer.echo(f"{exported.path}  {exported.size_on_disk() / 1e6:.2f} MB  {exported.info.dtype}")
     else:

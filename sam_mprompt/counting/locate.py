@@ -13,7 +13,7 @@ _SCORE_RADIUS = 2
 _SCORE_KERNEL = cv2.getGaussianKernel(2 * _SCORE_RADIUS + 1, _SCORE_SIGMA, cv2.CV_64F)
 _REACH = 6
 _MARGIN = _REACH + 2 * _SCORE_RADIUS
-
+_LEAST = 1e-300  # that a ring's mass is divided by: of an empty one any share is nothing
 
 _Rings = list[tuple[NDArray[np.intp], NDArray[np.intp]]]
 
@@ -56,7 +56,7 @@ def locate_heads(density: FloatArray, threshold: float = 0.0) -> FloatArray:
 
 
 def _smooth(mass: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(cv2.sepFilter2D(mass, cv2.CV_64F, _SCORE_KERNEL, _SCORE_KERNEL, borderType=cv2.BORDER_REFLECT))
+    return np.asarray(cv2.sepFilter2D(mass, cv2.CV_64F, _SCORE_KERNEL, _SCORE_KERNEL))
 
 
 def _take_one(left: NDArray[np.float64], row: int, column: int, rings: _Rings) -> tuple[float, tuple[float, float]]:
@@ -66,12 +66,12 @@ def _take_one(left: NDArray[np.float64], row: int, column: int, rings: _Rings) -
         cells = (row + rows, column + columns)
         found = left[cells]
         available = float(found.sum())
-        share = min(1.0, (1.0 - total) / available) if available > 0 else 0.0
+        share = min(1.0, (1.0 - total) / max(available, _LEAST))
         taken = share * found
         left[cells] = found - taken
         total += share * available
         y += float(taken @ cells[0])
         x += float(taken @ cells[1])
-        if total >= 1.0 - 1e-9:
+        if share < 1.0:  # the head is whole
             break
     return total, (x / total + 0.5, y / total + 0.5)

@@ -25,10 +25,10 @@ def network_input(crops: Sequence[ByteImage], size: tuple[int, int], mean: Rgb, 
     """
     table = _normalised_values(tuple(mean), tuple(std))
     batch = np.zeros((len(crops), 3, *size), np.float32)
-    for image, crop in zip(batch, crops, strict=True):
+    for index, crop in enumerate(crops):
         height, width = crop.shape[:2]
         for channel, values in enumerate(table):
-            image[channel, :height, :width] = cv2.LUT(np.ascontiguousarray(crop[..., channel]), values)
+            batch[index, channel, :height, :width] = cv2.LUT(np.ascontiguousarray(crop[..., channel]), values)
     return batch
 
 

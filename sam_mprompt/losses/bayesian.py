@@ -38,7 +38,7 @@ class BayesianCounts:
         terms = {"density": torch.stack(errors).mean() * factor}
         total = recipe.density * terms["density"]
         if recipe.count > 0:
-            actual = torch.tensor(heads.per_crop, device=density.device, dtype=density.dtype)
+            actual = torch.tensor(heads.per_crop, device=density.device)
             terms["count"] = (density.sum(dim=(1, 2, 3)) - actual).abs().mean() * factor
             total = total + recipe.count * terms["count"]
         return total, terms

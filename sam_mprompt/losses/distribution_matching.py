@@ -79,7 +79,7 @@ def total_variation(density: Tensor, cells: Tensor) -> Tensor:
 def cell_centres(density: Tensor, stride: int) -> Tensor:
     """Return float32 (h * w, 2): the centres (x, y) of the cells of a density (h, w), in pixels."""
     rows, columns = density.shape
-    y, x = (torch.arange(n, device=density.device, dtype=torch.float32) for n in (rows, columns))
+    y, x = (torch.arange(n, device=density.device) for n in (rows, columns))
     grid = torch.cartesian_prod(y, x).flip(1)
     return (grid + 0.5) * stride
 

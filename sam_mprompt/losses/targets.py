@@ -26,10 +26,8 @@ class Heads:
     def per_cell(self, size: tuple[int, int], stride: int) -> Tensor:
         """Return float32 (B, 1, h, w): how many heads lie in each cell of `stride` pixels; a head is in one cell."""
         rows, columns = size
-        crop = torch.repeat_interleave(
-            torch.arange(len(self.per_crop), device=self.points.device),
-            torch.tensor(self.per_crop, device=self.points.device),
-        )
+        repeats = torch.tensor(self.per_crop, device=self.points.device)
+        crop = torch.repeat_interleave(repeats, output_size=len(self.points))  # told, else a GPU is waited for
         x, y = (self.points / stride).long().unbind(1)
         at = (crop * rows + y.clamp(0, rows - 1)) * columns + x.clamp(0, columns - 1)
         counts = torch.zeros(len(self.per_crop) * rows * columns, device=self.points.device)

@@ -8,12 +8,13 @@ import torch
 from torch import nn
 
 from ..bases.locate import RandomBase, resolve
-from ..bases.weights import fingerprint
+from ..bases.weights import encoder_tensors, fingerprint, read_outline
+from ..errors import UsageError
 from ..recipe.model import Model, TimmModel
 from ..recipe.tuning import Peft, Prompts, Side, Tuning
 from ..tuning.attach import attach
 from .counter import CrowdCounter
-from .sam_config import CONFIGS
+from .sam_config import CONFIGS, SamConfig
 from .sam_encoder import SamEncoder
 from .timm_base import timm_base, timm_model, timm_weights
 from .timm_encoder import TimmEncoder
@@ -84,6 +85,25 @@ def build_outline(model: Model, base: str | None = None) -> nn.Module | None:
         if isinstance(found, RandomBase) and found.config in CONFIGS:
             return SamEncoder(CONFIGS[found.config], positions=model.positions)
     return None
+
+
+def outline_on_disk(model: Model, base: str) -> nn.Module | None:
+    """Return a SAM encoder on the meta device, also that of a file, of which names and shapes alone are read.
+
+    None where there is no such file on this machine, or one that is no SAM encoder; and for a timm model, which has to
+    be built to be measured: seconds for a large one.
+    """
+    if model.encoder != "sam":
+        return None
+    try:
+        found = resolve(base)
+        if isinstance(found, RandomBase):
+            return build_outline(model, base)
+        config = SamConfig.from_tensors(encoder_tensors(read_outline(found)))
+    except UsageError:
+        return None
+    with torch.device("meta"):
+        return SamEncoder(config, positions=model.positions)
 
 
 def outline_of(encoder: SamEncoder) -> SamEncoder:

@@ -93,7 +93,7 @@ class Decoder(nn.Module):
     def _upsampled(self, x: Tensor, block: int) -> Tensor:
         if block < self.first_upsampled:
             return x
-        return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+        return F.interpolate(x, scale_factor=2.0, mode="bilinear")
 
 
 class BlockOutput(nn.Conv2d):
@@ -165,7 +165,7 @@ class LevelFusion(nn.Module):
     def forward(self, levels: Sequence[Tensor]) -> Tensor:
         """Sum the projected levels; all share one height and width."""
         *earlier, last = levels
-        return last + sum((p(x) for p, x in zip(self.projections, earlier, strict=True)), torch.zeros_like(last))
+        return last + sum(p(x) for p, x in zip(self.projections, earlier, strict=True))
 
 
 class SideNetwork(nn.Module):
@@ -227,7 +227,7 @@ class PyramidSideNetwork(nn.Module):
         for project, block, level in reversed(list(zip(self.inputs, self.blocks, levels, strict=True))):
             rung = project(level)
             if x is not None:
-                rung = rung + F.interpolate(x, rung.shape[-2:], mode="bilinear", align_corners=False)
+                rung = rung + F.interpolate(x, rung.shape[-2:], mode="bilinear")
             x = block(rung)
         assert x is not None, "an encoder has at least one level"
         return x

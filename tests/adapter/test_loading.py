@@ -10,7 +10,7 @@ from torch import nn
 
 from sam_mprompt.adapter.contents import CONFIG, RECIPE, TENSORS
 from sam_mprompt.adapter.folder import AdapterFolder
-from sam_mprompt.adapter.loading import add_to, init_from, load_adapter
+from sam_mprompt.adapter.loading import add_to, check_folder, init_from, load_adapter
 from sam_mprompt.bases.weights import fingerprint
 from sam_mprompt.errors import UsageError
 from sam_mprompt.models.build import Base, build_counter, build_encoder, build_outline
@@ -149,6 +149,47 @@ def test_a_foreign_base_is_not_drawn_before_its_shapes_are_compared(adapter, mon
     monkeypatch.setattr("sam_mprompt.adapter.loading.build_encoder", lambda *_, **__: pytest.fail("it was built"))
     with pytest.raises(UsageError, match="reshaped"):
         load_adapter(AdapterFolder.read(adapter))
+
+
+def refused_at_once(adapter):
+    with pytest.raises(UsageError) as told:
+        check_folder(AdapterFolder.read(adapter))
+    return str(told.value)
+
+
+def test_a_folder_that_does_not_fit_its_base_is_refused_at_once_in_the_words_of_loading(adapter):
+    check_folder(AdapterFolder.read(adapter))
+    change_config(adapter, bottleneck=10**6)
+    said = refused_at_once(adapter)
+    assert "mprompt_down.bias is (8,) instead of (1000000,)" in said
+    with pytest.raises(UsageError) as told:
+        load_adapter(AdapterFolder.read(adapter))
+    assert str(told.value) == said
+
+
+def test_a_network_that_sees_images_otherwise_is_refused_at_once(adapter):
+    change_counter_file(adapter, lambda table: table.update(stride=8))
+    assert "stride 8, as its counter.json says" in refused_at_once(adapter)
+
+
+def test_a_base_of_another_size_that_a_folder_names_is_refused_at_once_and_not_drawn(adapter, monkeypatch):
+    change_counter_file(adapter, lambda table: table.update(base="random:vit_h"))
+    monkeypatch.setattr("sam_mprompt.adapter.loading.build_encoder", lambda *_, **__: pytest.fail("it was built"))
+    assert "reshaped" in refused_at_once(adapter)
+
+
+def test_a_folder_whose_base_is_not_here_is_taken_at_its_word(adapter, tiny_base, tmp_path):
+    change_config(adapter, bottleneck=9)
+    away = tmp_path / "base.safetensors"
+    change_counter_file(adapter, lambda table: table.update(base=str(away)))
+    check_folder(AdapterFolder.read(adapter))  # no such file
+    other = replace(SamEncoder.from_checkpoint(tiny_base).config, embed_dim=16)
+    save_file(SamEncoder.random(other, seed=1).state_dict(), away)
+    check_folder(AdapterFolder.read(adapter))  # another file of that name
+    away.write_bytes(b"no checkpoint")
+    check_folder(AdapterFolder.read(adapter))
+    away.write_bytes(tiny_base.read_bytes())
+    assert "reshaped" in refused_at_once(adapter)
 
 
 def test_an_adapter_that_does_not_fit_leaves_the_encoder_as_it_was(adapter, small_adapter):

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from sam_mprompt.bases.weights import encoder_tensors, fingerprint, open_checkpoint
+from sam_mprompt.bases.weights import encoder_tensors, fingerprint, open_checkpoint, read_outline
 from sam_mprompt.errors import UsageError
 from sam_mprompt.models.sam_config import CONFIGS, SamConfig
 from sam_mprompt.models.sam_encoder import SamEncoder
@@ -64,6 +64,18 @@ def test_a_safetensors_file_is_read_as_it_is(tmp_path: Path) -> None:
     safetensors.torch.save_file(weights(), tmp_path / "sam.safetensors")
     tensors = open_checkpoint(tmp_path / "sam.safetensors")
     assert all(torch.equal(tensor, tensors[name]) for name, tensor in weights().items())
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_an_outline_has_every_name_and_shape_of_a_file_and_no_values(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"sam{suffix}"
+    if suffix == ".pth":
+        torch.save(weights(), path)
+    else:
+        safetensors.torch.save_file(weights(), path)
+    found, shapes = read_outline(path), {name: tensor.shape for name, tensor in weights().items()}
+    assert {name: tensor.shape for name, tensor in found.items()} == shapes
+    assert {tensor.device.type for tensor in found.values()} == {"meta"}
 
 
 class Command:

@@ -1,6 +1,8 @@
 import json
+import shutil
 
 from pooling_file import pooling_file
+from tampering import sign
 
 
 def test_adapters_are_listed_shown_and_verified(run_cli, trained_run, tmp_path, monkeypatch):
@@ -21,6 +23,18 @@ def test_a_damaged_adapter_is_listed_with_its_fault(run_cli, trained_run, tmp_pa
     [row] = [row for row in json.loads(run_cli("adapters", "list", "--json").out) if row["name"] == "newer"]
     assert "format version 99" in row["fault"]
     assert run_cli("adapters", "show", "newer").code == 2
+
+
+def test_an_adapter_that_does_not_fit_its_base_is_neither_shown_nor_exported(run_cli, trained_run, tmp_path):
+    folder = shutil.copytree(trained_run / "adapter", tmp_path / "hostile")
+    config = folder / "adapter_config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "bottleneck": 10**6}))
+    sign(folder)
+    said = run_cli("adapters", "verify", folder)
+    assert (said.code, "instead of (1000000,)" in said.err, len(said.err.splitlines())) == (2, True, 1)
+    for done in (run_cli("adapters", "show", folder), run_cli("export", folder, "--to", tmp_path / "copy")):
+        assert (done.code, done.err) == (said.code, said.err)
+    assert not (tmp_path / "copy").exists()
 
 
 def test_what_is_no_adapter_is_refused_and_says_where_to_look(run_cli, tmp_path, monkeypatch):

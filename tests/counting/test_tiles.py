@@ -39,11 +39,12 @@ def test_a_batch_holds_no_more_tiles_than_asked():
 
 
 def test_the_tiles_that_come_next_are_prepared_while_the_network_works(monkeypatch):
-    started = [threading.Event() for _ in range(4)]
+    started, names = [threading.Event() for _ in range(4)], []
     prepared, plain = iter(started), tiles.network_input
 
     def noted(*arguments):
         next(prepared).set()
+        names.append(threading.current_thread().name)
         return plain(*arguments)
 
     coming = iter(started[1:])
@@ -57,6 +58,7 @@ def test_the_tiles_that_come_next_are_prepared_while_the_network_works(monkeypat
     [[ones]] = blended([noise(112, 112)], PoolingBackend(), forward, tile=64, overlap=16)
     np.testing.assert_allclose(ones, 1, rtol=1e-6)
     assert all(event.is_set() for event in started)
+    assert [name.startswith("sam-mprompt-tiles") for name in names] == [True] * 4
 
 
 def test_what_the_network_refuses_is_raised_and_leaves_no_thread():
@@ -66,10 +68,26 @@ def test_what_the_network_refuses_is_raised_and_leaves_no_thread():
     assert threading.active_count() == before
 
 
+def test_a_network_that_gives_fewer_maps_than_it_had_tiles_is_refused():
+    def forward(batch):
+        return np.ones_like(batch[1:, :1, ::4, ::4])
+
+    with pytest.raises(ValueError, match="zip"):
+        blended([noise(112, 112)], PoolingBackend(), forward, tile=64, overlap=16, batch_size=2)
+
+
+@pytest.mark.parametrize("size", [(200, 40), (40, 200)])
+def test_a_narrow_image_is_seen_to_its_end_in_tiles_as_narrow(size):
+    image, backend = noise(*size), PoolingBackend()
+    [[density]] = blended([image], backend, tile=64, overlap=16)
+    assert {batch.shape[2:] for batch in backend.batches} == {(64, 48) if size[0] > size[1] else (48, 64)}
+    np.testing.assert_allclose(density, known_density(image, 4), rtol=1e-5)
+
+
 def test_cells_in_the_padding_are_dropped():
     backend = PoolingBackend()
     [[ones]] = blended([noise(33, 50)], backend, lambda tiles: np.ones_like(tiles[:, :1, ::4, ::4]))
-    assert ones.shape == (9, 13)
+    assert (ones.shape, ones.dtype) == ((9, 13), np.float32)
     assert ones.sum() == 9 * 13
 
 

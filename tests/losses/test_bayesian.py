@@ -17,6 +17,10 @@ def targets(points, per_crop, cells=2):
     return Targets(none, none.bool(), ~none.bool(), heads)
 
 
+def terms_of(recipe, density, aims):
+    return MutualPromptLoss(recipe, stride=STRIDE)(density, None, aims, epoch=0)
+
+
 def test_the_posterior_of_one_head_and_the_background_is_that_of_two_gaussians():
     found = posteriors(torch.tensor([[0.0], [25.0], [100.0]]), sigma=4.0, background=10.0)
     for (head, background), distance in zip(found.tolist(), (0, 5, 10), strict=True):
@@ -64,6 +68,41 @@ def test_the_count_is_a_term_of_its_own_that_is_off_by_default():
     terms = MutualPromptLoss(recipe, stride=STRIDE)(density, None, aims, epoch=0)
     assert terms["count"].item() == pytest.approx((1 + 2) / 2)
     assert terms["loss"].item() == pytest.approx(2 * terms["density"].item() + 0.5 * terms["count"].item())
+
+
+def test_a_batch_has_the_mean_of_its_crops_in_every_term():
+    recipe = RECIPE.model_copy(update={"count": 0.5})
+    density = torch.arange(12.0).view(2, 1, 2, 3) / 10
+    points = [[4.0, 4.0], [20.0, 12.0], [9.0, 3.0]]
+    both = terms_of(recipe, density, targets(points, (2, 1)))
+    each = [
+        terms_of(recipe, density[:1], targets(points[:2], (2,))),
+        terms_of(recipe, density[1:], targets(points[2:], (1,))),
+    ]
+    assert {k: v.item() for k, v in both.items()} == pytest.approx(
+        {name: sum(terms[name].item() for terms in each) / 2 for name in both}
+    )
+
+
+def test_the_square_of_density_scale_holds_several_crops_in_every_term():
+    recipe = RECIPE.model_copy(update={"count": 0.5})
+    density, aims = torch.tensor([[[[1.0, 0.0], [0.0, 2.0]]]]), targets([[4, 4]], (1,))
+    small, large = (
+        terms_of(recipe.model_copy(update={"density_scale": scale * STRIDE}), density, aims) for scale in (2.0, 4.0)
+    )
+    assert {k: v.item() for k, v in large.items()} == pytest.approx({k: 4 * v.item() for k, v in small.items()})
+
+
+def test_everything_is_made_where_the_density_is():
+    density = torch.zeros(2, 1, 2, 2, device="meta")
+    aims = targets([[4.0, 4.0]] * 3, (3, 0)).to(density.device)
+    terms = terms_of(RECIPE.model_copy(update={"count": 0.5}), density, aims)
+    assert {term.device.type for term in terms.values()} == {"meta"}
+
+
+def test_heads_of_fewer_crops_than_there_are_are_refused():
+    with pytest.raises(ValueError, match="zip"):
+        terms_of(RECIPE, torch.ones(2, 1, 2, 2), targets([[4.0, 4.0]], (1,)))
 
 
 @pytest.mark.parametrize("level", [0.0, 0.3])

@@ -80,9 +80,31 @@ def test_a_count_is_in_the_bin_that_begins_at_or_below_it():
     assert bin_of(counts, 8).tolist() == [0, 0, 1, 5, 5, 6, 6, 7]
 
 
+def test_edges_of_bins_are_of_the_device_and_type_of_the_counts(monkeypatch):
+    asked, plain = [], torch.bucketize
+
+    def noted(counts, edges, **how):
+        asked.append((edges.device.type, edges.dtype))
+        return plain(counts, edges, **how)
+
+    monkeypatch.setattr(torch, "bucketize", noted)
+    assert bin_of(torch.zeros(3, device="meta", dtype=torch.float64), 4).shape == (3,)
+    assert asked == [("meta", torch.float64)]
+
+
 def test_the_centre_of_a_bin_is_the_mean_of_the_counts_in_it_and_of_an_empty_one_its_smallest():
     seen = BinStatistics.of([np.array([[0, 1, 6], [7, 7, 0]], np.float32), np.array([[9, 30]], np.float32)], 7)
     assert seen.centres.tolist() == pytest.approx([1, 2, 3, 4, 5, 20 / 3, 19.5])
+
+
+def test_the_centre_of_a_bin_that_was_seen_once_is_what_was_seen():
+    assert BinStatistics.of([np.array([[9, 0]], np.float32)], 7).centres[6] == 9
+
+
+def test_frequencies_are_shares_of_the_blocks_with_heads_each_bin_with_half_a_block_more():
+    seen = BinStatistics.of([np.array([[0, 1, 1], [2, 0, 0]], np.float32)], 3)
+    assert seen.frequencies.tolist() == pytest.approx([2.5 / 4.5, 1.5 / 4.5, 0.5 / 4.5])
+    assert (seen.frequencies.dtype, seen.centres.dtype) == (np.float64, np.float32)
 
 
 def test_a_counter_that_starts_by_the_statistics_expects_the_mean_of_the_images():

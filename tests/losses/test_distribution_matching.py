@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -8,6 +10,7 @@ from sam_mprompt.losses.distribution_matching import (
     square_distances,
     total_variation,
 )
+from sam_mprompt.losses.sinkhorn import Transport
 from sam_mprompt.recipe.loss import DmLoss
 
 STRIDE = 8
@@ -48,6 +51,58 @@ def test_the_gradient_of_transport_takes_mass_from_far_cells_to_near_ones_and_ke
     assert (slope * density).sum().item() == pytest.approx(0, abs=1e-3)
 
 
+@pytest.mark.parametrize("heads", [1.5, 6.0])
+def test_the_gradient_of_transport_is_the_slope_of_its_cost(heads):
+    loss = DistributionMatching(RECIPE.model_copy(update={"epsilon": 20.0, "rounds": 300}), stride=STRIDE)
+    points, way = torch.tensor([[2.0, 2.0], [20.0, 9.0]]), torch.tensor([[1.0, -0.5, 0.25], [0.5, -0.25, 1.0]])
+    density = (torch.tensor([[1.0, 2.0, 1.0], [3.0, 2.0, 1.0]]) * heads / 10).requires_grad_()
+    loss.moving(density, points).backward()
+    step = heads / 1000
+    ahead, behind = (loss.moving(density.detach() + moved * way, points).item() for moved in (step, -step))
+    assert density.grad is not None
+    assert (density.grad * way).sum().item() == pytest.approx((ahead - behind) / (2 * step), rel=0.02)
+
+
+def test_only_entropy_costs_where_every_head_has_its_density():
+    loss = DistributionMatching(RECIPE, stride=STRIDE)
+    cost = loss.moving(crop([0.5, 0.0, 0.0], [0.0, 0.0, 0.5])[0, 0], torch.tensor([[4.0, 4.0], [20.0, 12.0]]))
+    assert cost.item() == pytest.approx(RECIPE.epsilon * math.log(2), rel=1e-3)  # each half knows its head of two
+
+
+def test_what_is_moved_is_made_where_the_density_is(monkeypatch):
+    asked = []
+
+    def noted(*given, **_):
+        asked.extend(given)
+        return Transport(given[0].sum(), given[1])
+
+    monkeypatch.setattr("sam_mprompt.losses.distribution_matching.transport", noted)
+    density = torch.zeros(2, 1, 2, 3, device="meta")
+    terms = MutualPromptLoss(RECIPE, stride=STRIDE)(
+        density, None, targets([[4.0, 4.0]] * 3, (2, 1)).to(density.device), epoch=0
+    )
+    assert {tensor.device.type for tensor in [*asked, *terms.values()]} == {"meta"}
+    assert len(asked) == 2 * 3
+
+
+def test_one_predicted_head_where_two_are_is_no_variation():
+    assert total_variation(crop([1.0, 0.0], [0.0, 0.0]), crop([2.0, 0.0], [0.0, 0.0])).tolist() == [0]
+
+
+def test_a_batch_has_the_mean_of_its_crops_in_every_term():
+    loss = MutualPromptLoss(RECIPE, stride=STRIDE)
+    density = torch.arange(12.0).view(2, 1, 2, 3) / 10
+    points = [[4.0, 4.0], [20.0, 12.0], [9.0, 3.0]]
+    both = loss(density, None, targets(points, (2, 1)), epoch=0)
+    each = [
+        loss(density[:1], None, targets(points[:2], (2,)), epoch=0),
+        loss(density[1:], None, targets(points[2:], (1,)), epoch=0),
+    ]
+    assert {k: v.item() for k, v in both.items()} == pytest.approx(
+        {name: sum(terms[name].item() for terms in each) / 2 for name in both}, rel=1e-5
+    )
+
+
 def test_the_total_variation_is_half_the_difference_of_distributions_times_the_heads():
     cells, density = crop([2.0, 0.0], [0.0, 0.0]), crop([1.0, 1.0], [0.0, 2.0])
     # (1, 0, 0, 0) against (1/4, 1/4, 0, 1/2): half of 3/4 + 1/4 + 1/2, and two heads.
@@ -72,6 +127,11 @@ def test_the_square_of_density_scale_holds_several_crops():
     density, aims = crop([1.0, 0.0], [0.0, 2.0]), targets([[4, 4]], (1,))
     small, large = (MutualPromptLoss(recipe, stride=STRIDE)(density, None, aims, epoch=0) for recipe in (RECIPE, wide))
     assert large["loss"].item() == pytest.approx(4 * small["loss"].item())
+
+
+def test_heads_of_fewer_crops_than_there_are_are_refused():
+    with pytest.raises(ValueError, match="zip"):
+        MutualPromptLoss(RECIPE, stride=STRIDE)(torch.ones(2, 1, 2, 2), None, targets([[4, 4]], (1,)), epoch=0)
 
 
 @pytest.mark.parametrize("level", [0.0, 0.3])

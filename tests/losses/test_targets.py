@@ -11,12 +11,22 @@ def test_a_head_belongs_to_the_one_cell_of_its_own_crop_that_it_lies_in():
     assert cells[:, 0].tolist() == [[[1, 1, 0, 0], [0, 1, 0, 1]], [[0] * 4] * 2, [[1, 0, 0, 0], [0] * 4]]
 
 
+def test_a_head_beyond_the_border_is_in_the_cell_next_to_it_of_its_own_crop():
+    beyond = Heads(torch.tensor([[-9.0, 5.0], [99.0, 5.0], [5.0, -9.0], [5.0, 99.0]]), (1, 3))
+    assert beyond.per_cell((2, 3), 4)[:, 0].tolist() == [[[0, 0, 0], [1, 0, 0]], [[0, 1, 0], [0, 1, 1]]]
+
+
 def test_heads_in_one_cell_add_up():
     assert Heads(torch.full((5, 2), 3.0), (5,)).per_cell((1, 2), 8).tolist() == [[[[5, 0]]]]
 
 
 def test_a_batch_without_any_head_has_empty_cells():
     assert Heads(torch.zeros(0, 2), (0, 0)).per_cell((2, 2), 4).tolist() == [[[[0, 0], [0, 0]]]] * 2
+
+
+def test_heads_are_counted_where_their_points_are():
+    there = Heads(POINTS.to("meta"), HEADS.per_crop).per_cell((2, 4), 4)
+    assert (there.device.type, there.shape) == ("meta", (3, 1, 2, 4))
 
 
 def test_each_crop_gets_its_own_heads_back():

@@ -44,11 +44,11 @@ def test_the_terms_of_one_block_are_those_computed_by_hand():
 
 def test_only_blocks_with_heads_say_which_bin_it_is():
     _, counts = predicted()
-    blocks = torch.tensor([[[[0.0, 2.0], [0.0, 0.0]]]])
+    blocks = torch.tensor([[[[0.0, 2.0], [0.0, 1.0]]]])
     errors = bin_errors(counts, blocks)
-    assert errors[blocks == 0].tolist() == [0, 0, 0]
-    expected = -counts.bins.log_softmax(dim=1)[0, 1, 0, 1]
-    assert errors[0, 0, 0, 1].item() == pytest.approx(expected.item())
+    assert errors[blocks == 0].tolist() == [0, 0]
+    expected = -counts.bins.log_softmax(dim=1)
+    assert errors[0, 0, :, 1].tolist() == pytest.approx([expected[0, 1, 0, 1].item(), expected[0, 0, 1, 1].item()])
 
 
 def test_errors_of_neighbours_cancel_in_larger_squares_and_not_in_small_ones():
@@ -58,6 +58,13 @@ def test_errors_of_neighbours_cancel_in_larger_squares_and_not_in_small_ones():
     assert count_errors(density, blocks).tolist() == pytest.approx([2 / 3])
     density = torch.zeros(1, 1, 4, 4)
     density[0, 0, 3, 3] = 1  # the same square of 4 only
+    assert count_errors(density, blocks).tolist() == pytest.approx([4 / 3])
+
+
+@pytest.mark.parametrize("other", [(1, 2), (2, 1)])
+def test_squares_begin_at_the_first_row_and_column(other):
+    blocks, density = torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 4)
+    blocks[0, 0, 1, 1], density[(0, 0, *other)] = 1, 1  # two squares of 2, one of 4
     assert count_errors(density, blocks).tolist() == pytest.approx([4 / 3])
 
 
@@ -89,6 +96,16 @@ def test_neither_batch_nor_crop_size_changes_the_balance():
     heads = Heads(torch.tensor(both * 3), (6, 6, 6))
     large = terms_of(recipe, wide, Targets(flat, flat.bool(), flat.bool(), heads))
     assert {k: v.item() for k, v in small.items()} == pytest.approx({k: v.item() for k, v in large.items()}, rel=1e-4)
+
+
+def test_the_square_of_density_scale_holds_several_crops_in_every_term():
+    _, counts = predicted()
+    aims = targets([[1.0, 1.0], [9.0, 1.0]], (2,))
+    small, large = (
+        terms_of(ZipLoss(kind="zip", bins=3, segmentation=0, context=0, density_scale=scale * STRIDE), counts, aims)
+        for scale in (2.0, 4.0)
+    )
+    assert {k: v.item() for k, v in large.items()} == pytest.approx({k: 4 * v.item() for k, v in small.items()})
 
 
 def test_the_likelihood_alone_finds_the_counts_of_blocks():

@@ -1,9 +1,12 @@
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from sam_mprompt.losses.counts import BinStatistics
 from sam_mprompt.models.decoders import (
+    BlockOutput,
     ConvBlock,
     Decoder,
     LevelFusion,
@@ -119,6 +122,37 @@ def test_the_trunk_ends_before_its_last_relu_and_after_those_of_the_others():
     trunk = decoder.trunk(noise(2, 8, 6, 6))
     assert seen[0].min() == 0
     assert trunk.min() < 0 < trunk.max()
+
+
+def test_the_output_for_blocks_is_one_convolution_to_emptiness_and_bins_that_starts_almost_at_zero():
+    torch.manual_seed(0)
+    output = BlockOutput(64, 99)
+    assert widths(output) == [(64, 100)]
+    assert output.kernel_size == (1, 1)
+    assert output.weight.std().item() == pytest.approx(0.01, rel=0.05)
+    assert output.weight.mean().item() == pytest.approx(0, abs=1e-3)
+    assert not output.bias.any()
+    assert output.state_dict()["centres"].tolist() == list(range(1, 100))
+    assert output.centres.dtype == torch.float32
+
+
+def test_the_output_for_blocks_begins_as_what_is_known_of_all_of_them():
+    output = BlockOutput(8, 3)
+    seen = BinStatistics.of([np.array([[0, 0, 0, 1], [1, 2, 9, 0]], np.float32)], 3)
+    output.begin(seen)
+    counts = output.counts(output(torch.zeros(1, 8, 2, 2)))
+    assert counts.centres.tolist() == pytest.approx(seen.centres.tolist())
+    assert counts.emptiness.sigmoid().flatten().tolist() == pytest.approx([seen.emptiness] * 4)
+    assert counts.bins.softmax(dim=1)[0, :, 1, 1].tolist() == pytest.approx(seen.frequencies.tolist())
+    assert counts.density.flatten().tolist() == pytest.approx([13 / 8] * 4)
+
+
+def test_the_first_logit_of_a_block_is_emptiness_and_the_others_are_its_bins():
+    output, logits = BlockOutput(8, 3), noise(2, 4, 3, 5)
+    counts = output.counts(logits)
+    assert torch.equal(counts.emptiness, logits[:, :1])
+    assert torch.equal(counts.bins, logits[:, 1:])
+    assert counts.centres is output.centres
 
 
 def test_a_stem_halves_until_its_stride_and_widens_its_view_by_dilations_of_one_two_and_four():

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from segment_anything.modeling.image_encoder import Attention as OfficialAttention
 from segment_anything.modeling.image_encoder import get_rel_pos
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -66,6 +67,34 @@ def test_a_bias_in_further_columns_gives_the_same_attention_and_gradients(size: 
         out = attend(*given)
         results.append((out, torch.autograd.grad(out.square().sum(), given)))
     torch.testing.assert_close(*results)
+
+
+@pytest.mark.parametrize(("width", "size", "columns"), [(6, (3, 4), 16), (5, (2, 3), 16), (4, (4, 8), 16)])
+def test_further_columns_fill_whole_groups_of_eight_and_no_more(
+    width: int, size: tuple[int, int], columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    h, w = size
+    shapes = [(2, h * w, width)] * 3 + [(2, h, w, h), (2, h, w, w)]
+    seen, plain = [], F.scaled_dot_product_attention
+
+    def noted(queries: Tensor, keys: Tensor, values: Tensor, **how: float) -> Tensor:
+        seen.extend([queries.shape[-1], keys.shape[-1]])
+        return plain(queries, keys, values, **how)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", noted)
+    out = widened_attention(*(images(*shape, seed=seed) for seed, shape in enumerate(shapes)))
+    assert seen == [columns, columns]
+    assert out.shape == (2, h * w, width)
+
+
+@pytest.mark.parametrize(("device", "dtype"), [("cpu", torch.bfloat16), ("meta", torch.float32)])
+def test_further_columns_are_of_the_type_and_on_the_device_of_the_others(device: str, dtype: torch.dtype) -> None:
+    given = [tensor.detach().to(device, dtype) for tensor in attention_inputs(3, 7)]
+    out = widened_attention(*given)
+    assert (out.device.type, out.dtype, out.shape) == (device, dtype, given[0].shape)
+    if device == "cpu":
+        exact = widened_attention(*(tensor.float() for tensor in given))
+        torch.testing.assert_close(out.float(), exact, rtol=0.05, atol=0.05)
 
 
 @pytest.mark.parametrize(
@@ -140,6 +169,20 @@ def test_centred_relative_positions_are_those_of_the_same_distances_in_the_whole
     centred, whole = relative_positions(table, 4, centred=True), relative_positions(table, 7)
     assert torch.equal(centred, whole[:4, :4])
     assert torch.equal(relative_positions(table, 9, centred=True), relative_positions(table, 9))
+
+
+@pytest.mark.parametrize("size", [(6, 4), (4, 6)])
+def test_centred_attention_takes_the_middle_of_the_tables_of_both_sides(size: tuple[int, int]) -> None:
+    wide, _ = both((7, 7))
+    small = Attention(12, 3, use_rel_pos=True, input_size=size)
+    middle = {
+        name: table[7 - side : 6 + side]
+        for name, table, side in (("rel_pos_h", wide.rel_pos_h, size[0]), ("rel_pos_w", wide.rel_pos_w, size[1]))
+    }
+    small.load_state_dict(wide.state_dict() | middle)
+    wide.centred = True
+    tokens = images(2, *size, 12)
+    torch.testing.assert_close(wide(tokens), small(tokens))
 
 
 @pytest.mark.parametrize("budget", [1, 40, 200, 10**9])
