@@ -60,10 +60,8 @@ def cores_of_container(cgroup: Path = Path("/sys/fs/cgroup")) -> float | None:
         quota, period = (cgroup / "cpu.max").read_text(encoding="ascii").split()
         return int(quota) / int(period)
     with suppress(OSError, ValueError):
-        quota, period = (
-            int((cgroup / "cpu" / f"cpu.cfs_{name}_us").read_text("ascii")) for name in ("quota", "period")
-        )
-        return quota / period if quota > 0 else None
+        most, each = (int((cgroup / "cpu" / f"cpu.cfs_{name}_us").read_text("ascii")) for name in ("quota", "period"))
+        return most / each if most > 0 else None
     return None
 
 

@@ -9,12 +9,13 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..data.cache.hashes import cache_folder
-from ..errors import RunError
+from ..errors import RunError, SamMpromptError
 from ..files import remove, write_text
 from ..resources import bundled
 from .report import Check, Problem, anonymous
@@ -171,7 +172,8 @@ def keep_files() -> str:
             if file.read_text(encoding="utf-8") != text:
                 raise RunError(f"Expected '{text}' in a file that was written and flushed, got something else.")
     finally:
-        remove(file)
+        with suppress(OSError, SamMpromptError):  # where it could not be written, that is what is told
+            remove(file)
     return "a file was written, replaced and removed in the cache"
 
 

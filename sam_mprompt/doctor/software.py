@@ -101,12 +101,12 @@ def broken(of: str) -> Iterator[Problem]:
             continue
         try:
             import_module(module)
-        except Exception as error:
-            told = anonymous(" ".join(str(error).split()))
-            said = f"The package '{package}' cannot be imported ({type(error).__name__}: {told})."
+        except Exception as reason:
+            told = anonymous(" ".join(str(reason).split()))
+            said = f"The package '{package}' cannot be imported ({type(reason).__name__}: {told})."
             of_system = module == "cv2" and ".so" in told
-            about = "opencv library" if of_system else "broken package"
-            yield Problem(UsageError(said, about=about, package=package), stops=True)
+            error = UsageError(said, about="opencv library" if of_system else "broken package", package=package)
+            yield Problem(error, stops=True)
 
 
 def outdated(of: str) -> Iterator[Problem]:
