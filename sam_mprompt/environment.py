@@ -57,8 +57,8 @@ def cores_given() -> float:
 def cores_of_container(cgroup: Path = Path("/sys/fs/cgroup")) -> float | None:
     """Return the cores that a container's limit on time comes to, by both versions of control groups; None for none."""
     with suppress(OSError, ValueError):
-        quota, period = (cgroup / "cpu.max").read_text(encoding="ascii").split()
-        return int(quota) / int(period)
+        share, of = (cgroup / "cpu.max").read_text(encoding="ascii").split()
+        return int(share) / int(of)
     with suppress(OSError, ValueError):
         most, each = (int((cgroup / "cpu" / f"cpu.cfs_{name}_us").read_text("ascii")) for name in ("quota", "period"))
         return most / each if most > 0 else None
