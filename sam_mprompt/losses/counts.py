@@ -40,7 +40,7 @@ class BlockCounts:
     def rate(self) -> Tensor:
         """lambda, float32 (B, 1, h, w): the mean of the bins' centres, weighed by their probabilities."""
         weights = self.bins.float().softmax(dim=1)
-        return (weights * self.centres.float().view(1, -1, 1, 1)).sum(dim=1, keepdim=True).clamp(min=LEAST_RATE)
+        return (weights * self.centres.view(1, -1, 1, 1)).sum(dim=1, keepdim=True).clamp(min=LEAST_RATE)
 
     @property
     def density(self) -> Tensor:

@@ -44,7 +44,7 @@ class PerSquare:
 
     def factor(self, density: Tensor) -> float:
         """Return how many times a crop of a density (B, 1, h, w) goes into the square."""
-        return (self.side / self.stride) ** 2 / (density.shape[-2] * density.shape[-1])
+        return (self.side / self.stride) ** 2 / density[0, 0].numel()
 
 
 def heads_of(targets: Targets) -> Heads:

@@ -1,5 +1,6 @@
 """What stands before every request: its number, host and token; what it became is logged and measured."""
 
+import asyncio
 import hmac
 import logging
 import re
@@ -81,6 +82,10 @@ class Guard:
             if not status:
                 detail = "The service failed at this request: its log says why, under this request_id."
                 await Problem(500, "fault", detail).response(request_id)(scope, receive, told)
+        except asyncio.CancelledError:  # the server ends, and this takes longer than it waits: no fault to log
+            if not status:
+                later = Problem.later(503, "shutting-down", "This server shuts down: ask again later.", 1)
+                await later.response(request_id)(scope, receive, told)
         finally:
             self._tell(scope, status, time.perf_counter() - started)
 

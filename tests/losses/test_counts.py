@@ -63,10 +63,11 @@ def test_a_rate_of_zero_that_a_file_may_hold_has_a_finite_likelihood():
 
 
 def test_half_precision_is_computed_in_float32():
-    made = block(0.6, [0.5, 0.5], [1.0, 2.0])
-    half = BlockCounts(made.emptiness.bfloat16(), made.bins.bfloat16(), made.centres)
+    made = block(0.6, [0.3, 0.7], [1.0, 2.0])
+    half = BlockCounts(made.emptiness.bfloat16(), made.bins.bfloat16(), made.centres.bfloat16())
     assert half.density.dtype == half.negative_log_likelihood(of(2)).dtype == torch.float32
-    exact = BlockCounts(half.emptiness.float(), half.bins.float(), half.centres)
+    exact = BlockCounts(half.emptiness.float(), half.bins.float(), made.centres)
+    assert half.density.item() == exact.density.item()
     assert half.negative_log_likelihood(of(2)).item() == exact.negative_log_likelihood(of(2)).item()
 
 

@@ -55,3 +55,9 @@ def test_places_of_almost_no_mass_have_a_finite_potential():
     found = transport(torch.tensor([[0.0], [1e5]]), torch.tensor([1.0, 1e-30]), torch.ones(1), epsilon=1.0, rounds=10)
     assert found.potential.isfinite().all()
     assert found.cost.item() == pytest.approx(0, abs=1e-3)
+
+
+def test_nothing_of_it_records_gradients():
+    cost, half = torch.tensor([[9.0, 1.0], [1.0, 4.0]], requires_grad=True), torch.full((2,), 0.5)
+    found = transport(cost, half, half, epsilon=1.0, rounds=5)
+    assert not (found.cost.requires_grad or found.potential.requires_grad)

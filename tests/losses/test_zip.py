@@ -42,6 +42,13 @@ def test_the_terms_of_one_block_are_those_computed_by_hand():
     assert terms["loss"].item() == pytest.approx(3 * own, rel=1e-5)
 
 
+def test_a_density_alone_is_refused_with_what_has_to_predict_more():
+    with pytest.raises(AssertionError, match=r"^a recipe with loss\.kind = 'zip' builds a counter that predicts"):
+        MutualPromptLoss(ZipLoss(kind="zip"), stride=STRIDE)(
+            torch.ones(1, 1, 2, 2), None, targets([[1, 1]], (1,)), epoch=0
+        )
+
+
 def test_only_blocks_with_heads_say_which_bin_it_is():
     _, counts = predicted()
     blocks = torch.tensor([[[[0.0, 2.0], [0.0, 1.0]]]])

@@ -10,7 +10,7 @@ import pytest
 import uvicorn
 from small_service import eventually, small_service, started
 
-from sam_mprompt.serve.connections import Bounds
+from sam_mprompt.serve.connections import Bounds, open_files
 from sam_mprompt.serve.limits import Limits
 from sam_mprompt.serve.server import Server, bounds_of, settings
 
@@ -181,3 +181,17 @@ def test_a_service_gives_as_many_connections_as_it_takes_requests_and_more_and_t
         for line in lines:
             line.socket.close()
         eventually(lambda: b"sam_mprompt_connections 0.0" in service.metrics.page())
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [((256, 4096), [(1000, 4096)]), ((256, 500), [(500, 500)]), ((1024, 4096), [])],
+    ids=["too few", "too few, and no more to be had", "enough"],
+)
+def test_as_many_open_files_are_asked_for_as_are_needed_and_may_be_had(given, asked, monkeypatch):
+    resource = pytest.importorskip("resource")
+    changed = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: given)
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: changed.append(limits))
+    open_files(1000)
+    assert changed == asked

@@ -7,8 +7,10 @@ import json
 import pytest
 from small_service import asking, photograph, problem, small_service
 
+from sam_mprompt.serve.guard import Guard
 from sam_mprompt.serve.limits import Limits
 from sam_mprompt.serve.logs import json_lines
+from sam_mprompt.serve.metrics import Metrics
 
 TOKEN = "a-token-of-sixteen-and-more"
 
@@ -78,6 +80,31 @@ def test_a_fault_of_the_program_is_told_in_the_log_alone_and_the_service_goes_on
     fault = json.loads(stream.getvalue().splitlines()[0])
     assert fault["request_id"] == response.headers["x-request-id"]
     assert "ZeroDivisionError" in fault["traceback"]
+
+
+def test_a_request_that_the_end_of_the_server_cuts_off_is_told_to_come_again_and_is_no_fault():
+    async def endless(_scope, _receive, _send):
+        await asyncio.sleep(1000)
+
+    async def cut_off():
+        sent = []
+
+        async def send(message):
+            sent.append(message)
+
+        scope = {"type": "http", "path": "/count", "method": "POST", "headers": []}
+        asked = asyncio.ensure_future(Guard(endless, Metrics(), routes=())(scope, None, send))
+        await asyncio.sleep(0.01)
+        asked.cancel()
+        await asked
+        return sent
+
+    stream = io.StringIO()
+    with json_lines(stream):
+        start, body = asyncio.run(cut_off())
+    assert start["status"] == 503
+    assert json.loads(body["body"])["type"].endswith(":shutting-down")
+    assert [json.loads(line)["status"] for line in stream.getvalue().splitlines()] == [503]
 
 
 def test_metrics_tell_requests_batches_and_the_queue():
