@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -115,16 +116,15 @@ def _libraries() -> dict[str, str]:
     with suppress(Exception):
         import numpy as np
 
-        blas: dict[str, Any] = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+        built: Any = np.show_config(mode="dicts")
+        blas = built["Build Dependencies"]["blas"]
         rows["BLAS of NumPy"] = f"{blas.get('name')} {blas.get('version')}"
     with suppress(Exception):
         import cv2
 
         rows["threads of OpenCV"] = str(cv2.getNumThreads())
     with suppress(Exception):
-        import onnxruntime
-
-        rows["ONNX Runtime"] = ", ".join(onnxruntime.get_available_providers())
+        rows["ONNX Runtime"] = ", ".join(import_module("onnxruntime").get_available_providers())
     return rows
 
 
