@@ -124,8 +124,7 @@ def _libraries() -> dict[str, str]:
 
         rows["threads of OpenCV"] = str(cv2.getNumThreads())
     with suppress(Exception):
-        providers = import_module("onnxruntime").get_available_providers()
-        rows["ONNX Runtime"] = ", ".join(providers)
+        rows["ONNX Runtime"] = ", ".join(import_module("onnxruntime").get_available_providers())
     return rows
 
 

@@ -54,9 +54,9 @@ EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
     "onnx": ("writing exported files, and counting with ONNX files", ("onnx", "onnxruntime", "onnxscript")),
     "openvino": ("counting with exported files by OpenVINO, and its own kind of file", ("openvino",)),
     "plots": ("plots of a video's counts", ("matplotlib",)),
-    "serve": ("counting over HTTP", ("fastapi", "prometheus_client", "python_multipart", "uvicorn")),
+    "serve": ("counting over HTTP", ("fastapi", "prometheus_client", "python_multipart", "starlette", "uvicorn")),
     "tensorboard": ("training logs for TensorBoard", ("tensorboard",)),
-    "ui": ("the page in a browser", ("fastapi", "prometheus_client", "python_multipart", "uvicorn")),
+    "ui": ("the page in a browser", ("fastapi", "prometheus_client", "python_multipart", "starlette", "uvicorn")),
 }
 """By extra: what it is for, and the modules that it brings."""
 
