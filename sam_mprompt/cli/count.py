@@ -117,15 +117,13 @@ def count(
     _check_outputs(csv_file, overlay, resume=resume_csv, as_json=as_json, level=level)
     images = (found := expand(paths)).images
     adapters = AdapterOfImages.of(adapter, others, images)
-
     parts = counted_regions(regions)
     todo, counted = _divided(images, csv_file if resume_csv else None, parts)
     heads = _heads(points, points_format, images, counted, parts)
 
     adapters.load(counter := loading())
     pictures = picture_names(images, overlay) if overlay is not None else {}
-    known = adapters.calibration(counter, level)
-    bars = ErrorBars(known, level, of_parts=parts is not None and parts.regions.ignores)
+    bars = ErrorBars(adapters.calibration(counter, level), level, of_parts=bool(parts and parts.regions.ignores))
     job = _Job(todo, adapters, bars, pictures, parts)
     job.announce(found, csv_file, resumed=resume_csv)
     with ExitStack() as stack:

@@ -93,15 +93,12 @@ def evaluate(
     """
     check_outputs(json_file, submission, locations, folder=worst)
     check_level(level)
-    parts = _parts(regions)
-
     from ..deploy.load import load
     from ..evaluation.evaluate import evaluate as compare_counts
-    from ..evaluation.worst import write_worst
 
-    adapter = recorded(adapter)
-    chosen = all_of(adapter, together)
-    counter = load(chosen, device=device, base=base, max_pixels=max_pixels, stretch=stretch, flip=flip)
+    parts, adapter = _parts(regions), recorded(adapter)
+    named = all_of(adapter, together)
+    counter = load(named, device=device, base=base, max_pixels=max_pixels, stretch=stretch, flip=flip)
     bars = ErrorBars(counter.calibration, level, of_parts=parts.regions.ignores)
     found = annotated_split(counter, data, split, data_format, label, columns)
     _tell_of_folds(found, counter, split)
@@ -111,11 +108,10 @@ def evaluate(
         evaluation = compare_counts(predict, samples, report, locate=localise or locations is not None, level=level)
     if json_file is not None:
         asked = {"adapter": adapter, "data": str(data), "split": split, "why_no_interval": bars.missing}
-        asked |= record(together, flip=flip)
-        _write_json(json_file, asked | evaluation.as_dict() | _json_of(parts.metrics(samples)))
+        asked |= record(together, flip=flip) | evaluation.as_dict() | _json_of(parts.metrics(samples))
+        _write_json(json_file, asked)
     _write_submissions(evaluation, submission, locations)
-    if worst is not None:
-        write_worst(worst, evaluation, predict, _WORST, reading=counter.reading)
+    _draw_worst(worst, evaluation, predict, counter)
     _print(evaluation, bars, parts.metrics(samples), per_image=per_image)  # after the files: `| head` ends the command
 
 
@@ -126,6 +122,15 @@ def _write_submissions(evaluation: "Evaluation", submission: Path | None, locati
         write_submission(submission, evaluation)
     if locations is not None:
         write_locations(locations, evaluation)
+
+
+def _draw_worst(
+    folder: Path | None, evaluation: "Evaluation", predict: "Callable[[Path], CountResult]", counter: "AnyCounter"
+) -> None:
+    from ..evaluation.worst import write_worst
+
+    if folder is not None:
+        write_worst(folder, evaluation, predict, _WORST, reading=counter.reading)
 
 
 def _write_json(file: Path, content: dict[str, Any]) -> None:

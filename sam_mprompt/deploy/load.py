@@ -5,7 +5,7 @@ from functools import partial
 from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..counting.any_counter import AnyCounter, Ready
 from ..counting.ensemble import Ensemble
@@ -66,9 +66,10 @@ def load(
             option that an exported file does not take, or a list of adapters that see images differently.
     """
     Reading(max_pixels=max_pixels)  # refused before anything is loaded
+    reading: dict[str, Any] = {"max_pixels": max_pixels, "stretch": stretch, "flip": flip}
     if isinstance(adapter, Sequence) and not isinstance(adapter, str):
         one = partial(load, device=device, base=base, precision=precision, compile=compile)
-        return Ensemble(_parts(adapter, one), max_pixels=max_pixels, stretch=stretch, flip=flip)
+        return Ensemble(_parts(adapter, one), **reading)
     if is_exported(adapter):
         fixed = {"base": base, "precision": precision != "no", "compile": compile}
         if given := [name for name, value in fixed.items() if value]:
@@ -77,19 +78,10 @@ def load(
         if not is_file(path):
             raise UsageError(f"No file '{path}': expected one that was exported.", about="exported")
         backend = backend_of(path, path.suffix, None if device is None else str(device))
-        return ExportedCounter(path, backend, max_pixels=max_pixels, stretch=stretch, flip=flip)
+        return ExportedCounter(path, backend, **reading)
     from ..counting.counter import load as load_folder
 
-    return load_folder(
-        adapter,
-        device=device,
-        base=base,
-        precision=precision,
-        compile=compile,
-        max_pixels=max_pixels,
-        stretch=stretch,
-        flip=flip,
-    )
+    return load_folder(adapter, device=device, base=base, precision=precision, compile=compile, **reading)
 
 
 def _parts(adapters: Sequence[str | Path], load_one: Callable[[str | Path], AnyCounter]) -> list[tuple[Path, Ready]]:

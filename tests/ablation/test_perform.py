@@ -168,6 +168,7 @@ def test_the_command_trains_all_rows_and_writes_table_csv_and_plot(
     assert (folder / "records.jsonl").read_text().splitlines() == lines
 
 
+@pytest.mark.slow
 def test_an_interrupted_ablation_says_how_far_it_came_and_that_the_same_command_goes_on(
     tmp_path, tiny_recipe, crowd_folder, two_rows, run_cli, monkeypatch
 ):
@@ -290,6 +291,7 @@ def test_a_run_that_was_cut_is_not_resumed_for_another_recipe(
     assert [record.fingerprint is not None for record in trained()] == [True]
 
 
+@pytest.mark.slow
 def test_a_finished_table_is_drawn_again_without_the_data(tmp_path, tiny_recipe, crowd_folder, two_rows, run_cli):
     data, folder = tmp_path / "data", tmp_path / "out"
     shutil.copytree(crowd_folder, data)

@@ -105,6 +105,7 @@ def test_finetune_prints_what_trains_and_plain_lines_when_not_on_a_terminal(
     assert "predicting the mean" in done.out
 
 
+@pytest.mark.slow
 def test_a_run_on_procedural_scenes_is_resumed_by_its_folder_alone(run_cli, tmp_path):
     run, scenes = tmp_path / "run", ["--set", "synthetic.train=2", "--set", "synthetic.val=1"]
     done = run_cli("finetune", "--recipe", "demo", "--out", run, *SMALL, *scenes)

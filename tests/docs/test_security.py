@@ -1,6 +1,5 @@
 """The threat model of the security page: every line names who sends what, and the tests that prove what it says."""
 
-import ast
 import re
 
 import pytest
@@ -43,9 +42,8 @@ def functions_of_the_tests() -> set[str]:
     """The names of all test functions."""
     names = set()
     for path in (ROOT / "tests").rglob("test_*.py"):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        names |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
-    return {name for name in names if name.startswith("test_")}
+        names |= set(re.findall(r"^ *(?:async )?def (test_\w+)\(", path.read_text(encoding="utf-8"), re.MULTILINE))
+    return names
 
 
 def test_every_threat_is_told_whole_and_names_tests_that_exist():

@@ -2,6 +2,7 @@
 
 import sys
 import tomllib
+from functools import cache
 from importlib.metadata import packages_distributions
 from types import SimpleNamespace
 
@@ -24,9 +25,14 @@ def names(requirements):
     return {Requirement(line).name for line in requirements}
 
 
+@cache
+def all_distributions():
+    return packages_distributions()
+
+
 def distributions(modules):
     """The distributions that bring modules, of those that are installed here."""
-    bringing = packages_distributions()
+    bringing = all_distributions()
     return {name.lower().replace("_", "-") for module in modules for name in bringing.get(module, [])}
 
 

@@ -74,6 +74,7 @@ def test_a_photograph_whose_heads_were_not_saved_yet_is_not_trained_on_as_empty(
     assert {sample.image.name: sample.count for sample in samples} == {"a.png": 1}
 
 
+@pytest.mark.slow
 def test_one_that_writes_in_place_is_found_out(tmp_path):
     """The harness sees what it is there for."""
 
@@ -93,6 +94,7 @@ def test_one_that_writes_in_place_is_found_out(tmp_path):
         survive(in_place, tmp_path, outcome, kills=8, name="in place", check=pictures_are_whole)
 
 
+@pytest.mark.slow
 def test_one_that_replaces_and_appends_is_not(tmp_path):
     def properly(folder: Path) -> None:
         write_text(folder / "a.json", "[1, 2]")

@@ -208,6 +208,7 @@ def test_an_image_of_nobody_has_an_empty_mask(whole_sam):
     assert not source(np.zeros((50, 60, 3), np.uint8), nobody).any()
 
 
+@pytest.mark.slow
 def test_the_command_takes_sam_as_a_source(run_cli, whole_sam, crowd_folder, tmp_path):
     done = run_cli(
         *("masks", "--source", "sam", "--base", whole_sam), *("--data", crowd_folder, "--out", tmp_path / "m")

@@ -176,6 +176,7 @@ def test_images_are_as_large_as_the_coarsest_level_inside_needs(name, levels):
         model(torch.randn(1, 3, 224, 240))
 
 
+@pytest.mark.slow
 def test_windows_that_do_not_pad_ask_for_whole_ones():
     with torch.device("meta"):
         assert TimmEncoder("maxvit_pico_rw_256", pretrained=False).size_divisor == 8 * 32
@@ -264,8 +265,8 @@ def published(name, path, **changes):
             {"levels": [16], "join": 16},
             ("fc_norm.bias", "head.bias", "head.weight", "norm.bias", "norm.weight"),
         ),
-        ("hrnet_w18_small", {}, None),
-        ("swin_tiny_patch4_window7_224", {"levels": [4, 8]}, None),
+        pytest.param("hrnet_w18_small", {}, None, marks=pytest.mark.slow),
+        pytest.param("swin_tiny_patch4_window7_224", {"levels": [4, 8]}, None, marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])

@@ -64,6 +64,7 @@ def test_a_slow_worker_is_waited_for_and_loses_nothing():
     assert asked
 
 
+@pytest.mark.slow
 def test_a_stuck_worker_ends_the_training_with_what_to_do():
     with pytest.raises(RunError, match=r"No batch came from the data workers .* train\.workers = 0") as said:
         list(patiently(loader_of(Numbers(1, sleep)), lambda: None, patience=POLL))
