@@ -121,6 +121,7 @@ def draw(parts: Mapping[str, Part], path: Path) -> None:
         axes.margins(y=0.35)
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelsize=7)
+    figure.axes[0].set_ylabel("relative to the first")
     figure.tight_layout()
     figure.savefig(path)
 
