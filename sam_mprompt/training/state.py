@@ -199,6 +199,7 @@ def load_weights(run: RunFolder, model: nn.Module) -> None:
 
 def discard_before(run: RunFolder) -> None:
     """Delete the state before the last one, which a training that is done needs no longer."""
+    (run.state_before / _PROGRESS).unlink(missing_ok=True)  # without it, it is no state: a kill leaves no half of one
     remove(run.state_before)
 
 

@@ -67,7 +67,8 @@ def readable(folder: Path) -> None:
     if run.recipe.is_file() and run.has_state:
         parse_recipe(tomllib.loads(run.recipe.read_text()), source="the killed run's")
     for state in (run.state, run.state_before):
-        if state.is_dir():
+        goes = state == run.state_before and not (state / "progress.json").exists()  # the training is done
+        if state.is_dir() and not goes:
             record = json.loads((state / "progress.json").read_text())
             read_tensors(state / "state.safetensors", sha256=record["tensors"])
     if run.held_out.is_file():  # it is written after the first adapter
