@@ -105,6 +105,7 @@ def test_after_a_day_of_mistakes_a_service_counts_as_before_and_holds_what_it_he
     ):
         address = f"http://127.0.0.1:{json.loads(told)['port']}"
         before = pytest.approx(counted(address), rel=1e-5)
+        time.sleep(2)  # until its end of what was asked is closed
         files = process.files()
         assert a_day(address) == before
         assert process.comes_to_rest(files) == files
