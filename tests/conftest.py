@@ -10,24 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hub_server import Hub, serving
 from hypothesis import settings
 from PIL import Image
-from safetensors.torch import save_file
 
 from sam_mprompt.cli.app import main
-from sam_mprompt.models.sam_encoder import SamConfig, SamEncoder
 from sam_mprompt.recipe.schema import load_recipe
-from sam_mprompt.training.finetune import finetune
-from sam_mprompt.training.run import RunFolder
+
+# What imports PyTorch is imported where it is used: the process that only hands tests to workers needs none of it.
 
 # The same examples everywhere, however busy the machine: what searches on is tests/fuzz.
 settings.register_profile("sam-mprompt", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("sam-mprompt")
-
-# Small tensors: more threads only wait for each other, and on a busy machine for long.
-torch.set_num_threads(1)
 
 REAL_DATA_VARIABLE = "SAM_MPROMPT_REAL_DATA"
 
@@ -48,8 +42,18 @@ def real_data() -> Path:
     return Path(folder)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Small tensors: more threads only wait for each other, and on a busy machine for long."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
+    import torch
+
     torch.manual_seed(0)
 
 
@@ -84,6 +88,10 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 @pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint file of a SAM-style encoder small enough for a test to train on."""
+    from safetensors.torch import save_file
+
+    from sam_mprompt.models.sam_encoder import SamConfig, SamEncoder
+
     path = tmp_path_factory.mktemp("base") / "tiny_sam.safetensors"
     config = SamConfig(
         embed_dim=32, depth=2, num_heads=2, global_attn_indexes=(1,), out_channels=16, window_size=4, grid=8
@@ -178,6 +186,9 @@ def run_cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
 @pytest.fixture(scope="session")
 def trained_run(tmp_path_factory: pytest.TempPathFactory, tiny_recipe: Path, crowd_folder: Path) -> Path:
     """A finished run of `tiny_recipe`; tests only read it."""
+    from sam_mprompt.training.finetune import finetune
+    from sam_mprompt.training.run import RunFolder
+
     run = tmp_path_factory.mktemp("runs") / "tiny"
     recipe = load_recipe(tiny_recipe)
     finetune(recipe, data=crowd_folder, run=RunFolder(run))

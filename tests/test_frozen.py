@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -28,13 +29,20 @@ EXPECTED = _expected()
 COUNTS: dict[str, float] = EXPECTED["counts"]
 
 
-@pytest.fixture
-def saved(tmp_path, monkeypatch):
-    """The folder of files of 0.1.0, as the working directory: the recipes name the base by its file there."""
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory):
+    """The folder of files of 0.1.0; tests only read it."""
+    folder = tmp_path_factory.mktemp("frozen")
     with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(tmp_path, filter="data")
-    monkeypatch.chdir(tmp_path / "v0_1")
-    return tmp_path / "v0_1"
+        archive.extractall(folder, filter="data")
+    return folder / "v0_1"
+
+
+@pytest.fixture
+def saved(unpacked, monkeypatch):
+    """The same as the working directory: the recipes name the base by its file there."""
+    monkeypatch.chdir(unpacked)
+    return unpacked
 
 
 def test_an_adapter_of_every_tuning_method_is_kept():
@@ -53,7 +61,9 @@ def test_a_run_of_version_0_1_counts_what_it_counted(saved):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_run_of_version_0_1_goes_on_to_the_same_figures(saved, run_cli):
+def test_a_run_of_version_0_1_goes_on_to_the_same_figures(unpacked, tmp_path, monkeypatch, run_cli):
+    saved = shutil.copytree(unpacked, tmp_path / "v0_1")
+    monkeypatch.chdir(saved)
     arguments = ("--recipe", "tiny.toml", "--data", "crowd", "--out", "run", "--resume", "--set", "train.epochs=3")
     assert run_cli("finetune", *arguments).code == 0
     last = json.loads((saved / "run" / "metrics.jsonl").read_text().splitlines()[-1])

@@ -1,6 +1,7 @@
 """The plan of the house, held against the imports: arrows go down, nothing is too long to see at once."""
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,11 +46,21 @@ def modules(root: Path) -> dict[str, Path]:
     return found
 
 
+@functools.cache
+def parsed(content: str) -> ast.Module:
+    """The same module is looked at by many tests."""
+    return ast.parse(content)
+
+
+def tree_of(path: Path) -> ast.Module:
+    return parsed(path.read_text(encoding="utf-8"))
+
+
 def imports(name: str, path: Path, known: set[str]) -> Iterator[str]:
     """The package's own modules that a module imports, wherever the statement stands."""
     package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
     package = [] if name == "__init__" else package
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.ImportFrom):
             if node.level == 0 and not (node.module or "").startswith("sam_mprompt"):
                 continue
@@ -124,7 +135,7 @@ def test_the_core_imports_no_rich_and_prints_nothing():
     for name, path in modules(PACKAGE).items():
         if name.split(".")[0] in ("cli", "__main__"):
             continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree_of(path)):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
             faults += [f"{name} imports {found}" for found in names if found.split(".")[0] in ("rich", "typer")]
@@ -138,7 +149,7 @@ def test_the_core_names_no_command_and_no_flag():
     for name, path in modules(PACKAGE).items():
         if name.split(".")[0] in ("cli", "__main__"):
             continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = tree_of(path)
         for node in ast.walk(tree):
             if isinstance(node, ast.Raise):
                 text = " ".join(
@@ -154,7 +165,7 @@ def test_every_topic_of_an_error_has_advice_and_every_advice_a_topic():
 
     used = set()
     for path in modules(PACKAGE).values():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.keyword) and node.arg == "about":
                 choices = [node.value.body, node.value.orelse] if isinstance(node.value, ast.IfExp) else [node.value]
                 used |= {choice.value for choice in choices if isinstance(choice, ast.Constant) and choice.value}
@@ -169,7 +180,7 @@ def test_no_module_is_longer_than_a_reader_can_hold():
 def test_no_function_is_longer_than_a_screen():
     long = {}
     for name, path in modules(PACKAGE).items():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 lines = (node.end_lineno or 0) - node.lineno + 1
                 if lines > LONGEST_FUNCTION:

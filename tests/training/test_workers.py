@@ -141,12 +141,14 @@ class Missing(Numbers):
         raise FileNotFoundError("a.jpg")
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+# PyTorch waits five seconds for a worker that raised something.
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_file_that_is_missing_is_not_taken_for_a_lost_worker(workers):
     with pytest.raises(FileNotFoundError, match=r"a\.jpg"), told_of_workers():
         list(patiently(loader_of(Missing(), workers), lambda: None))
 
 
+@pytest.mark.slow  # for the same reason
 def test_what_a_worker_refuses_is_said_without_its_traceback():
     with pytest.raises(UsageError, match=r"^Cannot read image 'a\.jpg'\.$"), told_of_workers():
         list(patiently(loader_of(Numbers(1, refuse)), lambda: None))
