@@ -11,6 +11,7 @@ from .contents import CARD, LARGEST
 from .counter_file import COUNTER
 from .folder import AdapterFolder
 from .hub import refusal
+from .loading import check_folder
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelInfo
@@ -43,21 +44,22 @@ def push(
     with the token that huggingface_hub finds: its login's, or $HF_TOKEN.
 
     Args:
-        adapter: as read, which checked it.
+        adapter: as read, which checked its files; that its tensors fit what they go into is checked here.
         to: "hf://OWNER/NAME", or "hf://OWNER/NAME@BRANCH".
         licence: the adapter's, as the Hub calls it.
         datasets: the Hub's names "OWNER/NAME" of what it was trained on.
         public: make a new repository public. An existing one stays as it is, and a public one is refused without this.
 
     Raises:
-        UsageError: not such a name or licence, a commit instead of a branch, no login, no right to write there, a
-            public repository without `public`, or no connection.
+        UsageError: not such a name or licence, a commit instead of a branch, tensors that nobody could load, no
+            login, no right to write there, a public repository without `public`, or no connection.
         RunError: the Hub refused what was sent, or the connection broke; the repository is as it was then.
     """
     repo = _target(to)
     licence = checked_licence(licence)
     if wrong := [name for name in datasets if hub_repo(f"hf:{name}") is None or "@" in name]:
         raise UsageError(f"datasets: expected the Hub's names OWNER/NAME, got '{wrong[0]}'.")
+    check_folder(adapter)
     card = adapter.card(licence=licence, datasets=datasets, source=HubRepo(repo.repo).address)
     try:
         with quiet():

@@ -25,14 +25,16 @@ def test_a_damaged_adapter_is_listed_with_its_fault(run_cli, trained_run, tmp_pa
     assert run_cli("adapters", "show", "newer").code == 2
 
 
-def test_an_adapter_that_does_not_fit_its_base_is_neither_shown_nor_exported(run_cli, trained_run, tmp_path):
+def test_an_adapter_that_does_not_fit_its_base_is_neither_shown_nor_exported_nor_pushed(run_cli, trained_run, tmp_path):
     folder = shutil.copytree(trained_run / "adapter", tmp_path / "hostile")
     config = folder / "adapter_config.json"
     config.write_text(json.dumps({**json.loads(config.read_text()), "bottleneck": 10**6}))
     sign(folder)
     said = run_cli("adapters", "verify", folder)
     assert (said.code, "instead of (1000000,)" in said.err, len(said.err.splitlines())) == (2, True, 1)
-    for done in (run_cli("adapters", "show", folder), run_cli("export", folder, "--to", tmp_path / "copy")):
+    export = ("export", folder, "--to", tmp_path / "copy")
+    push = ("adapters", "push", folder, "hf://somebody/hostile", "--license", "mit")
+    for done in (run_cli("adapters", "show", folder), run_cli(*export), run_cli(*push)):
         assert (done.code, done.err) == (said.code, said.err)
     assert not (tmp_path / "copy").exists()
 
