@@ -92,7 +92,8 @@ class OpenCVCapture:
 
     def grab(self) -> bool:
         """Go to the next frame."""
-        return bool(self._capture.grab())
+        with quiet():  # a stream that answers no more
+            return bool(self._capture.grab())
 
     def retrieve(self) -> ByteImage | None:
         """Return the pixels of the frame that was grabbed last."""

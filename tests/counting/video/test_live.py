@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from videos import ScriptedCapture, greys_of
 
+from sam_mprompt.counting.video import capture
 from sam_mprompt.counting.video.capture import OpenCVCapture
 from sam_mprompt.counting.video.every import Every
 from sam_mprompt.counting.video.live import Live
@@ -183,3 +184,30 @@ def test_a_camera_on_the_web_that_breaks_off_is_asked_again(capfd):
         server.server_close()
     assert len(found) > 1
     assert "hunter2" not in capfd.readouterr().err
+
+
+def test_a_camera_that_falls_silent_is_lost_after_a_while_and_nothing_but_us_says_so(capfd, monkeypatch):
+    silence = threading.Event()
+
+    class Silent(_Mjpeg):
+        def do_GET(self):
+            super().do_GET()
+            silence.wait(30)
+
+    monkeypatch.setattr(capture, "_READ_MS", 300)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Silent)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    told = []
+    try:
+        connect = partial(OpenCVCapture, f"http://127.0.0.1:{server.server_port}/cam.mjpg", "cam", Reading())
+        video = Live(connect, "cam", first_delay=SOON, notice=told.append)
+        for _ in video.frames(Every(frames=1)):
+            if video.health.gaps == 1:
+                break
+        video.close()
+    finally:
+        silence.set()
+        server.shutdown()
+        server.server_close()
+    assert [line.split(":")[0][:4] for line in told[:2]] == ["Lost", "'cam"]
+    assert capfd.readouterr().err == ""
