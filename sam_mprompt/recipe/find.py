@@ -21,7 +21,7 @@ DEFAULT_FORMAT: Final = "points"
 RECOMMENDED: Final = (
     # On a CPU: the first run, then photographs. Nothing to download but for lite0, which comes with an extra.
     *("demo", "shb-tiny-prompt", "sha-tiny-prompt", "shb-tiny-side", "sha-tiny-side", "shb-tiny-side-long"),
-    *("shb-scratch", "shb-lite0-full", "shb-lite0-side", "demo-adapter"),
+    *("shb-scratch", "shb-lite0-full", "sha-lite0-full", "shb-lite0-side", "demo-adapter"),
     # The paper's, on a GPU.
     *("sha", "shb", "qnrf", "nwpu", "nwpu-segmenter"),
     *("sha-hrnet", "shb-hrnet", "qnrf-hrnet", "nwpu-hrnet", "sha-vgg19", "sha-swin"),
