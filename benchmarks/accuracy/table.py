@@ -33,9 +33,10 @@ so not comparable with published figures) are counted once per run, after traini
 
 def write_table(page: Path, experiments: Sequence[Experiment], data: Path | None) -> None:
     """Write the page and the plots. `data`, where given, adds what predicting the mean of train gives on test."""
-    parts = [_HEAD, pair_table([(experiment.title, read_records(experiment.records)) for experiment in experiments])]
-    for experiment in experiments:
-        records = read_records(experiment.records)
+    kinds = [(each.title, "photographs" if each.data else "procedural crowds") for each in experiments]
+    records_of = [read_records(experiment.records) for experiment in experiments]
+    parts = [_HEAD, pair_table([(*kind, records) for kind, records in zip(kinds, records_of, strict=True)])]
+    for experiment, records in zip(experiments, records_of, strict=True):
         if not records:
             continue
         naive = _predicting_the_mean(data / experiment.data) if experiment.test and data is not None else None

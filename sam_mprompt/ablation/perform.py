@@ -12,11 +12,11 @@ from ..data.formats.read import read_split
 from ..data.sample import Sample
 from ..data.sources import Source, data_root, open_split
 from ..errors import RunError, UsageError
-from ..evaluation.evaluate import evaluate
-from ..evaluation.metrics import Metrics
+from ..evaluation.evaluate import Evaluation, evaluate
 from ..files import locked, recover_within
 from ..recipe.schema import DataRecipe, Recipe, TargetRecipe, load_recipe
 from ..training.finetune import FinetuneResult, claimed_run, finetune
+from ..training.held_out import read_held_out
 from ..training.observer import SILENT, Observer
 from ..version import __version__
 from .records import Record, append_record, read_records, run_fingerprint
@@ -159,7 +159,8 @@ def train_run(run: Run, data: Path | None, mark: str, *, test: bool, observer: O
         result = finetune(recipe, data=data, run=folder, resume=resume, observer=observer)
     if not isinstance(result, FinetuneResult):
         raise UsageError("An ablation compares counters, trained in one process: no loss.density = 0, no launcher.")
-    tested = count_test(result, recipe, data) if test else None
+    counted = count_test(result, recipe, data) if test else None
+    tested = counted and counted.metrics
     return Record(
         row=run.row.label,
         seed=run.seed,
@@ -178,6 +179,8 @@ def train_run(run: Run, data: Path | None, mark: str, *, test: bool, observer: O
         test_mae=tested and tested.mae,
         test_rmse=tested and tested.rmse,
         test_nae=tested and tested.nae,
+        val_errors=tuple(round(row.counted - row.heads, 2) for row in read_held_out(folder.held_out)) or None,
+        test_errors=counted and tuple(round(row.error, 2) for row in counted.rows if row.error is not None),
         version=__version__,
         fingerprint=folder.fingerprint,
     )
@@ -221,13 +224,13 @@ def expect_test_splits(runs: Sequence[Run], data: Path | None) -> None:
             raise UsageError(f"The test split of '{root}' has no annotations.", about="no test split")
 
 
-def count_test(result: FinetuneResult, recipe: Recipe, data: Path | None) -> Metrics:
-    """Return the metrics on the test split, which nothing before has looked at."""
+def count_test(result: FinetuneResult, recipe: Recipe, data: Path | None) -> Evaluation:
+    """Count the test split, which nothing before has looked at."""
     root = data_root(recipe.data, data)
     assert root is not None, "photographs, as expect_test_splits saw"
-    metrics = evaluate(load(result.adapter).count, _test_samples(recipe.data, root)).metrics
-    assert metrics is not None, "an annotated test split, as expect_test_splits saw"
-    return metrics
+    counted = evaluate(load(result.adapter).count, _test_samples(recipe.data, root))
+    assert counted.metrics is not None, "an annotated test split, as expect_test_splits saw"
+    return counted
 
 
 def _test_samples(data: DataRecipe, root: Path) -> list[Sample]:

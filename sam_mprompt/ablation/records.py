@@ -35,6 +35,8 @@ class Record(BaseModel):
         test_mae, test_rmse: on the test split, counted once after training, or None.
         val_nae, test_nae: mean of |error| / actual over images with heads; None without such an image, and in records
             made before they were kept.
+        val_errors, test_errors: counted less annotated heads of each annotated image, in the order of the split, to a
+            hundredth: what intervals over images are made of. None likewise.
         version: of this package; None in records made before it was kept.
         fingerprint: see `run_fingerprint`; None likewise.
     """
@@ -58,6 +60,8 @@ class Record(BaseModel):
     test_rmse: float | None = None
     val_nae: float | None = None
     test_nae: float | None = None
+    val_errors: tuple[float, ...] | None = None
+    test_errors: tuple[float, ...] | None = None
     version: str | None = None
     fingerprint: str | None = None
 

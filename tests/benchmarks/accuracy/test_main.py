@@ -45,4 +45,7 @@ def test_an_experiment_is_trained_once_with_a_line_and_a_record_a_run(
         accuracy.run(experiment, crowd_folder.parent, float("inf"))
     (record,) = read_records(experiment.records)
     assert record.test_mae is not None
+    for errors, mae, images in ((record.val_errors, record.val_mae, 3), (record.test_errors, record.test_mae, 2)):
+        assert len(errors) == images
+        assert sum(map(abs, errors)) / images == pytest.approx(mae, abs=0.01)
     assert capsys.readouterr().out == f"one all 0 val_mae {record.val_mae:.2f} test_mae {record.test_mae:.2f}\n"

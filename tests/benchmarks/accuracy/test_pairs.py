@@ -1,4 +1,7 @@
-from benchmarks.accuracy.pairs import pair_table, pairs
+import numpy as np
+import pytest
+
+from benchmarks.accuracy.pairs import bootstrap, pair_table, pairs
 from sam_mprompt.ablation.records import Record
 
 
@@ -50,6 +53,52 @@ def test_a_pair_is_compared_in_percent_of_the_regressor_alone():
         _record("regressor only", 1, *ALONE, val=20.0, nae=0.4),
     ]
     twice_seed_0 = [record.model_copy(update={"seed": 0}) for record in records]
-    assert "| 2 | -15.0 % | 2 of 2 | -25.0 % | 1 of 1 |" in pair_table([("A", twice_seed_0)])
+    assert "| 2 | -15.0 % | 2 of 2 | -25.0 % | 1 of 1 |" in pair_table([("A", "dots", twice_seed_0)])
     row = "| 2 | -15.0 % ± 5.0 | 2 of 2 | -25.0 % | 1 of 1 | +10.0 % | 0 of 1 |"
-    assert pair_table([("A", records), ("B", [])]).splitlines()[-2:] == [f"| A {row}", f"| **all** {row}"]
+    lines = pair_table([("A", "dots", records), ("B", "lines", [])]).splitlines()
+    assert lines[-2:] == [f"| A {row}", f"| **dots** {row}"]
+
+
+def test_what_was_measured_on_different_images_is_not_summed_up_together():
+    records = [_record("all", 0, val=9.0), _record("regressor only", 0, *ALONE, val=10.0)]
+    worse = [_record("all", 0, val=11.0), _record("regressor only", 0, *ALONE, val=10.0)]
+    lines = pair_table([("A", "dots", records), ("B", "lines", worse), ("C", "dots", records)]).splitlines()
+    assert [line.split(" | ")[:3] for line in lines[-2:]] == [
+        ["| **dots**", "2", "-10.0 %"],
+        ["| **lines**", "1", "+10.0 %"],
+    ]
+
+
+def _with_errors(row, seed, *sets, errors):
+    return _record(row, seed, *sets, val=1.0).model_copy(update={"test_errors": tuple(errors)})
+
+
+def test_an_error_that_is_smaller_in_each_image_by_a_tenth_is_so_in_every_draw():
+    errors = np.random.default_rng(0).normal(0, 9, 30)
+    found = [(_with_errors("all", 0, errors=-0.9 * errors), _with_errors("alone", 0, *ALONE, errors=errors))]
+    assert bootstrap(found) == pytest.approx((-10, -10))
+    assert "| -10.0 to -10.0 % |" in pair_table([("A", "dots", found[0])]).splitlines()[-2]
+
+
+def test_pairs_of_which_one_gains_what_the_other_loses_tell_nothing():
+    one = np.full(8, 10.0)
+    found = [
+        (_with_errors("all", seed, errors=one * factor), _with_errors("alone", seed, *ALONE, errors=one))
+        for seed, factor in ((0, 0.8), (1, 1.2))
+    ]
+    assert bootstrap(found) == pytest.approx((-20, 20))
+
+
+def test_images_that_disagree_widen_the_interval():
+    steady, rng = np.full(40, 10.0), np.random.default_rng(1)
+    uneven = 10 * np.abs(1 + rng.choice([-0.8, 0.8], 40))
+    (narrow, wide) = (
+        np.diff(bootstrap([(_with_errors("all", 0, errors=errors), _with_errors("alone", 0, *ALONE, errors=steady))]))
+        for errors in (steady, uneven)
+    )
+    assert narrow == 0
+    assert wide > 20
+
+
+def test_records_without_errors_of_images_have_no_interval():
+    assert bootstrap([(_record("all", 0, val=9.0), _record("regressor only", 0, *ALONE, val=10.0))]) is None
