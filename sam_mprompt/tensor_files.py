@@ -129,6 +129,22 @@ def check_against(
         )
 
 
+def check_tensors(expected: Mapping[str, Tensor], got: Mapping[str, Tensor], source: str = "the given tensors") -> None:
+    """Check that `got` has exactly the keys, shapes and kinds of numbers of `expected`.
+
+    Raises:
+        UsageError: as `check_against`, or integers where floating point is expected or the reverse.
+    """
+    check_against({name: tensor.shape for name, tensor in expected.items()}, got, source)
+    mixed_up = [
+        f"{name} is {got[name].dtype} instead of {tensor.dtype}"
+        for name, tensor in sorted(expected.items())
+        if got[name].is_floating_point() != tensor.is_floating_point()
+    ]
+    if mixed_up:
+        raise UsageError(f"{source} cannot be loaded, integers and floating point differ: {listed(mixed_up)}")
+
+
 @contextmanager
 def _reading(path: Path) -> Iterator[BinaryIO]:
     try:

@@ -1,8 +1,8 @@
 """Cold starts of the command line: python -m benchmarks.speed.start
 
 Each is a process of its own. `count` on one image with the bundled base stands against a process that imports torch and
-OpenCV and does a forward pass of the same size with the official encoder, and against one that also imports what every
-adapter needs, peft. Help and lists stand against an empty process and against the imports that Typer cannot do without.
+OpenCV and does a forward pass of the same size with the official encoder, and against one that also imports peft, which
+counting with prompt modules does without. Help and lists stand against an empty process and against the imports that Typer cannot do without.
 """
 
 import subprocess
@@ -48,8 +48,8 @@ def measure(rounds: int = 7) -> list[Result]:
             "`count` on one image, bundled base, cold",
             "importing torch and OpenCV, and a forward pass",
             Spread.of(seconds["bare"], seconds["count"]),
-            aim=1 / 1.3,
-            note="adapters are peft's, and importing peft imports transformers: see the next row.",
+            aim=1 / 1.1,
+            note="1 / 1.1 was aimed at; above 1, as the official encoder's package imports torchvision and ours does not.",
         ),
         Result(
             "`count` on one image, bundled base, cold",

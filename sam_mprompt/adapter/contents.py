@@ -8,6 +8,12 @@ from .scope_file import SCOPE
 CONFIG, TENSORS = "adapter_config.json", "adapter_model.safetensors"
 RECIPE, METRICS, CARD = "recipe.toml", "metrics.json", "README.md"
 
+PREFIX = "base_model."
+"""How the names of peft's tensors start in a file."""
+
+OF_THE_HUB = {"auto_mapping": None, "base_model_name_or_path": None, "revision": None}
+"""What a configuration of peft may say of a repository, and ours never do."""
+
 _SMALL = 2**24
 """Bytes; what is read of a JSON file at most."""
 

@@ -15,17 +15,17 @@ from ..geometry import Geometry
 from ..models.build import BuiltCounter
 from ..recipe.find import read_toml
 from ..recipe.schema import Recipe, parse_recipe
+from ..recipe.tuning import BARE
 from ..tensor_files import read_tensors, write_tensors
-from ..tuning.methods import BARE
 from ..version import __version__
 from .calibration_file import CALIBRATION, CalibrationFile, read_calibration
-from .contents import CARD, CONFIG, METRICS, RECIPE, TENSORS
+from .contents import CARD, CONFIG, METRICS, PREFIX, RECIPE, TENSORS
 from .counter_file import COUNTER, FORMAT_VERSION, CounterFile, Dtype, read_counter_file, read_json
 from .hub import hub_source
+from .inside import config_of, state_of
 from .licences_file import LICENCES_FILE, LicencesFile, read_licences
 from .model_card import model_card
 from .origin import licences_of
-from .peft_layout import PREFIX, adapter_config_dict, adapter_state
 from .scope_file import SCOPE, ScopeFile, read_scope
 
 OF_COUNTER = "counter."
@@ -123,8 +123,8 @@ class AdapterFolder:
         if native:
             tensors |= {f"{OF_COUNTER}encoder.{name}": tensor for name, tensor in counter.encoder.state_dict().items()}
         elif recipe.tuning.method not in BARE:
-            config = adapter_config_dict(counter.encoder)
-            tensors |= adapter_state(counter.encoder)
+            config = config_of(counter.encoder)
+            tensors |= state_of(counter.encoder)
         encoder: Any = counter.encoder
         info = CounterFile(
             format_version=FORMAT_VERSION,

@@ -20,15 +20,11 @@ from ..models.counter import CrowdCounter
 from ..models.sam_encoder import SamEncoder
 from ..tensor_files import check_against
 from ..tuning.adapters import remove
-from ..tuning.attach import add_adapter, outline_adapter
 from ..tuning.selection import base_modules
-from .contents import CONFIG, TENSORS
+from .contents import CONFIG, PREFIX, TENSORS
 from .counter_file import COUNTER
 from .folder import OF_COUNTER, AdapterFolder
-from .peft_layout import PREFIX, adapter_state, config_from_dict, load_adapter_state
-
-DEFAULT = "default"
-"""peft's name of an encoder's first adapter."""
+from .inside import DEFAULT, fill, outlined, put_inside, state_of
 
 
 def load_adapter(adapter: AdapterFolder, base: str | None = None) -> BuiltCounter:
@@ -56,7 +52,7 @@ def load_adapter(adapter: AdapterFolder, base: str | None = None) -> BuiltCounte
         check_sizes(outline_of(encoder), adapter)
     found = Base(found.name, adapter.info.base_fingerprint)
     if adapter.config is not None:
-        encoder = add_adapter(encoder, config_from_dict(adapter.config))
+        encoder = put_inside(encoder, adapter.config)
     counter = decoders_of(adapter, encoder)
     load_tensors(counter, adapter)
     counter.requires_grad_(False)
@@ -76,7 +72,7 @@ def add_to(encoder: nn.Module, base: Base, adapter: AdapterFolder, name: str) ->
     outline = outline_of(bare) if isinstance(bare, SamEncoder) else build_outline(adapter.recipe.model, base.name)
     if outline is not None:
         check_sizes(outline, adapter)
-    add_adapter(encoder, config_from_dict(adapter.config), name)
+    put_inside(encoder, adapter.config, name)
     try:
         counter = decoders_of(adapter, encoder)
         load_tensors(counter, adapter, name)
@@ -161,9 +157,9 @@ def check_sizes(outline: nn.Module, adapter: AdapterFolder) -> CrowdCounter:
     tensors: Mapping[str, Tensor] = adapter.tensors
     tuned = outline
     if adapter.config is not None:
-        tuned = outline_adapter(outline, config_from_dict(adapter.config))
+        tuned = outlined(outline, adapter.config)
         if tuned is not outline:
-            expected = dict(adapter_state(tuned))
+            expected = state_of(tuned)
         else:  # not to be known before it is built
             tensors = {key: tensor for key, tensor in tensors.items() if not key.startswith(PREFIX)}
     with torch.device("meta"):
@@ -191,7 +187,7 @@ def load_tensors(counter: CrowdCounter, adapter: AdapterFolder, name: str = DEFA
         own |= {f"encoder.{key}": tensor for key, tensor in counter.encoder.state_dict().items()}
     check_against({OF_COUNTER + key: tensor.shape for key, tensor in own.items()}, others, source)
     if adapter.config is not None:
-        load_adapter_state(counter.encoder, prompts, name, source)
+        fill(counter.encoder, prompts, name, source)
     elif prompts:
         raise UsageError(f"Adapter '{adapter.path}' has prompt modules but no {CONFIG}. Export it again.")
     counter.load_state_dict({key.removeprefix(OF_COUNTER): tensor for key, tensor in others.items()}, strict=False)

@@ -15,14 +15,10 @@ from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from torch import Tensor, nn
 
 from ..errors import UsageError, did_you_mean, listed
-from ..tensor_files import check_against
+from ..tensor_files import check_tensors
 from ..tuning.adapters import adapter_config
 from ..tuning.methods import method_of, methods
-
-PREFIX = "base_model."
-"""How the names of peft's tensors start."""
-
-_OF_THE_HUB = {"auto_mapping": None, "base_model_name_or_path": None, "revision": None}
+from .contents import OF_THE_HUB
 
 
 def adapter_state(encoder: nn.Module, adapter_name: str = "default") -> dict[str, Tensor]:
@@ -48,15 +44,7 @@ def load_adapter_state(
     Raises:
         UsageError: there is no such adapter, or keys, shapes or kinds of numbers differ; nothing was changed then.
     """
-    expected = adapter_state(encoder, adapter_name)
-    check_against({name: tensor.shape for name, tensor in expected.items()}, tensors, source)
-    mixed_up = [
-        f"{name} is {tensors[name].dtype} instead of {tensor.dtype}"
-        for name, tensor in sorted(expected.items())
-        if tensors[name].is_floating_point() != tensor.is_floating_point()
-    ]
-    if mixed_up:
-        raise UsageError(f"{source} cannot be loaded, integers and floating point differ: {listed(mixed_up)}")
+    check_tensors(adapter_state(encoder, adapter_name), tensors, source)
     peft.set_peft_model_state_dict(encoder, dict(tensors), adapter_name=adapter_name)
 
 
@@ -67,7 +55,7 @@ def adapter_config_dict(encoder: nn.Module, adapter_name: str = "default") -> di
         UsageError: the encoder carries no adapter of that name.
     """
     values = adapter_config(encoder, adapter_name).to_dict()
-    return {key: _plain(value) for key, value in sorted({**values, **_OF_THE_HUB, "inference_mode": True}.items())}
+    return {key: _plain(value) for key, value in sorted({**values, **OF_THE_HUB, "inference_mode": True}.items())}
 
 
 def config_from_dict(values: Mapping[str, Any]) -> peft.PeftConfig:
@@ -90,7 +78,7 @@ def config_from_dict(values: Mapping[str, Any]) -> peft.PeftConfig:
             f"{did_you_mean(min(unknown), known)} It may have been written for another version of peft."
         )
     try:
-        config = PEFT_TYPE_TO_CONFIG_MAPPING[peft_type](**{**values, **_OF_THE_HUB})
+        config = PEFT_TYPE_TO_CONFIG_MAPPING[peft_type](**{**values, **OF_THE_HUB})
         if isinstance(config.target_modules, str):
             re.compile(config.target_modules)
     except Exception as error:  # peft's classes check what they are given with whatever comes to hand

@@ -10,7 +10,8 @@ import torch
 
 from ..adapter.find import find_adapter
 from ..adapter.folder import AdapterFolder
-from ..adapter.loading import DEFAULT, add_to, load_adapter
+from ..adapter.inside import DEFAULT
+from ..adapter.loading import add_to, load_adapter
 from ..errors import UsageError, did_you_mean
 from ..models.acceleration import compile_encoder
 from ..models.build import BuiltCounter

@@ -9,7 +9,6 @@ from torch import nn
 from ..errors import UsageError
 from .counter import CrowdCounter
 from .sam_encoder import SamEncoder
-from .timm_encoder import TimmEncoder
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -32,6 +31,8 @@ def enable_gradient_checkpointing(encoder: nn.Module) -> None:
     Raises:
         UsageError: a timm model that cannot.
     """
+    from .timm_encoder import TimmEncoder  # of what trains
+
     for sam in _of_type(encoder, SamEncoder):
         sam.gradient_checkpointing = True
     for timm in _of_type(encoder, TimmEncoder):

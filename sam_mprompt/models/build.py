@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -12,12 +13,13 @@ from ..bases.weights import encoder_tensors, fingerprint, read_outline
 from ..errors import UsageError
 from ..recipe.model import Model, TimmModel
 from ..recipe.tuning import Peft, Prompts, Side, Tuning
-from ..tuning.attach import attach
 from .counter import CrowdCounter
 from .sam_config import CONFIGS, SamConfig
 from .sam_encoder import SamEncoder
 from .timm_base import timm_base, timm_model, timm_weights
-from .timm_encoder import TimmEncoder
+
+if TYPE_CHECKING:
+    from .timm_encoder import TimmEncoder
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,9 @@ def outline_of(encoder: SamEncoder) -> SamEncoder:
         return SamEncoder(encoder.config, positions=encoder.positions)
 
 
-def _timm(model: TimmModel, name: str, *, pretrained: bool, file: str) -> TimmEncoder:
+def _timm(model: TimmModel, name: str, *, pretrained: bool, file: str) -> "TimmEncoder":
+    from .timm_encoder import TimmEncoder  # timm's import takes seconds, and SAM's encoder needs none of it
+
     return TimmEncoder(
         timm_model(name),
         pretrained=pretrained,
@@ -150,6 +154,8 @@ def build_counter(
     Raises:
         UsageError: as `build_encoder`, or the tuning method does not fit the encoder.
     """
+    from ..tuning.attach import attach  # of what trains, through peft
+
     encoder, base = build_encoder(model, frozen=tuning.method != "full")
     if isinstance(tuning, Prompts | Peft):
         tuned = attach(

@@ -74,7 +74,8 @@ class CrowdCounter(nn.Module):
         self.regressor = Decoder(channels, upsample=upsample, stem_channels=recipe.stem_channels)
         # A first density of the right size: torch's own start is tens of heads too many in every crop.
         output = cast(nn.Conv2d, self.regressor.output)
-        nn.init.normal_(output.weight, std=0.01)
+        if not output.weight.is_meta:  # where it is only measured: torch would import its compiler, for seconds
+            nn.init.normal_(output.weight, std=0.01)
         nn.init.constant_(cast(Tensor, output.bias), 0.01)
         if bins:
             self.regressor.output = BlockOutput(output.in_channels, bins)

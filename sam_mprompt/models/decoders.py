@@ -114,7 +114,8 @@ class BlockOutput(nn.Conv2d):
 
     def __init__(self, in_channels: int, bins: int) -> None:
         super().__init__(in_channels, 1 + bins, 1)
-        nn.init.normal_(self.weight, std=0.01)
+        if not self.weight.is_meta:  # as in `CrowdCounter`
+            nn.init.normal_(self.weight, std=0.01)
         nn.init.zeros_(cast(Tensor, self.bias))
         self.register_buffer("centres", torch.arange(1, bins + 1, dtype=torch.float32))
 

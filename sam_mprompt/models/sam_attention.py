@@ -6,8 +6,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from segment_anything.modeling.image_encoder import Attention as OfficialAttention
-from torch import Tensor
+from torch import Tensor, nn
 
 # Elements of the attention matrix that exist at once. On a CPU a piece should stay near its caches (measured: larger
 # pieces are slower and only cost memory); elsewhere a piece must be large enough to keep the device busy.
@@ -18,18 +17,32 @@ PIECE_ELSEWHERE = 2**26
 FEW_TOKENS = 14 * 14
 
 
-class Attention(OfficialAttention):
+class Attention(nn.Module):
     """Multi-head attention whose parameters are those of SAM's: `qkv`, `proj`, `rel_pos_h`, `rel_pos_w`.
 
     A query at row i, column j and a key at row k, column l get the bias q.R_h[i - k] + q.R_w[j - l] (MViTv2, eq. 4;
     https://arxiv.org/abs/2112.01526). SAM adds it to a materialised (N, N) matrix per head; here it goes into
     `scaled_dot_product_attention` piece by piece, or as further columns of queries and keys (`prefers_widened`).
 
+    Args:
+        features: C.
+        heads: divides C.
+        input_size: rows and columns of tokens for which the tables of relative positions are made.
+
     Attributes:
         centred: how tables of relative positions serve grids of another side: see `relative_positions`.
     """
 
     centred = False
+
+    def __init__(self, features: int, heads: int, input_size: tuple[int, int]) -> None:
+        super().__init__()
+        self.num_heads = heads
+        self.qkv = nn.Linear(features, 3 * features)
+        self.proj = nn.Linear(features, features)
+        self.rel_pos_h, self.rel_pos_w = (
+            nn.Parameter(torch.zeros(2 * side - 1, features // heads)) for side in input_size
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Tokens (B, H, W, C) -> (B, H, W, C)."""
@@ -41,7 +54,8 @@ class Attention(OfficialAttention):
         bias_w = torch.einsum("nhwc,wkc->nhwk", grid, relative_positions(self.rel_pos_w, w, centred=self.centred))
         x = self.attend(q, k, v, bias_h, bias_w)
         x = x.view(b, self.num_heads, h, w, -1).permute(0, 2, 3, 1, 4).reshape(b, h, w, -1)
-        return self.proj(x)
+        attended: Tensor = self.proj(x)
+        return attended
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, bias_h: Tensor, bias_w: Tensor) -> Tensor:
         """What `biased_attention` computes: measurements put other ways here."""

@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import Literal, cast, get_args
 
 import torch
-from segment_anything.modeling.common import LayerNorm2d, MLPBlock
-from segment_anything.modeling.image_encoder import PatchEmbed, window_partition, window_unpartition
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -16,6 +14,7 @@ from ..bases.weights import encoder_tensors, open_checkpoint
 from ..errors import UsageError, did_you_mean
 from .sam_attention import Attention
 from .sam_config import CONFIGS, SamConfig
+from .sam_parts import LayerNorm2d, MLPBlock, PatchEmbed, window_partition, window_unpartition
 from .sam_positions import ResampledTables, resample
 
 Positions = Literal["resample", "slice", "center"]
@@ -28,7 +27,7 @@ class Block(nn.Module):
         super().__init__()
         side = window or config.span
         self.norm1 = nn.LayerNorm(config.embed_dim, eps=1e-6)
-        self.attn = Attention(config.embed_dim, config.num_heads, use_rel_pos=True, input_size=(side, side))
+        self.attn = Attention(config.embed_dim, config.num_heads, (side, side))
         self.norm2 = nn.LayerNorm(config.embed_dim, eps=1e-6)
         self.mlp = MLPBlock(config.embed_dim, config.mlp_dim)
         self.window = window
@@ -89,9 +88,7 @@ class SamEncoder(nn.Module):
         self.gradient_checkpointing = False
         self.resampled = ResampledTables()
 
-        self.patch_embed = PatchEmbed(
-            (config.patch, config.patch), (config.patch, config.patch), embed_dim=config.embed_dim
-        )
+        self.patch_embed = PatchEmbed(config.patch, config.embed_dim)
         self.pos_embed = nn.Parameter(torch.zeros(1, config.grid, config.grid, config.embed_dim))
         windows = (0 if index in config.global_attn_indexes else config.window_size for index in range(config.depth))
         self.blocks = nn.ModuleList(Block(config, window) for window in windows)

@@ -44,6 +44,7 @@ def whiten(encoder: SamEncoder, recipe: SceneRecipe, *, seed: int) -> None:
     """Set the patch embedding to the principal components of the patches of a few scenes, each of variance 1."""
     scenes = PromptedScenes(recipe, scenes=_PATCH_SCENES, prompts=1, seed=seed)
     projection, side = encoder.patch_embed.proj, encoder.stride
+    assert projection.bias is not None
     patches = F.unfold(normalised(encoder, scenes[0].images), side, stride=side).mT.flatten(0, 1).double()
     mean = patches.mean(0)
     variances, components = torch.linalg.eigh((patches - mean).T @ (patches - mean) / len(patches))

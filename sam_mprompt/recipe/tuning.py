@@ -13,6 +13,9 @@ PeftMethod = Literal[
 ]  # fmt: skip
 """Every method of peft that fits an image encoder; a test compares them with peft's own tables."""
 
+BARE = ("none", "side", "full")
+"""Methods that put nothing into the encoder."""
+
 UNSUITED = {
     **dict.fromkeys(("adaption_prompt", "poly", "shadow", "trainable_tokens"), "it is made for language models"),
     **dict.fromkeys(("gralora", "oft"), "it cannot read SAM's features, which are (B, H, W, C)"),

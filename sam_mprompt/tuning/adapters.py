@@ -1,16 +1,24 @@
-"""The adapters that an encoder carries side by side: switch between them, remove, disable or merge them."""
+"""The adapters that an encoder carries side by side: switch between them, remove, disable or merge them.
 
+An encoder that was tuned is a `peft.PeftModel`; one that counts with prompt modules is a `PromptedEncoder`.
+"""
+
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from peft import PeftConfig, PeftModel
 from torch import nn
 
 from ..errors import UsageError, did_you_mean
-from .methods import method_of
+from .prompt import UNMERGEABLE
+from .prompted import PromptedEncoder
+
+if TYPE_CHECKING:
+    from peft import PeftConfig, PeftModel
 
 
-def adapter_config(encoder: nn.Module, adapter_name: str = "default") -> PeftConfig:
+def adapter_config(encoder: nn.Module, adapter_name: str = "default") -> "PeftConfig":
     """Return the configuration of one adapter of a tuned encoder.
 
     Raises:
@@ -27,6 +35,8 @@ def adapter_config(encoder: nn.Module, adapter_name: str = "default") -> PeftCon
 
 def active_adapter(encoder: nn.Module) -> str | None:
     """Return the name of the one active adapter; None where there are several, or none."""
+    if isinstance(encoder, PromptedEncoder):
+        return encoder.active
     active = _tuned(encoder).active_adapters
     return active[0] if len(active) == 1 else None
 
@@ -37,6 +47,9 @@ def switch(encoder: nn.Module, adapter_name: str) -> None:
     Raises:
         UsageError: the encoder carries no adapter of that name.
     """
+    if isinstance(encoder, PromptedEncoder):
+        encoder.switch(adapter_name)
+        return
     config = adapter_config(encoder, adapter_name)
     _tuned(encoder).set_adapter(adapter_name, inference_mode=config.inference_mode)
 
@@ -47,6 +60,9 @@ def remove(encoder: nn.Module, adapter_name: str) -> None:
     Raises:
         UsageError: there is no such adapter, or it is active: peft would pick its successor by itself.
     """
+    if isinstance(encoder, PromptedEncoder):
+        encoder.remove(adapter_name)
+        return
     adapter_config(encoder, adapter_name)
     if adapter_name in _tuned(encoder).active_adapters:
         raise UsageError(f"Adapter '{adapter_name}' is active; switch to another one before removing it")
@@ -60,6 +76,10 @@ def disable(encoder: nn.Module) -> Iterator[None]:
     Raises:
         UsageError: the encoder carries no adapter.
     """
+    if isinstance(encoder, PromptedEncoder):
+        with encoder.disabled():
+            yield
+        return
     tuned = _tuned(encoder)
     before = [(parameter, parameter.requires_grad) for parameter in tuned.parameters()]
     try:
@@ -76,6 +96,10 @@ def merge(encoder: nn.Module) -> nn.Module:
     Raises:
         UsageError: the method cannot be merged, as prompt modules cannot, or the encoder carries no adapter.
     """
+    if isinstance(encoder, PromptedEncoder):
+        raise UsageError(UNMERGEABLE)
+    from .methods import method_of
+
     tuned = _tuned(encoder)
     try:
         merged: nn.Module = tuned.merge_and_unload(safe_merge=True)
@@ -85,7 +109,10 @@ def merge(encoder: nn.Module) -> nn.Module:
     return merged
 
 
-def _tuned(encoder: nn.Module) -> PeftModel:
-    if not isinstance(encoder, PeftModel):
-        raise UsageError(f"This {type(encoder).__name__} carries no adapters; attach one first")
-    return encoder
+def _tuned(encoder: nn.Module) -> "PeftModel":
+    if "peft" in sys.modules:
+        from peft import PeftModel
+
+        if isinstance(encoder, PeftModel):
+            return encoder
+    raise UsageError(f"This {type(encoder).__name__} carries no adapters; attach one first")

@@ -8,11 +8,12 @@ import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import comb, prod
-from typing import Any
-
-from peft import PeftConfig
+from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError, did_you_mean, listed
+
+if TYPE_CHECKING:
+    from peft import PeftConfig
 
 MOST_STEPS = 20_000_000
 """Steps that matching all names may take, at worst: less than half a second."""
@@ -32,7 +33,7 @@ _TOKENS = re.compile(
 )
 
 
-def check_config(config: PeftConfig, names: Sequence[str]) -> None:
+def check_config(config: "PeftConfig", names: Sequence[str]) -> None:
     """Check what a configuration asks for, before anything is built for it.
 
     Args:

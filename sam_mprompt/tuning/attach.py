@@ -15,9 +15,11 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
 from ..errors import UsageError, did_you_mean
+from ..recipe.tuning import BARE
 from .asked import check_config
 from .frozen import check_base, check_bias, checksums, freeze_batch_norm
-from .methods import BARE, OWN_SETTINGS, config_class_of, method_of, options_of
+from .methods import OWN_SETTINGS, config_class_of, method_of, options_of
+from .names import check_adapter_name
 from .selection import Blocks, base_modules, target_modules
 
 VALUES_FIRST = ("boft", "frod", "shira")
@@ -118,12 +120,10 @@ def add_adapter(
             two kinds of adapters would meet, or the base would be changed or trained. A tuned encoder then works on as
             before; a bare one has to be built anew.
     """
-    if not isinstance(adapter_name, str):
-        raise UsageError(f"An adapter's name is text, got {adapter_name!r}")
+    check_adapter_name(encoder, PEFT_TYPE_TO_PREFIX_MAPPING[config.peft_type], adapter_name)
     _check_company(encoder, config, adapter_name)
     check_config(config, [name for _, name, _ in base_modules(encoder)])
     check_bias(config)
-    _check_name(encoder, config, adapter_name)
     config.inference_mode = not trainable
     config.base_model_name_or_path = None  # else peft asks a hub about it when saving
     training, before = encoder.training, checksums(encoder)
@@ -174,32 +174,6 @@ def _check_company(encoder: nn.Module, config: PeftConfig, adapter_name: str) ->
         raise UsageError(
             f"'{adapter_name}' is a '{method_of(config.peft_type)}' adapter, and this encoder carries adapters of "
             f"'{method_of(encoder.peft_type)}'; one encoder takes one kind: load it onto an encoder of its own"
-        )
-
-
-def _check_name(encoder: nn.Module, config: PeftConfig, adapter_name: str) -> None:
-    """Refuse names with which peft and torch would mix things up.
-
-    peft tells adapters apart by a component of a tensor's name, so that saving beside an adapter "7" would drop
-    block 7; torch keeps them in dictionaries of modules, which have methods such as "eval" and "items".
-    """
-    prefix = PEFT_TYPE_TO_PREFIX_MAPPING[config.peft_type]
-    reserved = {"base_model", "model", "base_layer", "modules_to_save", "original_module"}
-    for _, name, module in base_modules(encoder):
-        reserved.update(name.split("."), (own for own, _ in module.named_parameters(recurse=False)))
-    if (
-        not adapter_name
-        or not adapter_name.isprintable()
-        or "." in adapter_name
-        or adapter_name in prefix
-        or prefix in adapter_name
-        or adapter_name in reserved
-        or hasattr(nn.ModuleDict, adapter_name)
-        or hasattr(nn.ParameterDict, adapter_name)
-    ):
-        raise UsageError(
-            f"'{adapter_name}' cannot name an adapter: expected a name without a dot that is no part of the encoder's "
-            f"own names (such as 'blocks' or '7'), of '{prefix}' or of torch's vocabulary, for example 'station'"
         )
 
 

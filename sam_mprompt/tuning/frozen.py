@@ -1,14 +1,16 @@
 """A base that adapters share stays what it is, bit for bit: what is checked and arranged so that it does."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from peft import PeftConfig
 from torch import nn
 
 from ..errors import UsageError
 from .selection import base_tensors
+
+if TYPE_CHECKING:
+    from peft import PeftConfig
 
 
 def freeze_batch_norm(encoder: nn.Module) -> None:
@@ -23,7 +25,7 @@ def checksums(encoder: nn.Module) -> dict[str, int]:
     return {name: int(torch.hash_tensor(tensor.cpu()).item()) for name, tensor in base_tensors(encoder).items()}
 
 
-def check_bias(config: PeftConfig) -> None:
+def check_bias(config: "PeftConfig") -> None:
     """Check that an adapter does not train, and later store, the base's own biases, as some methods of peft offer.
 
     Raises:

@@ -7,8 +7,8 @@ from peft import PeftConfig
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING
 
 from ..errors import UsageError, did_you_mean
-from ..recipe.tuning import UNSUITED
-from .prompt_tuner import PEFT_TYPE
+from ..recipe.tuning import BARE, UNSUITED
+from .prompt import PEFT_TYPE
 
 OWN_SETTINGS: dict[str, dict[str, Any]] = {
     "dora": {"use_dora": True},
@@ -18,9 +18,6 @@ OWN_SETTINGS: dict[str, dict[str, Any]] = {
     "fourierft": {"init_weights": True},
 }
 """Settings of a method that differ from peft's defaults."""
-
-BARE = ("none", "side", "full")
-"""Methods that put nothing into the encoder."""
 
 
 def methods() -> list[str]:

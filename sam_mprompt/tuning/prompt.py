@@ -1,4 +1,4 @@
-"""The prompt module itself, without anything of peft (`prompt_tuner` is peft's face of it).
+"""The prompt module itself, without anything of peft (`prompt_tuner` is peft's face of it, `prompted` counts with it).
 
 It is the serial bottleneck adapter of Houlsby et al. 2019 (https://arxiv.org/abs/1902.00751, figure 2), put behind the
 attention and the MLP of an encoder block, which is where mPrompt (CVPR 2024) has it.
@@ -8,6 +8,16 @@ import math
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from ..errors import UsageError
+
+PEFT_TYPE, PREFIX = "MPROMPT", "mprompt_"
+"""What peft's files call them, and how the names of their layers start."""
+
+UNMERGEABLE = (
+    "Prompt modules cannot be merged into the base: the GELU between their two layers has no counterpart in "
+    "its weights. Keep the adapter beside the base, or train with tuning.method = 'lora', which can be merged."
+)
 
 
 class PromptModule(nn.Module):
@@ -31,6 +41,31 @@ class PromptModule(nn.Module):
     def forward(self, y: Tensor) -> Tensor:
         """Return what is added to `y`."""
         return prompt(y, self.down, self.up)
+
+
+def output_layer(sublayer: nn.Module, width: int | None = None) -> nn.Linear:
+    """Return the linear layer that makes the output of a block's sub-layer: by convention the last one it defines.
+
+    Args:
+        sublayer: attention or MLP.
+        width: features of the block, where they are known from elsewhere.
+
+    Raises:
+        UsageError: there is none, or one of another width, which then does not make the output.
+    """
+    linears = [(name, module) for name, module in sublayer.named_modules() if isinstance(module, nn.Linear)]
+    if not linears:
+        raise UsageError(
+            f"{type(sublayer).__name__} contains no nn.Linear whose out_features would tell its number of features; "
+            "point the prompt modules at attention or MLP sub-layers"
+        )
+    name, layer = linears[-1]
+    if width not in (None, layer.out_features):
+        raise UsageError(
+            f"its last linear layer, {name}, makes {layer.out_features} features of the block's {width}, so that "
+            "it is not its output. Use tuning.method = 'lora', or name other sub-layers in tuning.placement"
+        )
+    return layer
 
 
 def prompt(y: Tensor, down: nn.Module, up: nn.Module) -> Tensor:

@@ -17,10 +17,9 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from ..errors import UsageError
-from .prompt import PromptModule, prompt
+from .prompt import PEFT_TYPE, PREFIX, UNMERGEABLE, PromptModule, output_layer, prompt
 from .selection import block_width
 
-PEFT_TYPE = "MPROMPT"
 EVERY_SUBLAYER = r"(?:.*\.)?blocks\.\d+\.(?:attn|mlp)"
 
 
@@ -79,13 +78,7 @@ class PromptLayer(nn.Module, BaseTunerLayer):
     def __init__(self, base_layer: nn.Module, width: int | None = None) -> None:
         super().__init__()
         self.base_layer = base_layer
-        name, layer = _output_layer(base_layer)
-        if width not in (None, layer.out_features):
-            raise UsageError(
-                f"its last linear layer, {name}, makes {layer.out_features} features of the block's {width}, so that "
-                "it is not its output. Use tuning.method = 'lora', or name other sub-layers in tuning.placement"
-            )
-        self.features = layer.out_features
+        self.features = output_layer(base_layer, width).out_features
         self.mprompt_down = nn.ModuleDict()
         self.mprompt_up = nn.ModuleDict()
         self._disable_adapters = False
@@ -123,15 +116,14 @@ class PromptLayer(nn.Module, BaseTunerLayer):
 
     @override
     def _get_base_layer_device_and_dtype(self, base_layer: nn.Module) -> tuple[torch.device, torch.dtype]:
-        _, layer = _output_layer(base_layer)
-        weight = layer.weight
+        weight = output_layer(base_layer).weight
         return weight.device, weight.dtype
 
 
 class PromptModel(BaseTuner):
     """Puts prompt modules into an encoder; created by peft from a `PromptConfig`."""
 
-    prefix = "mprompt_"
+    prefix = PREFIX
     tuner_layer_cls = PromptLayer
     target_module_mapping: dict[str, list[str]] = {}  # noqa: RUF012 (read by peft, which declares it so)
 
@@ -163,10 +155,7 @@ class PromptModel(BaseTuner):
 
     @override
     def _check_merge_allowed(self) -> None:
-        raise UsageError(
-            "Prompt modules cannot be merged into the base: the GELU between their two layers has no counterpart in "
-            "its weights. Keep the adapter beside the base, or train with tuning.method = 'lora', which can be merged."
-        )
+        raise UsageError(UNMERGEABLE)
 
     @override
     @contextmanager
@@ -174,17 +163,6 @@ class PromptModel(BaseTuner):
         if kwargs.get("adapter_names"):
             raise UsageError("Prompt modules take one adapter for a whole batch: call set_adapter, not adapter_names=")
         yield
-
-
-def _output_layer(sublayer: nn.Module) -> tuple[str, nn.Linear]:
-    """Return the linear layer that makes the sub-layer's output: by convention the last one it defines."""
-    linears = [(name, module) for name, module in sublayer.named_modules() if isinstance(module, nn.Linear)]
-    if not linears:
-        raise UsageError(
-            f"{type(sublayer).__name__} contains no nn.Linear whose out_features would tell its number of features; "
-            "point the prompt modules at attention or MLP sub-layers"
-        )
-    return linears[-1]
 
 
 PEFT_TYPE_TO_CONFIG_MAPPING[PEFT_TYPE] = PromptConfig

@@ -1,13 +1,12 @@
 """Find the parts of an encoder that are adapted, and tell the encoder's own tensors from those of its adapters."""
 
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from itertools import chain
 from typing import Literal
 
-from peft import PeftModel
-from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
-from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import Tensor, nn
 
 from ..errors import UsageError, did_you_mean
@@ -15,25 +14,40 @@ from ..errors import UsageError, did_you_mean
 _BLOCK = r"(?:.*\.)?blocks\.\d+"
 _SUBLAYERS = {"attention": "attn", "mlp": "mlp"}
 _NORMS = {"attention": "norm1", "mlp": "norm2"}
-_WRAPPERS = (
-    (PeftModel, "base_model"),
-    (BaseTuner, "model"),
-    (BaseTunerLayer, "base_layer"),
-    (AuxiliaryTrainingWrapper, "original_module"),
-)
 
 Blocks = Literal["all"] | Sequence[int]
 
 
 def base_modules(module: nn.Module, path: str = "", name: str = "") -> Iterator[tuple[str, str, nn.Module]]:
-    """Yield (path now, name before adapters were attached, module) for all but adapters and peft's wrappers."""
-    for wrapper, inside in _WRAPPERS:
-        if isinstance(module, wrapper):
-            yield from base_modules(getattr(module, inside), joined(path, inside), name)
-            return
+    """Yield (path now, name before adapters were attached, module) for all but adapters and their wrappers."""
+    if (inside := _inside(module)) is not None:
+        yield from base_modules(getattr(module, inside), joined(path, inside), name)
+        return
     yield path, name, module
     for child_name, child in module.named_children():
         yield from base_modules(child, joined(path, child_name), joined(name, child_name))
+
+
+def _inside(module: nn.Module) -> str | None:
+    """Return the attribute that holds what a module is wrapped around; None for what wraps nothing."""
+    ours: str | None = getattr(type(module), "wraps", None)
+    if ours is not None or "peft" not in sys.modules:
+        return ours
+    return next((inside for wrapper, inside in _peft_wrappers() if isinstance(module, wrapper)), None)
+
+
+@cache
+def _peft_wrappers() -> tuple[tuple[type, str], ...]:
+    from peft import PeftModel
+    from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
+    from peft.utils.other import AuxiliaryTrainingWrapper
+
+    return (
+        (PeftModel, "base_model"),
+        (BaseTuner, "model"),
+        (BaseTunerLayer, "base_layer"),
+        (AuxiliaryTrainingWrapper, "original_module"),
+    )
 
 
 def base_tensors(model: nn.Module) -> dict[str, Tensor]:

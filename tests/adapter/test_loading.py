@@ -129,7 +129,7 @@ def change_config(adapter, **values):
 )
 def test_what_a_foreign_folder_asks_for_is_compared_before_anything_is_built(adapter, values, said, monkeypatch):
     change_config(adapter, **values)
-    monkeypatch.setattr("sam_mprompt.adapter.loading.add_adapter", lambda *_: pytest.fail("it was built"))
+    monkeypatch.setattr("sam_mprompt.adapter.loading.put_inside", lambda *_: pytest.fail("it was built"))
     with pytest.raises(UsageError, match=said):
         load_adapter(AdapterFolder.read(adapter))
 
@@ -139,7 +139,7 @@ def test_wide_decoders_of_a_foreign_recipe_are_not_built_either(adapter, monkeyp
     assert "stem_channels = 0" in recipe
     (adapter / RECIPE).write_text(recipe.replace("stem_channels = 0", "stem_channels = 1024"))
     sign(adapter)
-    monkeypatch.setattr("sam_mprompt.adapter.loading.add_adapter", lambda *_: pytest.fail("it was built"))
+    monkeypatch.setattr("sam_mprompt.adapter.loading.put_inside", lambda *_: pytest.fail("it was built"))
     with pytest.raises(UsageError, match=r"counter\.stem"):
         load_adapter(AdapterFolder.read(adapter))
 
@@ -197,7 +197,7 @@ def test_an_adapter_that_does_not_fit_leaves_the_encoder_as_it_was(adapter, smal
     change_config(adapter, bottleneck=9)
     with pytest.raises(UsageError, match="reshaped"):
         add_to(built.counter.encoder, built.base, AdapterFolder.read(adapter), "other")
-    assert set(built.counter.encoder.peft_config) == {"default"}
+    assert set(built.counter.encoder.configs) == {"default"}
 
 
 def test_training_does_not_start_from_an_adapter_of_another_base(adapter):
@@ -287,7 +287,7 @@ def test_an_adapter_that_does_not_fit_a_base_that_the_user_names_is_refused_befo
     adapter, tiny_base, monkeypatch
 ):
     change_config(adapter, bottleneck=9)
-    monkeypatch.setattr("sam_mprompt.adapter.loading.add_adapter", lambda *_: pytest.fail("it was built"))
+    monkeypatch.setattr("sam_mprompt.adapter.loading.put_inside", lambda *_: pytest.fail("it was built"))
     with pytest.raises(UsageError, match=rf"The keys of '{adapter / TENSORS}' are not those of the model: .*reshaped"):
         load_adapter(AdapterFolder.read(adapter), str(tiny_base))
 
@@ -331,7 +331,7 @@ def test_a_further_adapter_of_another_base_or_shape_is_refused_before_it_is_atta
     adapter, small_adapter, monkeypatch
 ):
     built = load_adapter(AdapterFolder.read(small_adapter))
-    monkeypatch.setattr("sam_mprompt.adapter.loading.add_adapter", lambda *_: pytest.fail("it was built"))
+    monkeypatch.setattr("sam_mprompt.adapter.loading.put_inside", lambda *_: pytest.fail("it was built"))
     with pytest.raises(UsageError, match=r"'elsewhere' is another one \(0{19}\.\.\.\)"):
         add_to(built.counter.encoder, Base("elsewhere", "0" * 64), AdapterFolder.read(adapter), "other")
     change_config(adapter, bottleneck=9)
@@ -345,7 +345,7 @@ def test_a_further_adapter_that_is_refused_after_it_was_attached_is_taken_off_ag
     change_counter_file(adapter, lambda table: table.update(stride=8))
     with pytest.raises(UsageError, match="stride 8"):
         add_to(built.counter.encoder, built.base, AdapterFolder.read(adapter), "other")
-    assert set(built.counter.encoder.peft_config) == {"default"}
+    assert set(built.counter.encoder.configs) == {"default"}
     assert torch.equal(density(built.counter), before)
 
 

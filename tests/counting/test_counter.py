@@ -28,6 +28,7 @@ from sam_mprompt.counting.video.series import TrailingMedian
 from sam_mprompt.data.bounds import Reading
 from sam_mprompt.errors import DimImageWarning, UsageError
 from sam_mprompt.recipe.schema import load_recipe
+from sam_mprompt.resources import bundled
 from sam_mprompt.training.run import RunFolder
 from sam_mprompt.training.session import TrainingSession
 from sam_mprompt.training.splits import TrainingData
@@ -91,6 +92,21 @@ def test_a_loaded_counter_shares_one_base_and_trains_nothing(counter, other_run)
     assert counter.model.encoder is first.encoder
     assert not any(parameter.requires_grad for parameter in counter.model.parameters())
     assert not counter.model.training
+
+
+def test_counting_with_prompt_modules_imports_no_library_that_takes_longer_than_counting():
+    code = """
+import sys
+import sam_mprompt
+counter = sam_mprompt.load("demo", device="cpu")
+counter.load_adapter("demo", name="again")
+counter.use("again")
+print(round(counter.count(sys.argv[1]).count, 1))
+print({"peft", "transformers", "timm", "torchvision", "torch._dynamo", "segment_anything"} & set(sys.modules))
+"""
+    image = bundled("adapters") / "demo" / "examples" / "lawn.jpg"
+    done = subprocess.run([sys.executable, "-c", code, str(image)], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["165.9", "set()"]
 
 
 def test_disabling_the_adapter_changes_the_features(counter):

@@ -34,7 +34,7 @@ def both(size: tuple[int, int]) -> tuple[Attention, OfficialAttention]:
     official = OfficialAttention(12, 3, use_rel_pos=True, input_size=size)
     for table in (official.rel_pos_h, official.rel_pos_w):
         nn.init.normal_(table, std=0.5)
-    attention = Attention(12, 3, use_rel_pos=True, input_size=size)
+    attention = Attention(12, 3, input_size=size)
     attention.load_state_dict(official.state_dict())
     return attention, official
 
@@ -174,7 +174,7 @@ def test_centred_relative_positions_are_those_of_the_same_distances_in_the_whole
 @pytest.mark.parametrize("size", [(6, 4), (4, 6)])
 def test_centred_attention_takes_the_middle_of_the_tables_of_both_sides(size: tuple[int, int]) -> None:
     wide, _ = both((7, 7))
-    small = Attention(12, 3, use_rel_pos=True, input_size=size)
+    small = Attention(12, 3, input_size=size)
     middle = {
         name: table[7 - side : 6 + side]
         for name, table, side in (("rel_pos_h", wide.rel_pos_h, size[0]), ("rel_pos_w", wide.rel_pos_w, size[1]))
@@ -222,7 +222,7 @@ def test_relative_positions_follow_the_official_rule(size: int, span: int) -> No
 
 
 def test_attention_computes_in_the_dtype_of_its_weights() -> None:
-    attention = Attention(32, 2, use_rel_pos=True, input_size=(6, 6)).to(torch.bfloat16)
+    attention = Attention(32, 2, input_size=(6, 6)).to(torch.bfloat16)
     official = OfficialAttention(32, 2, use_rel_pos=True, input_size=(6, 6))
     official.load_state_dict(attention.state_dict())
     x = images(1, 9, 9, 32).requires_grad_()
@@ -248,7 +248,7 @@ class LargestTensor(TorchDispatchMode):
 
 def test_training_never_holds_a_whole_attention_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sam_attention, "PIECE_CPU", 2**16)
-    attention = Attention(8, 2, use_rel_pos=True, input_size=(32, 32))
+    attention = Attention(8, 2, input_size=(32, 32))
     tokens = images(1, 32, 32, 8).requires_grad_()
     with LargestTensor() as largest:
         attention(tokens).sum().backward()
