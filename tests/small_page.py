@@ -10,13 +10,14 @@ from small_service import PoolingCounter, served, started
 from sam_mprompt.counting.video.every import Every
 from sam_mprompt.counting.video.series import count_frames
 from sam_mprompt.counting.video.source import open_video
+from sam_mprompt.resources import bundled
 from sam_mprompt.serve.limits import Limits
 from sam_mprompt.ui.app import create_app
 from sam_mprompt.ui.limits import PageLimits
 from sam_mprompt.ui.page import Page, Settings
 from sam_mprompt.ui.server import PageServer
 
-EXAMPLES = {"street": Path(__file__).parents[1] / "adapters" / "demo" / "examples" / "street.jpg"}
+EXAMPLES = {"street": bundled("adapters") / "demo" / "examples" / "street.jpg"}
 
 
 class Pooling(PoolingCounter):

@@ -6,16 +6,17 @@ import shutil
 import socket
 import struct
 import time
-from pathlib import Path
 
 import httpx
 import pytest
 from small_service import flat_png, photograph
 from watched_process import command
 
+from sam_mprompt.resources import bundled
+
 pytestmark = pytest.mark.slow
 
-DEMO = Path(__file__).parents[2] / "adapters" / "demo"
+DEMO = bundled("adapters") / "demo"
 IMAGE = photograph(size=(96, 128), kind="JPEG")
 PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj 2 0 obj<</Type/Pages/Kids[]/Count 0>>endobj\n%%EOF\n" * 500
 

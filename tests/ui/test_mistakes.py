@@ -5,7 +5,6 @@ import shutil
 import socket
 import struct
 import time
-from pathlib import Path
 
 import httpx
 import pytest
@@ -13,10 +12,11 @@ from small_service import flat_png, photograph
 from watched_process import command
 
 from sam_mprompt.files import write_text
+from sam_mprompt.resources import bundled
 
 pytestmark = pytest.mark.slow
 
-DEMO = Path(__file__).parents[2] / "adapters" / "demo"
+DEMO = bundled("adapters") / "demo"
 PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj 2 0 obj<</Type/Pages/Kids[]/Count 0>>endobj\n%%EOF\n" * 500
 
 
