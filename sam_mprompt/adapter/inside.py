@@ -77,7 +77,7 @@ def state_of(encoder: nn.Module, name: str = DEFAULT) -> dict[str, Tensor]:
 def config_of(encoder: nn.Module, name: str = DEFAULT) -> dict[str, Any]:
     """Return what adapter_config.json says about one adapter, naming no hub. Raises UsageError for an unknown name."""
     if isinstance(encoder, PromptedEncoder):
-        return {**encoder.config(name), **OF_THE_HUB, "inference_mode": True}
+        return {**encoder.config_of(name), **OF_THE_HUB, "inference_mode": True}
     from .peft_layout import adapter_config_dict
 
     return adapter_config_dict(encoder, name)

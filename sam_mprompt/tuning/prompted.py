@@ -175,7 +175,7 @@ class PromptedEncoder(nn.Module):
             for layer in layers:
                 layer.enabled = True
 
-    def config(self, name: str) -> Mapping[str, Any]:
+    def config_of(self, name: str) -> Mapping[str, Any]:
         """Return what an adapter was added with. Raises UsageError for an unknown name."""
         self._known(name)
         return self.configs[name]
