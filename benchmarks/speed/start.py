@@ -2,7 +2,8 @@
 
 Each is a process of its own. `count` on one image with the bundled base stands against a process that imports torch and
 OpenCV and does a forward pass of the same size with the official encoder, and against one that also imports peft, which
-counting with prompt modules does without. Help and lists stand against an empty process and against the imports that Typer cannot do without.
+counting with prompt modules does without. Help and lists stand against an empty process and against the imports that
+Typer cannot do without.
 """
 
 import subprocess
@@ -49,7 +50,7 @@ def measure(rounds: int = 7) -> list[Result]:
             "importing torch and OpenCV, and a forward pass",
             Spread.of(seconds["bare"], seconds["count"]),
             aim=1 / 1.1,
-            note="1 / 1.1 was aimed at; above 1, as the official encoder's package imports torchvision and ours does not.",
+            note="the official encoder's package imports torchvision, and ours does not.",
         ),
         Result(
             "`count` on one image, bundled base, cold",
