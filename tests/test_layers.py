@@ -56,11 +56,16 @@ def tree_of(path: Path) -> ast.Module:
     return parsed(path.read_text(encoding="utf-8"))
 
 
+@functools.cache
+def statements(content: str) -> list[ast.Import | ast.ImportFrom]:
+    return [node for node in ast.walk(parsed(content)) if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
 def imports(name: str, path: Path, known: set[str]) -> Iterator[str]:
     """The package's own modules that a module imports, wherever the statement stands."""
     package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
     package = [] if name == "__init__" else package
-    for node in ast.walk(tree_of(path)):
+    for node in statements(path.read_text(encoding="utf-8")):
         if isinstance(node, ast.ImportFrom):
             if node.level == 0 and not (node.module or "").startswith("sam_mprompt"):
                 continue
@@ -70,7 +75,7 @@ def imports(name: str, path: Path, known: set[str]) -> Iterator[str]:
             for alias in node.names:
                 inner = f"{target}.{alias.name}" if target else alias.name
                 yield inner if inner in known else (target or "__init__")
-        elif isinstance(node, ast.Import):
+        else:
             yield from (a.name.removeprefix("sam_mprompt.") for a in node.names if a.name.startswith("sam_mprompt."))
 
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,12 +43,15 @@ class Watched:
     def temporary_files(self):
         return sorted(str(path.relative_to(self.temporary)) for path in self.temporary.rglob("*") if path.is_file())
 
-    def comes_to_rest(self, expected, seconds=30):
-        """Wait until as many files are open as expected, and say which are."""
+    def holds_beyond(self, before, seconds=30):
+        """Which files are open beyond those of before, once that is none, or after so long.
+
+        Fewer are none: a socket of before may have been on its way out.
+        """
         end = time.monotonic() + seconds
-        while self.files() != expected and time.monotonic() < end:
+        while (beyond := Counter(self.files()) - Counter(before)) and time.monotonic() < end:
             time.sleep(0.2)
-        return self.files()
+        return sorted(beyond.elements())
 
 
 @contextmanager

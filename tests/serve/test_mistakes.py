@@ -109,11 +109,11 @@ def test_after_a_day_of_mistakes_a_service_counts_as_before_and_holds_what_it_he
         time.sleep(2)  # until its end of what was asked is closed
         files = process.files()
         assert a_day(address) == before
-        assert process.comes_to_rest(files) == files
+        assert process.holds_beyond(files) == []
         shutil.rmtree(folder)
         threads, memory = process.threads(), process.megabytes()
         assert a_day(address) == before
-        assert process.comes_to_rest(files) == files
+        assert process.holds_beyond(files) == []
         assert process.threads() <= threads
         assert process.megabytes() - memory < 50
         assert process.temporary_files() == []

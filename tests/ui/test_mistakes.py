@@ -104,7 +104,7 @@ def test_after_a_day_of_mistakes_the_page_counts_as_before_and_holds_what_it_hel
         assert is_refused(browser.count(photograph(), "square"), 422, "No adapter 'square'")
         assert is_refused(browser.count(photograph(), "nothing"), 422, "No adapter 'nothing'")
         assert a_day(browser) == pytest.approx(before, abs=1e-3)
-        assert process.comes_to_rest(files) == files
+        assert process.holds_beyond(files) == []
         assert process.threads() <= threads
         assert process.megabytes() - memory < 100
         assert process.temporary_files() == []
