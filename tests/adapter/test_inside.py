@@ -36,12 +36,16 @@ def test_an_adapter_is_put_in_measured_and_filled_either_way(asked, without_peft
     assert {key: tensor.shape for key, tensor in outline.items()} == {key: value.shape for key, value in state.items()}
 
 
-@pytest.mark.parametrize("further", [config("lora"), config(**ODD)], ids=["lora", "with modules of the base"])
-def test_what_needs_peft_does_not_join_an_encoder_that_does_without_and_leaves_it_as_it_was(further):
+@pytest.mark.parametrize(("method", "further"), [("lora", config("lora")), ("prompt", config(**ODD))])
+def test_what_needs_peft_does_not_join_an_encoder_that_does_without_and_leaves_it_as_it_was(method, further):
     encoder = put_inside(small_sam(), config(**PLAIN))
     expected = encoder(images())
-    with pytest.raises(UsageError, match="one encoder takes one kind: load it onto an encoder of its own"):
+    with pytest.raises(UsageError) as refused:
         put_inside(encoder, further, "other")
+    assert str(refused.value) == (
+        f"'other' is a '{method}' adapter with settings of its own, and this encoder carries adapters of plain 'prompt'; "
+        "one encoder takes one kind: load it onto an encoder of its own"
+    )
     assert torch.equal(encoder(images()), expected)
     assert list(encoder.configs) == ["default"]
 
@@ -50,6 +54,14 @@ def test_a_plain_adapter_joins_others_in_peft():
     encoder = put_inside(small_sam(), config(**ODD))
     assert put_inside(encoder, config(**PLAIN), "plain") is encoder
     assert set(encoder.peft_config) == {"default", "plain"}
+    assert config_of(encoder, "plain") == config(**PLAIN)
+    assert [any("neck" in key for key in state_of(encoder, name)) for name in ("default", "plain")] == [True, False]
+
+
+@pytest.mark.parametrize("asked", [config(**PLAIN), config("lora")], ids=["plain", "lora"])
+def test_what_does_not_fit_is_told_with_the_file_that_it_is_from(asked):
+    with pytest.raises(UsageError, match=r"The keys of 'weights\.safetensors' are not those of the model"):
+        fill(put_inside(small_sam(), asked), {}, "default", "'weights.safetensors'")
 
 
 @pytest.mark.parametrize("wrong", [{"peft_type": "MPROMT"}, {"width": 4}, {"bottleneck": 0}])
