@@ -43,8 +43,8 @@ def test_what_needs_peft_does_not_join_an_encoder_that_does_without_and_leaves_i
     with pytest.raises(UsageError) as refused:
         put_inside(encoder, further, "other")
     assert str(refused.value) == (
-        f"'other' is a '{method}' adapter with settings of its own, and this encoder carries adapters of plain 'prompt'; "
-        "one encoder takes one kind: load it onto an encoder of its own"
+        f"'other' is a '{method}' adapter with settings of its own, and this encoder carries adapters of plain "
+        "'prompt'; one encoder takes one kind: load it onto an encoder of its own"
     )
     assert torch.equal(encoder(images()), expected)
     assert list(encoder.configs) == ["default"]
