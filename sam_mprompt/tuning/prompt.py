@@ -51,8 +51,10 @@ def output_layer(sublayer: nn.Module, width: int | None = None) -> nn.Linear:
         width: features of the block, where they are known from elsewhere.
 
     Raises:
-        UsageError: there is none, or one of another width, which then does not make the output.
+        UsageError: a list of layers; there is none, or one of another width, which then does not make the output.
     """
+    if type(sublayer).forward is nn.Module.forward:
+        raise UsageError(f"{type(sublayer).__name__} is a list of layers; point the prompt modules at sub-layers")
     linears = [(name, module) for name, module in sublayer.named_modules() if isinstance(module, nn.Linear)]
     if not linears:
         raise UsageError(

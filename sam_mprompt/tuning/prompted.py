@@ -137,7 +137,7 @@ class PromptedEncoder(nn.Module):
             raise UsageError(f"The encoder already has an adapter '{name}'; choose another name")
         bases = {own: module for _, own, module in base_modules(self.encoder)}
         check_pattern(config["target_modules"], list(bases))
-        targets = [own for own in bases if re.fullmatch(config["target_modules"], own)]
+        targets = [own for own in bases if own and re.fullmatch(config["target_modules"], own)]
         if not targets:
             raise UsageError(f"target_modules: '{config['target_modules']}' matches no module of the encoder.")
         layers = {own: self._layer(bases, own) for own in targets}
