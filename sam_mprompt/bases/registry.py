@@ -78,7 +78,7 @@ def read_registry(registry: Path | None = None) -> dict[str, Checkpoint]:
     path = registry_path(registry)
     try:
         entries = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # syntax, bytes, numbers of thousands of digits, depth
         raise UsageError(f"Cannot read the checkpoint registry '{path}': {error}.") from error
     return {name: _parse(path, name, entry) for name, entry in entries.items()}
 

@@ -52,8 +52,10 @@ def test_a_broken_registry_entry_is_named(text: str, named: str, tmp_path: Path)
 
 
 def test_a_registry_that_is_no_toml_or_missing_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "registry.toml").write_text("size 3", encoding="utf-8")
-    for path in (tmp_path / "registry.toml", tmp_path / "none.toml"):
+    texts = {"size 3": "broken", "size = " + "[" * 5000: "deep", "size = " + "9" * 5000: "long"}
+    for text, name in texts.items():
+        (tmp_path / f"{name}.toml").write_text(text, encoding="utf-8")
+    for path in (*(tmp_path / f"{name}.toml" for name in texts.values()), tmp_path / "none.toml"):
         with pytest.raises(UsageError, match="Cannot read the checkpoint registry"):
             read_registry(path)
 
