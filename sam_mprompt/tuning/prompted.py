@@ -22,8 +22,10 @@ from .selection import base_modules, block_width
 _ON_DISK = "base_model.model."
 """How the names of tensors start in peft's files."""
 
-_KEYS = {"peft_type", "peft_version", "task_type", "inference_mode", "bottleneck", "target_modules", "modules_to_save"}
-_OF_THE_HUB = {"auto_mapping", "base_model_name_or_path", "revision"}
+_KEYS = {
+    "peft_type", "peft_version", "task_type", "inference_mode", "bottleneck", "target_modules", "modules_to_save",
+    "auto_mapping", "base_model_name_or_path", "revision",
+}  # fmt: skip
 
 
 def counts_without_peft(config: Mapping[str, Any]) -> bool:
@@ -34,7 +36,7 @@ def counts_without_peft(config: Mapping[str, Any]) -> bool:
     targets, bottleneck = config.get("target_modules"), config.get("bottleneck")
     return (
         config.get("peft_type") == PEFT_TYPE
-        and config.keys() <= _KEYS | _OF_THE_HUB
+        and config.keys() <= _KEYS
         and isinstance(targets, str)
         and targets != ""
         and not config.get("modules_to_save")
