@@ -98,14 +98,16 @@ def test_counting_with_prompt_modules_imports_no_library_that_takes_longer_than_
     code = """
 import sys
 import sam_mprompt
-counter = sam_mprompt.load("demo", device="cpu")
-counter.load_adapter("demo", name="again")
+adapter, image = sys.argv[1:]
+counter = sam_mprompt.load(adapter, device="cpu")
+counter.load_adapter(adapter, name="again")
 counter.use("again")
-print(round(counter.count(sys.argv[1]).count, 1))
+print(round(counter.count(image).count, 1))
 print({"peft", "transformers", "timm", "torchvision", "torch._dynamo", "segment_anything"} & set(sys.modules))
 """
-    image = bundled("adapters") / "demo" / "examples" / "lawn.jpg"
-    done = subprocess.run([sys.executable, "-c", code, str(image)], capture_output=True, text=True, check=True)
+    demo = bundled("adapters") / "demo"  # its name alone would be a run of that name, where there is one
+    image = demo / "examples" / "lawn.jpg"
+    done = subprocess.run([sys.executable, "-c", code, demo, image], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["165.9", "set()"]
 
 
