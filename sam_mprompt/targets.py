@@ -158,30 +158,23 @@ def _union(points: NDArray[np.float64], radius: NDArray[np.float64], grid: tuple
     rows: the time grows with the rows of the discs, not with their cells.
     """
     rows, columns = grid
-    top = np.clip(np.floor((points[:, 1] - radius) / stride), 0, rows).astype(np.intp)
-    bottom = np.clip(np.ceil((points[:, 1] + radius) / stride) + 1, 0, rows).astype(np.intp)
-    heights = np.maximum(bottom - top, 0)
+    top, bottom = _span(points[:, 1], radius, stride, rows)
+    heights = bottom - top
     disc = np.repeat(np.arange(len(points)), heights)
-    row = np.arange(len(disc)) + np.repeat(top - np.cumsum(heights) + heights, heights)
-    across = ((row + 0.5) * stride - points[disc, 1]) ** 2
-    reached = across <= radius[disc] ** 2
-    disc, row, across = disc[reached], row[reached], across[reached]
-    x, squared = points[disc, 0], radius[disc] ** 2
-
-    def within(column: NDArray[np.float64]) -> NDArray[np.bool_]:
-        inside_disc: NDArray[np.bool_] = across + ((column + 0.5) * stride - x) ** 2 <= squared
-        return inside_disc
-
-    half = np.sqrt(squared - across)
-    first, last = np.ceil((x - half) / stride - 0.5), np.floor((x + half) / stride - 0.5)
-    first -= within(first - 1)  # a root is rounded: the squares decide
-    first += ~within(first)
-    last += within(last + 1)
-    last -= ~within(last)
-    shown = (first <= last) & (last >= 0) & (first < columns)
-    begins = row[shown] * (columns + 1) + np.maximum(first[shown], 0).astype(np.intp)
-    ends = row[shown] * (columns + 1) + np.minimum(last[shown], columns - 1).astype(np.intp) + 1
-    cells = rows * (columns + 1)
-    spans = np.bincount(begins, minlength=cells) - np.bincount(ends, minlength=cells)
+    row = np.arange(len(disc)) + np.repeat(bottom - np.cumsum(heights), heights)
+    across = (row + 0.5) * stride - points[disc, 1]
+    half = np.sqrt(np.maximum(radius[disc] ** 2 - across**2, 0))  # by rounding alone less than nothing
+    begin, end = _span(points[disc, 0], half, stride, columns)
+    row_start, cells = row * (columns + 1), rows * (columns + 1)
+    spans = np.bincount(row_start + begin, minlength=cells) - np.bincount(row_start + end, minlength=cells)
     union: Mask = spans.reshape(rows, columns + 1).cumsum(axis=1)[:, :-1] > 0
     return union
+
+
+def _span(
+    middle: NDArray[np.float64], half: NDArray[np.float64], stride: int, cells: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the first cell of each span and the one behind its last: those in the frame whose centre lies in it."""
+    first = np.clip(np.ceil((middle - half) / stride - 0.5), 0, cells)
+    end = np.clip(np.floor((middle + half) / stride + 0.5), first, cells)
+    return first.astype(np.intp), end.astype(np.intp)
