@@ -25,7 +25,7 @@ figures are marked as such; they are HRNet-W40's on official test images, so tha
 MAE and RMSE are heads per image, NAE is in shares of an image's heads. Older records did not keep NAE; where the logs
 of those runs were still at hand, it was read off them, to four digits. From the second table on, `±` is the standard
 deviation over seeds, and every seed's figure stands behind it.
-Figures in the text that no row shows were read off runs of which no record was kept, with the settings given there.
+The text before a table says how it was made and what to keep in mind; figures stand in tables alone.
 Epochs are chosen on validation; the development "test" splits of ShanghaiTech (carved from its official *train* images,
 so not comparable with published figures) are counted once per run, after training.
 """

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from benchmarks.accuracy.experiments import experiments
@@ -48,3 +50,8 @@ def test_the_name_of_an_experiment_ends_with_its_recipe_and_what_it_changes():
         if experiment.recipe != "demo":
             assert f"-{experiment.recipe}" in experiment.name
             assert experiment.name.split(f"-{experiment.recipe}")[1] in ("", "-adamw", "-bare")
+
+
+@pytest.mark.parametrize("experiment", experiments(), ids=lambda experiment: experiment.name)
+def test_a_note_types_no_measured_figure(experiment):
+    assert re.search(r"\d\.\d", re.sub(r"`[^`]*`", "", experiment.note)) is None
