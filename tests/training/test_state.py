@@ -506,3 +506,91 @@ def test_the_means_of_an_epoch_are_of_its_own_batches_alone():
             progress.add({"loss": loss})
         assert progress.means() == {"loss": mean}
     assert progress.means() == {}
+
+
+def _turned(path, place):
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+def _garbled(record):
+    record.write_text(record.read_text()[:40])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda state: _turned(state / "state.safetensors", -9),
+        lambda state: _turned(state / "state.safetensors", 0),
+        # a name in the header: what is left looks like the state of another recipe
+        lambda state: _turned(
+            state / "state.safetensors", (state / "state.safetensors").read_bytes().index(b"model.weight")
+        ),
+        lambda state: _garbled(state / "progress.json"),
+        lambda state: (state / "progress.json").unlink(),
+        lambda state: (state / "state.safetensors").unlink(),
+    ],
+    ids=["contents", "length of the header", "a name", "record", "no record", "no contents"],
+)
+def test_where_the_disk_damages_a_state_the_one_before_is_gone_on_from_and_that_is_said(run, model, optimizer, damage):
+    save(run, model, optimizer, step=1)
+    old = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with torch.no_grad():
+        model.weight += 1
+    save(run, model, optimizer, step=2)
+    damage(run.state)
+    heard = []
+    progress = load_state(run, model, optimizer, average=None, scaler=None, say=heard.append)
+    assert progress.step == 1
+    assert all(torch.equal(tensor, old[name]) for name, tensor in model.state_dict().items())
+    assert heard == [f"The disk has damaged '{run.state}'; the state before it is whole: going on from step 1."]
+
+
+def test_a_name_that_the_disk_has_changed_beside_a_record_that_it_has_is_damage(run, model, optimizer):
+    save(run, model, optimizer, step=1)
+    save(run, model, optimizer, step=2)
+    tensors = run.state / "state.safetensors"
+    _turned(tensors, tensors.read_bytes().index(b"model.weight"))
+    _garbled(run.state / "progress.json")
+    assert load(run, model, optimizer).step == 1
+
+
+def test_a_damaged_state_with_nothing_whole_before_it_is_refused_for_its_own_damage(run, model, optimizer):
+    save(run, model, optimizer, step=1)
+    save(run, model, optimizer, step=2)
+    for state in (run.state, run.state_before):
+        _turned(state / "state.safetensors", -9)
+    with pytest.raises(UsageError, match=re.escape(f"'{run.state}' holds no readable")):
+        load(run, model, optimizer)
+
+
+def test_a_whole_state_of_another_recipe_is_refused_though_there_is_one_before_it(run, model, optimizer):
+    save(run, model, optimizer, step=1)
+    wide = nn.Linear(3, 4)
+    save(run, wide, sgd(wide), step=2)
+    with pytest.raises(UsageError, match=re.escape(f"The state in '{run.state}' does not fit the recipe")):
+        load(run, model, optimizer)
+
+
+def test_a_state_of_version_0_1_of_another_recipe_is_not_taken_for_damage(run, model, optimizer):
+    save(run, model, optimizer, step=1)
+    wide = nn.Linear(3, 4)
+    save(run, wide, sgd(wide), step=2)
+    record = json.loads((run.state / "progress.json").read_text())
+    (run.state / "progress.json").write_text(
+        json.dumps({key: value for key, value in record.items() if key not in ("sha256", "tensors")})
+    )
+    with pytest.raises(UsageError, match=re.escape(f"The state in '{run.state}' does not fit the recipe")):
+        load(run, model, optimizer)
+
+
+@pytest.mark.parametrize("file", ["state.safetensors", "progress.json"])
+def test_a_state_without_one_of_its_files_is_damaged_and_named(run, model, optimizer, file):
+    save(run, model, optimizer)
+    (run.state / file).unlink()
+    said = rf"^'{re.escape(str(run.state))}' holds no readable training state \("
+    with pytest.raises(UsageError, match=said):
+        load(run, model, optimizer)
+    with pytest.raises(UsageError, match=said):
+        load_weights(run, model)
