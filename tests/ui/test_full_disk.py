@@ -1,12 +1,18 @@
 """A disk that is really full: a small one of this machine's memory, which only root may mount."""
 
+import json
 import subprocess
 import tempfile
+from contextlib import suppress
 
 import pytest
+from faults.disks import mounted
 from pooling_backend import noise
 from small_page import asking, small_page
-from small_service import file_of, photograph
+from small_service import eventually, file_of, photograph
+
+from sam_mprompt.ui.learner import Lesson
+from sam_mprompt.ui.training import RUNNING, Trainings
 
 SIZE = 1 << 20
 LARGE = file_of(noise(800, 800))
@@ -34,6 +40,13 @@ def fill(disk):
     with pytest.raises(OSError, match="No space left"):
         taken.write_bytes(bytes(SIZE))
     return taken
+
+
+def fill_slowly(taken):
+    """Take all that is left of a disk on which others write, piece by piece."""
+    with taken.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(1 << 12))
 
 
 def full(response):
@@ -82,3 +95,30 @@ def test_a_training_for_which_there_is_no_room_is_told_and_does_not_begin(disk):
         assert client.count(client.opened(photograph(2))).status_code == 200
         taken.unlink()
         assert client.get("/api/state").json()["runs"] == []
+
+
+@pytest.mark.slow
+def test_a_training_whose_disk_fills_says_so_and_goes_on_from_its_state_when_there_is_room(tmp_path, crowd_folder):
+    with mounted(tmp_path / "disk", 256 << 20) as root:
+        trainings = Trainings(root, lambda name: None)
+        settings = ("train.workers=0", "train.save_minutes=0.01", "train.epochs=400", "train.validate_every=400")
+        lesson = Lesson(data=str(crowd_folder), format="json", run=str(root / "market"), overrides=settings)
+        trainings.start(lesson, "market")
+        saved = root / "market" / "state" / "progress.json"
+        eventually(lambda: trainings.progress.done > 20 or trainings.progress.phase not in RUNNING, 300)
+        taken = root / "taken"
+        fill_slowly(taken)
+        eventually(lambda: trainings.progress.phase not in RUNNING, 300)
+        assert trainings.progress.phase == "failed"
+        assert "No space left on device" in trainings.progress.line
+        assert "\n" not in trainings.progress.line
+        (run,) = trainings.all()
+        assert run.resumable
+        steps = json.loads(saved.read_text())["progress"]["step"]
+        assert steps > 0
+        taken.unlink()
+        trainings.resume("market", lambda name: crowd_folder)
+        eventually(lambda: trainings.progress.loss is not None, 300)
+        trainings.stop()
+        eventually(lambda: trainings.progress.phase == "stopped", 300)
+        assert json.loads(saved.read_text())["progress"]["step"] > steps
