@@ -27,6 +27,7 @@ from sam_mprompt.recipe.schema import load_recipe
 from sam_mprompt.tensor_files import read_tensors
 from sam_mprompt.training.ema import MovingAverage, trained_tensors
 from sam_mprompt.training.finetune import SegmenterResult, claimed_run, finetune
+from sam_mprompt.training.held_out import read_held_out
 from sam_mprompt.training.observer import SILENT, Observer
 from sam_mprompt.training.run import RunFolder
 from sam_mprompt.training.session import TrainingSession
@@ -58,6 +59,23 @@ def test_a_run_folder_holds_state_metrics_recipe_previews_and_the_adapter(traine
     assert load_recipe(trained_run / "recipe.toml") == load_recipe(tiny_recipe).model_copy(update={"name": "tiny"})
     for picture in (trained_run / "previews").iterdir():
         assert Image.open(picture).width > 300
+
+
+def test_an_adapter_has_the_error_bars_and_figures_of_its_val_split_and_the_scope_of_its_images(trained_run):
+    adapter = AdapterFolder.read(trained_run / "adapter")
+    rows = read_held_out(trained_run / "held_out.jsonl")
+    assert [row.fold for row in rows] == [0, 0, 0]
+    assert adapter.calibration is not None
+    assert adapter.calibration.origin == "val"
+    assert adapter.calibration.heads == tuple(row.heads for row in rows)
+    assert adapter.calibration.counted == tuple(row.counted for row in rows)
+    best = min(metrics_of(trained_run), key=lambda record: record["val_mae"])
+    assert adapter.metrics["val"]["mae"] == best["val_mae"]
+    assert adapter.metrics["epoch"] == best["epoch"]
+    assert "folds" not in adapter.metrics
+    assert adapter.metrics["environment"]["device"] == "cpu"
+    assert adapter.scope is not None
+    assert adapter.scope.images == 6
 
 
 def test_training_lowers_the_loss_and_beats_predicting_the_mean(tmp_path, tiny_recipe, crowd_folder):
