@@ -1,13 +1,13 @@
 """`python -m tests.fuzz.guided [PARSER...] --seconds 600`: fuzz parsers by the code that inputs reach, by atheris."""
 
 import argparse
-import os
 import re
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,6 +22,10 @@ _STARTS = 5
 
 _START_SECONDS = 300.0
 _MEMORY = Path("/dev/shm")
+_WHY = ".why"
+"""Suffix of what is told of a finding, beside it."""
+
+_MOST_TOLD = 4000
 
 
 @dataclass
@@ -63,7 +67,7 @@ def fuzz(name: str, seconds: float, *, keep: Path, corpus: Path | None = None, s
             if left < 1:
                 break
             left -= _run(name, report, left, keep, Path(work), reached, seed + start)
-    report.found = sorted(file for file in set(keep.iterdir()) - before if file.suffix != ".why")
+    report.found = sorted(file for file in set(keep.iterdir()) - before if file.suffix != _WHY)
     return report
 
 
@@ -85,7 +89,9 @@ def _run(name: str, report: Report, seconds: float, keep: Path, work: Path, reac
     told = done.stderr.decode("utf-8", "replace")
     ran = re.search(r"stat::number_of_executed_units: (\d+)", told)
     if ran is None:
-        raise RuntimeError(f"libFuzzer did not begin with {name}: {told[-2000:]}")
+        raise RuntimeError(f"libFuzzer did not begin with {name}: {told[-_MOST_TOLD:]}")
+    for written in re.findall(r"Test unit written to (.+)", told):  # what hung, or ended the process
+        Path(f"{written}{_WHY}").write_text(told[-_MOST_TOLD:], encoding="utf-8")
     report.executions += int(ran[1])
     report.edges = max([report.edges, *map(int, re.findall(r"cov: (\d+)", told))])
     lasted = re.search(r"Done \d+ runs in (\d+) second", told)
@@ -94,6 +100,8 @@ def _run(name: str, report: Report, seconds: float, keep: Path, work: Path, reac
 
 def main() -> int:
     """Return 1 where something was found."""
+    if find_spec("atheris") is None:
+        sys.exit("Needs atheris, which there is for Linux on x86-64: pip install -e '.[dev,fuzz]'")
     known = list(parsers())
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz.guided", description="Fuzz parsers with atheris.")
     parser.add_argument("names", nargs="*", metavar="PARSER", help=f"or a family; by default all: {', '.join(known)}")

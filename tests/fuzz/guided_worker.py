@@ -1,8 +1,7 @@
-"""One parser under atheris, which keeps what reaches new code and goes on from there: a process that `guided` starts."""
+"""The process that `guided` starts: one parser under atheris, which goes on from inputs that reach new code."""
 
 import contextlib
 import hashlib
-import json
 import sys
 import traceback
 import warnings
@@ -82,14 +81,7 @@ def _keep(keep: Path, name: str, content: bytes, suffix: str, told: str) -> None
 def _mutated(content: bytes, most: int, seed: int) -> bytes:
     """Change bytes as libFuzzer does, or as our own fuzzers do: a tree of JSON, lines and words, numbers in headers."""
     dice = Dice(seed)
-    if dice.chance(0.5):
-        return bytes(atheris.Mutate(content, most))
-    with contextlib.suppress(ValueError, RecursionError):
-        text = content.decode()
-        if text[:1] in ("{", "["):
-            return dice.json(json.loads(text))[:most]
-        return dice.lines(text)[:most]
-    return dice.damaged(content)[:most]
+    return bytes(atheris.Mutate(content, most)) if dice.chance(0.5) else dice.content(content)[:most]
 
 
 if __name__ == "__main__":

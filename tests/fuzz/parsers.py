@@ -10,7 +10,7 @@ from sam_mprompt.data.formats.tools.families import FAMILIES
 from sam_mprompt.data.formats.tools.family import Collection, Family
 from sam_mprompt.errors import UsageError
 
-from . import annotations, bases, counts, exported, images, recipes, regions
+from . import annotations, counts, exported, images, recipes, regions
 from .parser import Parser
 
 _MOST_MARKS = 3
@@ -131,9 +131,11 @@ def _config(path: Path) -> None:
     from sam_mprompt.models.sam_config import SamConfig
     from sam_mprompt.models.sam_encoder import SamEncoder
 
+    from .bases import CONFIG
+
     config = read_json(path)
     with torch.device("meta"):
-        encoder = SamEncoder(SamConfig(**bases.CONFIG))
+        encoder = SamEncoder(SamConfig(**CONFIG))
     outlined(encoder, config)
 
 
@@ -169,6 +171,12 @@ def _tensors(path: Path) -> None:
     with suppress(UsageError):
         read_shapes(path)
     read_tensors(path)
+
+
+def _checkpoint(path: Path) -> None:
+    from .bases import build
+
+    build(path)
 
 
 def _metadata(path: Path) -> None:
@@ -239,7 +247,7 @@ def parsers() -> Mapping[str, Parser]:
         "adapters/scope": Parser(_scope, (".json",), "scope"),
         "adapters/licences": Parser(_licences, (".json",), "licences"),
         "adapters/tensors": Parser(_tensors, (".safetensors",)),
-        "bases/checkpoint": Parser(bases.build, (".safetensors", ".pt")),
+        "bases/checkpoint": Parser(_checkpoint, (".safetensors", ".pt")),
         "exported/metadata": Parser(_metadata, (".json",)),
         "exported/archive": Parser(_archive, (".openvino",)),
         "exported/onnx": Parser(partial(exported.count_with, device="cpu"), (".onnx",)),

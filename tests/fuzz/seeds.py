@@ -92,9 +92,7 @@ def _of_tool(name: str) -> dict[str, bytes]:
         made["points.jsonl"] = _bytes(annotations.LAYOUTS["jsonl"]()["annotations.jsonl"])
     if name == "matlab":
         made["old.mat"] = annotations.Mat("points", _POINTS).written(format="4")
-        made["structure.mat"] = _bytes(
-            annotations.LAYOUTS["shanghaitech"]()["train_data/ground-truth/GT_IMG_1.mat"]
-        )
+        made["structure.mat"] = _bytes(annotations.LAYOUTS["shanghaitech"]()["train_data/ground-truth/GT_IMG_1.mat"])
         made["mat73.mat"] = _mat73()
     return made
 

@@ -26,6 +26,7 @@ FAMILIES = (
     "saved",
     "counts",
     "regions",
+    "corpora",
     "commands",
     "arguments",
 )
