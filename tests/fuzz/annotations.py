@@ -57,21 +57,29 @@ def read(folder: Path, form: str | None, label: str | None) -> None:
 
     from sam_mprompt.cli.data_report import print_report
     from sam_mprompt.data.check import check
-    from sam_mprompt.data.formats.read import read_split
     from sam_mprompt.errors import UsageError
 
     report = check(folder, form, label=label)
     report.as_dict()
     print_report(report, Console(file=io.StringIO()))
-    read = 0
+    samples = read_samples(folder, form, label)
+    if report.faults or not samples:
+        raise UsageError("; ".join(report.faults) or "no split can be read")
+
+
+def read_samples(folder: Path, form: str | None = None, label: str | None = None) -> int:
+    """Read every split there is, and return the number of samples."""
+    from sam_mprompt.data.formats.read import read_split
+    from sam_mprompt.errors import UsageError
+
+    number = 0
     for split in ("train", "val", "test"):
         with contextlib.suppress(UsageError):  # not every dataset has all three
             samples = read_split(folder, split, format=form, label=label).samples
-            read += len(samples)
+            number += len(samples)
             for sample in samples:
                 sound(sample)
-    if report.faults or not read:
-        raise UsageError("; ".join(report.faults) or "no split can be read")
+    return number
 
 
 def sound(sample: Any) -> None:

@@ -7,6 +7,7 @@ import traceback
 import warnings
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import atheris
 
@@ -44,9 +45,26 @@ def main(name: str, keep: str, work: str, *arguments: str) -> None:
     memory = resident() // 2**20 + 2048
     own = [sys.argv[0], f"-rss_limit_mb={memory}", *arguments]
     atheris.Setup(own, meet, custom_mutator=_mutated)
-    with limited(), contextlib.chdir(folder), warnings.catch_warnings(), quiet(), offline(Path(work)):
+    with limited(), contextlib.chdir(folder), warnings.catch_warnings(), quiet(), offline(Path(work)), _no_threads():
         warnings.simplefilter("ignore")
         atheris.Fuzz()
+
+
+class _OneAfterTheOther:
+    """Stands for a pool of threads, whose start takes longer than reading a small file."""
+
+    def __init__(self, _threads: int) -> None: ...
+
+    def __enter__(self) -> "_OneAfterTheOther":
+        return self
+
+    def __exit__(self, *_error: object) -> None: ...
+
+    map = staticmethod(map)
+
+
+def _no_threads() -> Any:
+    return patch("sam_mprompt.data.formats.entries.ThreadPoolExecutor", _OneAfterTheOther)
 
 
 def _outcome(read: Any, path: Path) -> tuple[str, str]:

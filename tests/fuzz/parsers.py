@@ -73,7 +73,8 @@ def _of_dataset(layout: str, file: str) -> Parser:
 
 
 def _whole(depth: int, path: Path) -> None:
-    annotations.read(path.parents[depth - 1], None, None)
+    if not annotations.read_samples(path.parents[depth - 1]):
+        raise UsageError("no split can be read")
 
 
 def _recipe(path: Path) -> None:
