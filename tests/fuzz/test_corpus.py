@@ -1,9 +1,6 @@
 """The corpus: seeds, and what fuzzers found, each read or refused in a line by its parser."""
 
-import re
-
 import pytest
-from docs_pages import IN_A_CHECKOUT, ROOT
 
 from fuzz.attempt import Attempt
 from fuzz.parser import CORPUS, corpus_of
@@ -39,10 +36,3 @@ def test_every_folder_of_the_corpus_is_a_parsers_and_all_are_small():
     folders = {str(file.parent.relative_to(CORPUS)) for file in CORPUS.rglob("*") if file.is_file()}
     assert folders == set(parsers())
     assert sum(file.stat().st_size for file in CORPUS.rglob("*") if file.is_file()) < _MOST_BYTES_OF_ALL
-
-
-@pytest.mark.skipif(not IN_A_CHECKOUT, reason="the workflows of a checkout")
-def test_every_family_of_parsers_is_fuzzed_each_week():
-    weekly = (ROOT / ".github/workflows/weekly.yml").read_text(encoding="utf-8")
-    [listed] = re.findall(r"family: \[(.*)\]", weekly)
-    assert set(listed.split(", ")) == {name.split("/")[0] for name in parsers()}

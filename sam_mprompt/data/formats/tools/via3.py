@@ -18,7 +18,13 @@ from .via import CALLED
 
 _KEYS = {"project", "attribute", "file", "view", "metadata"}
 _POINT, _RECTANGLE, _CIRCLE, _ELLIPSE = 1, 2, 3, 4
-_SHAPES = {5: "line", 6: "polyline", 7: "polygon", 8: "rectangle by its extreme points", 9: "circle by its points"}
+_SHAPES: dict[float, str] = {
+    5: "line",
+    6: "polyline",
+    7: "polygon",
+    8: "rectangle by its extreme points",
+    9: "circle by its points",
+}
 _IMAGE, _LOCAL, _RADIO, _OF_REGION = 2, 1, 3, "FILE1_Z0_XY1"
 _VERSION = "3.1.2"
 
