@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UsageError
-from ..files import recover, replacing, sha256_of
+from ..files import is_file, recover, replacing, sha256_of
 from ..geometry import Geometry
 from ..models.build import BuiltCounter
 from ..recipe.find import read_toml
@@ -70,7 +70,7 @@ class AdapterFolder:
         """
         info = read_counter_file(path)
         files = {RECIPE, METRICS, TENSORS} | ({CONFIG} & info.sha256.keys())
-        if missing := sorted(name for name in files | info.sha256.keys() if not (path / name).is_file()):
+        if missing := sorted(name for name in files | info.sha256.keys() if not is_file(path / name)):
             raise UsageError(f"Adapter '{path}' is not complete: {', '.join(missing)} missing. Copy the folder again.")
         tensors = read_tensors(path / TENSORS)
         changed = sorted(name for name, digest in info.sha256.items() if sha256_of(path / name) != digest)

@@ -122,7 +122,7 @@ def verify(name: str, *, registry: Path | None = None) -> Status:
 def status_of(entry: Checkpoint, registry: Path | None = None) -> Status:
     """Look beside the registry, in the user's folder, its package and the hub's cache; a damaged file counts last."""
     places = [folder / entry.file for folder in (registry_path(registry).parent, checkpoint_folder())]
-    found = [place for place in places if place.is_file()]
+    found = [place for place in places if is_file(place)]
     if entry.package and (installed := in_package(entry.package, entry.file)) is not None:
         found.append(installed)
     if entry.hub is not None and (at_the_hub := cached(entry.hub)) is not None:

@@ -119,7 +119,11 @@ def _polygons(geometry: Any, where: str) -> list[_Rings]:
         raise UsageError(f"{where}: expected a Polygon or MultiPolygon; received {kind!a:.60}.")
     coordinates = geometry.get("coordinates")
     polygons = [coordinates] if kind == "Polygon" else coordinates
-    if not isinstance(polygons, list) or not all(isinstance(polygon, list) and polygon for polygon in polygons):
+    if (
+        not isinstance(polygons, list)
+        or not polygons
+        or not all(isinstance(polygon, list) and polygon for polygon in polygons)
+    ):
         raise UsageError(f"{where}: expected rings of coordinates; received {coordinates!a:.60}.")
     return [[_ring(ring, f"{where} coordinates") for ring in polygon] for polygon in polygons]
 
@@ -129,7 +133,7 @@ def _ring(ring: Any, where: str) -> NDArray[np.float64]:
     corners = table(flat, "x y", where)  # without a height
     if not np.isfinite(corners).all():
         raise UsageError(f"{where}: expected finite numbers.")
-    if len(corners) and (corners[0] != corners[-1]).any():
+    if not len(corners) or (corners[0] != corners[-1]).any():
         raise UsageError(f"{where}: expected a ring that ends where it begins, as those of Polygons do.")
     return corners
 

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from ..errors import UsageError
-from ..files import is_folder, write_with
+from ..files import is_file, is_folder, write_with
 from .formats.image_folders import ANNOTATIONS, files_in
 from .formats.tools.labelme import LABELME, embedded_image
 from .image import HEIC_SUFFIXES, IMAGE_SUFFIXES, read_header
@@ -39,7 +39,7 @@ def unpack(root: Path, progress: Callable[[int, int], None] | None = None) -> li
         raise UsageError(f"'{root}' has no .json of labelme.")
     written = []
     for done, file in enumerate(files, start=1):
-        there = any(image.is_file() for image in _candidates(file))
+        there = any(is_file(image) for image in _candidates(file))
         found = None if there else embedded_image(file)
         if found is not None:
             path = file.with_name(PurePosixPath(file.name).stem + _suffix(found[1], found[0], file))

@@ -326,6 +326,9 @@ def test_every_file_of_a_folder_has_a_checksum_and_every_checksum_a_file(adapter
     change_counter_file(adapter, lambda table: table["sha256"].update({METRICS: "", "notes.txt": ""}))
     with pytest.raises(UsageError, match=r"is not complete: notes\.txt missing\."):
         AdapterFolder.read(adapter)
+    change_counter_file(adapter, lambda table: table["sha256"].update({"a" * 300: ""}))
+    with pytest.raises(UsageError, match=r"is not complete: a{300}, notes\.txt missing\."):
+        AdapterFolder.read(adapter)
 
 
 def test_a_recipe_that_is_at_fault_is_named_by_its_file(adapter):

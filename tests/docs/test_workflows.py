@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 from docs_pages import ROOT
+from fuzz.parsers import parsers
 
 yaml = pytest.importorskip("yaml", reason="comes with the documentation's packages")
 
@@ -31,6 +32,14 @@ def test_advisories_are_asked_for_strictly():
     weekly = yaml.safe_load((ROOT / ".github" / "workflows" / "weekly.yml").read_text("utf-8"))
     [asked] = [step["run"] for step in steps(weekly) if step.get("run", "").startswith("pip-audit")]
     assert "--strict" in asked.split(), "else what cannot be looked up counts as sound"
+
+
+def test_every_family_of_parsers_is_fuzzed_each_week_and_some_by_the_gate():
+    weekly = yaml.safe_load((ROOT / ".github" / "workflows" / "weekly.yml").read_text("utf-8"))
+    assert set(weekly["jobs"]["fuzz"]["strategy"]["matrix"]["family"]) == {name.split("/")[0] for name in parsers()}
+    gate = (ROOT / ".ci" / "run").read_text("utf-8").replace("\\\n", " ")
+    [named] = re.findall(r"tests\.fuzz\.guided (.*?) --", gate)
+    assert set(named.split()) <= set(parsers())
 
 
 def test_a_bug_report_is_asked_for_what_doctor_prints():

@@ -14,7 +14,7 @@ from sam_mprompt.cli.advice import advised
 from sam_mprompt.doctor import software
 from sam_mprompt.doctor.software import EXTRAS, LITE, NEEDED, WHOLE, broken, extras, outdated, versions
 
-NOT_FOR_USERS = {"dev", "docs", "mutation"}
+NOT_FOR_USERS = {"dev", "docs", "fuzz", "mutation"}
 
 
 def declared(folder=ROOT):

@@ -18,8 +18,8 @@ IMPORTS = ("sam_mprompt.cli.data_report", "sam_mprompt.data.check", "scipy.io")
 Files = dict[str, Any]
 """What lies in a dataset by its path: bytes, text, or a value of JSON (a dict or list)."""
 
-_POINTS = [[3.0, 4.5], [20.0, 11.0], [9.5, 17.0]]
-_BOXES = [[1, 2, 6, 7], [18, 9, 23, 14], [7, 15, 12, 20]]
+POINTS = [[3.0, 4.5], [20.0, 11.0], [9.5, 17.0]]
+BOXES = [[1, 2, 6, 7], [18, 9, 23, 14], [7, 15, 12, 20]]
 _NAMES = ("a.png", "b.png", "c.png")
 _SIZE = {"width": 32, "height": 24}
 
@@ -30,8 +30,8 @@ def prepare(folder: Path) -> None:
 
 def make(dice: Dice, folder: Path, shared: Path) -> Attempt:
     """Make a dataset with up to two damaged files, and read it as a training does."""
-    name = dice.pick(_LAYOUTS)
-    files = _LAYOUTS[name]()
+    name = dice.pick(LAYOUTS)
+    files = LAYOUTS[name]()
     changeable = [file for file in files if not file.endswith((".png", ".jpg"))]
     chosen = dice.sample(changeable, min(len(changeable), dice.choice((1, 1, 1, 2))))
     for file in chosen:
@@ -44,37 +44,45 @@ def make(dice: Dice, folder: Path, shared: Path) -> Attempt:
         chosen.append(odd := dice.pick(files))
         files[odd] = dice.pick(({}, None, b""))
     for file, content in files.items():
-        _write(folder / file, content)
+        write(folder / file, content)
     label = dice.pick(("head", "car", dice.word())) if dice.chance(0.15) else None
     form = dice.pick(("points", dice.word())) if dice.chance(0.1) else None
     return Attempt(
-        f"{name}: {', '.join(chosen)} (label {label!a:.40}, format {form!a:.40})", lambda: _read(folder, form, label)
+        f"{name}: {', '.join(chosen)} (label {label!a:.40}, format {form!a:.40})", lambda: read(folder, form, label)
     )
 
 
-def _read(folder: Path, form: str | None, label: str | None) -> None:
+def read(folder: Path, form: str | None, label: str | None) -> None:
     from rich.console import Console
 
     from sam_mprompt.cli.data_report import print_report
     from sam_mprompt.data.check import check
-    from sam_mprompt.data.formats.read import read_split
     from sam_mprompt.errors import UsageError
 
     report = check(folder, form, label=label)
     report.as_dict()
     print_report(report, Console(file=io.StringIO()))
-    read = 0
-    for split in ("train", "val", "test"):
-        with contextlib.suppress(UsageError):  # not every dataset has all three
-            samples = read_split(folder, split, format=form, label=label).samples
-            read += len(samples)
-            for sample in samples:
-                _sound(sample)
-    if report.faults or not read:
+    samples = read_samples(folder, form, label)
+    if report.faults or not samples:
         raise UsageError("; ".join(report.faults) or "no split can be read")
 
 
-def _sound(sample: Any) -> None:
+def read_samples(folder: Path, form: str | None = None, label: str | None = None) -> int:
+    """Read every split there is, and return the number of samples."""
+    from sam_mprompt.data.formats.read import read_split
+    from sam_mprompt.errors import UsageError
+
+    number = 0
+    for split in ("train", "val", "test"):
+        with contextlib.suppress(UsageError):  # not every dataset has all three
+            samples = read_split(folder, split, format=form, label=label).samples
+            number += len(samples)
+            for sample in samples:
+                sound(sample)
+    return number
+
+
+def sound(sample: Any) -> None:
     """A head that is given out lies inside its image."""
     if sample.points is not None and len(sample.points):
         height, width = sample.size
@@ -92,7 +100,7 @@ def _changed(dice: Dice, content: Any) -> bytes | Any:
     return dice.lines(content) if isinstance(content, str) else dice.json(content)
 
 
-def _write(path: Path, content: Any) -> None:
+def write(path: Path, content: Any) -> None:
     import json
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -143,15 +151,15 @@ def _strange_array(dice: Dice) -> Any:
             lambda: np.zeros((2, 0)),
             lambda: np.array([["a", "b"]]),
             lambda: np.full((3, 2), dice.pick([n for n in NUMBERS if isinstance(n, float)])),
-            lambda: np.array(_POINTS) * 1e300,
-            lambda: np.array(_POINTS).astype(np.complex128),
-            lambda: np.array(_POINTS).T,
+            lambda: np.array(POINTS) * 1e300,
+            lambda: np.array(POINTS).astype(np.complex128),
+            lambda: np.array(POINTS).T,
             lambda: np.zeros((2, 2, 2)),
-            lambda: {"location": np.array(_POINTS), "number": np.array("x")},
-            lambda: {"location": {"location": {"location": np.array(_POINTS)}}},
-            lambda: _cells([_cells([np.array(_POINTS)])]),
-            lambda: np.array(_POINTS) > 5,
-            lambda: np.uint8(_POINTS),
+            lambda: {"location": np.array(POINTS), "number": np.array("x")},
+            lambda: {"location": {"location": {"location": np.array(POINTS)}}},
+            lambda: _cells([_cells([np.array(POINTS)])]),
+            lambda: np.array(POINTS) > 5,
+            lambda: np.uint8(POINTS),
             lambda: np.int64([[2**62, -(2**62)]]),
         )
     )()
@@ -170,7 +178,7 @@ def _picture(seed: int, kind: str = "PNG") -> bytes:
     return buffer.getvalue()
 
 
-def _images(folder: str = "", names: tuple[str, ...] = _NAMES) -> Files:
+def images(folder: str = "", names: tuple[str, ...] = _NAMES) -> Files:
     return {f"{folder}{name}": _picture(sum(map(ord, folder + name))) for name in names}
 
 
@@ -180,7 +188,7 @@ def _coco() -> Any:
         {"id": 10 * image + number, "image_id": image, "category_id": 1, "iscrowd": 0, "area": 25, "bbox": [*box[:2],
             5, 5]}
         for image in range(3)
-        for number, box in enumerate(_BOXES)
+        for number, box in enumerate(BOXES)
     ]  # fmt: skip
     marks[0] |= {"keypoints": [1, 2, 2], "segmentation": [[1, 1, 2, 2, 3, 3]]}
     return {
@@ -198,7 +206,7 @@ def _via3() -> Any:
         "file": {str(n): {"fid": n, "fname": name, "type": 2, "loc": 1, "src": ""} for n, name in enumerate(_NAMES, 1)},
         "metadata": {
             f"1_{place}": {"vid": "1", "flg": 0, "z": [], "xy": [1, *point], "av": {"1": "1"}}
-            for place, point in enumerate(_POINTS)
+            for place, point in enumerate(POINTS)
         },
         "view": {str(n): {"fid_list": [n]} for n in range(1, 4)},
     }
@@ -207,7 +215,7 @@ def _via3() -> Any:
 def _supervisely() -> Any:
     objects = [
         {"classTitle": "head", "geometryType": "point", "points": {"exterior": [point], "interior": []}}
-        for point in _POINTS
+        for point in POINTS
     ]
     return {"description": "", "tags": [], "size": {"height": 24, "width": 32}, "objects": objects}
 
@@ -222,7 +230,7 @@ _CELLS = """<?xml version="1.0" encoding="UTF-8"?>
 
 def _labelme(name: str) -> Any:
     shapes: list[Any] = [
-        {"label": "head", "shape_type": "point", "points": [point], "group_id": None} for point in _POINTS
+        {"label": "head", "shape_type": "point", "points": [point], "group_id": None} for point in POINTS
     ]
     shapes.append({"label": "head", "shape_type": "rectangle", "points": [[1, 2], [6, 7]], "group_id": 1, "flags": {}})
     shapes.append({"label": "eye", "shape_type": "circle", "points": [[3, 3], [4, 4]], "group_id": 1})
@@ -237,18 +245,18 @@ def _labelme(name: str) -> Any:
 
 
 def _rows(pattern: str) -> str:
-    return "".join(pattern.format(n=name, x=x, y=y, x2=x + 4, y2=y + 4) for name in _NAMES for x, y in _POINTS)
+    return "".join(pattern.format(n=name, x=x, y=y, x2=x + 4, y2=y + 4) for name in _NAMES for x, y in POINTS)
 
 
 def _own(files: Files) -> Files:
-    return {**_images(), **files}
+    return {**images(), **files}
 
 
 def _shanghaitech() -> Files:
-    info = {"location": np.array(_POINTS), "number": np.array([[3.0]])}
+    info = {"location": np.array(POINTS), "number": np.array([[3.0]])}
     files: Files = {}
     for part in ("train_data", "test_data"):
-        files |= _images(f"{part}/images/", ("IMG_1.jpg", "IMG_2.jpg"))
+        files |= images(f"{part}/images/", ("IMG_1.jpg", "IMG_2.jpg"))
         files |= {f"{part}/ground-truth/GT_IMG_{n}.mat": Mat("image_info", _cells([info])) for n in (1, 2)}
     return files
 
@@ -256,22 +264,22 @@ def _shanghaitech() -> Files:
 def _qnrf() -> Files:
     files: Files = {}
     for part in ("Train", "Test"):
-        files |= _images(f"{part}/", ("img_0001.jpg", "img_0002.jpg"))
-        files |= {f"{part}/img_000{n}_ann.mat": Mat("annPoints", np.array(_POINTS)) for n in (1, 2)}
+        files |= images(f"{part}/", ("img_0001.jpg", "img_0002.jpg"))
+        files |= {f"{part}/img_000{n}_ann.mat": Mat("annPoints", np.array(POINTS)) for n in (1, 2)}
     return files
 
 
 def _ucf50() -> Files:
     numbers = (1, 12, 25)
-    return _images("", tuple(f"{n}.jpg" for n in numbers)) | {
-        f"{n}_ann.mat": Mat("annPoints", np.array(_POINTS)) for n in numbers
+    return images("", tuple(f"{n}.jpg" for n in numbers)) | {
+        f"{n}_ann.mat": Mat("annPoints", np.array(POINTS)) for n in numbers
     }
 
 
 def _nwpu() -> Files:
-    record = {"img_id": "0001.jpg", "human_num": 3, "points": _POINTS, "boxes": _BOXES}
+    record = {"img_id": "0001.jpg", "human_num": 3, "points": POINTS, "boxes": BOXES}
     return {
-        **_images("images/", ("0001.jpg", "0002.jpg", "0003.jpg")),
+        **images("images/", ("0001.jpg", "0002.jpg", "0003.jpg")),
         **{f"jsons/000{n}.json": record for n in (1, 2)},
         "train.txt": "0001 1 3\n",
         "val.txt": "0002 0 2\n",
@@ -283,7 +291,7 @@ def _nwpu() -> Files:
 def _jhu() -> Files:
     files: Files = {}
     for part in ("train", "val", "test"):
-        files |= _images(f"{part}/images/", ("0001.jpg", "0002.jpg"))
+        files |= images(f"{part}/images/", ("0001.jpg", "0002.jpg"))
         files |= {f"{part}/gt/000{n}.txt": "3 4 5 5 1 0\n20 11 6 6 2 0\n" for n in (1, 2)}
         files[f"{part}/image_labels.txt"] = "0001,2,park,0,0\n0002,2,street,1,0\n"
     return files
@@ -324,7 +332,7 @@ _VIA = {
     }
 }
 
-_LAYOUTS: dict[str, Callable[[], Files]] = {
+LAYOUTS: dict[str, Callable[[], Files]] = {
     "shanghaitech": _shanghaitech,
     "qnrf": _qnrf,
     "ucf50": _ucf50,
@@ -332,12 +340,12 @@ _LAYOUTS: dict[str, Callable[[], Files]] = {
     "jhu": _jhu,
     "coco": lambda: _own({"annotations.json": _coco()}),
     "coco in splits": lambda: {
-        **_images("train/"), **_images("valid/"), "train/_annotations.coco.json": _coco(),
+        **images("train/"), **images("valid/"), "train/_annotations.coco.json": _coco(),
             "valid/annotations.json": _coco(),
     },
     "labelme": lambda: _own({f"{name[:-4]}.json": _labelme(name) for name in _NAMES}),
     "sidecars of json": lambda: _own(
-        {f"{name[:-4]}.json": {"points": _POINTS, "boxes": _BOXES, "labels": ["head", "head", "car"],
+        {f"{name[:-4]}.json": {"points": POINTS, "boxes": BOXES, "labels": ["head", "head", "car"],
             **_SIZE} for name in _NAMES}
     ),
     "sidecars of text": lambda: _own({f"{name[:-4]}.txt": "3 4\n20 11\n" for name in _NAMES}),
@@ -346,24 +354,24 @@ _LAYOUTS: dict[str, Callable[[], Files]] = {
     "csv without a header": lambda: _own({"annotations.csv": _rows("{n},{x},{y}\n")}),
     "jsonl": lambda: _own({"annotations.jsonl": _rows('{{"image": "{n}", "x": {x}, "y": {y}, "label": "head"}}\n')}),
     "jsonl an image": lambda: _own(
-        {"annotations.jsonl": "".join(f'{{"image": "{name}", "points": {_POINTS}}}\n' for name in _NAMES)}
+        {"annotations.jsonl": "".join(f'{{"image": "{name}", "points": {POINTS}}}\n' for name in _NAMES)}
     ),
     "lists": lambda: _own(
         {"annotations.csv": _rows("{n},{x},{y}\n"), "train.txt": "a.png\n", "val.txt": "b.png\n", "test.txt": "c.png\n"}
     ),
     "yolo": lambda: {
-        **_images("images/train/"), **_images("images/val/"),
+        **images("images/train/"), **images("images/val/"),
         **{f"labels/{part}/{name[:-4]}.txt": "0 0.3 0.4 0.1 0.1\n" for part in ("train", "val") for name in _NAMES},
         "data.yaml": "path: .\ntrain: images/train\nval: images/val\nnames: [head]\n", "classes.txt": "head\n",
     },
     "voc": lambda: _own({f"{name[:-4]}.xml": _VOC.replace("a.png", name) for name in _NAMES}),
     "cvat": lambda: _own({"annotations.xml": _CVAT}),
     "cvat of a project": lambda: {
-        **_images("images/train/"), **_images("images/default/"),
+        **images("images/train/"), **images("images/default/"),
         "annotations.xml": _CVAT.replace("<image ", '<image subset="train" ', 1),
     },
     "yolo's folders": lambda: {
-        **_images("images/one/"), **_images("images/two/"),
+        **images("images/one/"), **images("images/two/"),
         **{f"labels/{part}/{name[:-4]}.txt": "0 0.3 0.4 0.1 0.1\n0 0.1 0.1 0.2 0.1 0.2 0.2\n" for part in ("one", "two")
             for name in _NAMES},
         "data.yaml": "path: /data\ntrain: [images/one]\nval: mine.txt\nnames: [head]\n",
@@ -372,7 +380,7 @@ _LAYOUTS: dict[str, Callable[[], Files]] = {
     "label studio": lambda: _own({"export.json": _STUDIO}),
     "via": lambda: _own({"via_region_data.json": _VIA}),
     "via 3": lambda: _own({"via3.json": _via3()}),
-    "supervisely": lambda: {**_images("img/"), **{f"ann/{name}.json": _supervisely() for name in _NAMES}},
+    "supervisely": lambda: {**images("img/"), **{f"ann/{name}.json": _supervisely() for name in _NAMES}},
     "cell counter": lambda: _own({f"CellCounter_{name[:-4]}.xml": _CELLS.replace("a.png", name) for name in _NAMES}),
 }  # fmt: skip
 

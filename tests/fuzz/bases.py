@@ -16,7 +16,7 @@ from .dice import NUMBERS, Dice
 IMPORTS = ("sam_mprompt.models.sam_encoder", "sam_mprompt.bases.weights")
 
 _NAMES = ("base.safetensors", "base.pth", "base.pt")
-_CONFIG = {
+CONFIG = {
     "embed_dim": 16, "depth": 2, "num_heads": 2, "global_attn_indexes": (1,), "out_channels": 8, "window_size": 4,
     "grid": 4
 }  # fmt: skip
@@ -29,7 +29,7 @@ def prepare(folder: Path) -> None:
     from sam_mprompt.models.sam_config import SamConfig
     from sam_mprompt.models.sam_encoder import SamEncoder
 
-    tensors = SamEncoder.random(SamConfig(**_CONFIG), seed=3).state_dict()
+    tensors = SamEncoder.random(SamConfig(**CONFIG), seed=3).state_dict()
     save_file(tensors, folder / "base.safetensors")
     torch.save(tensors, folder / "base.pth")
     torch.save(tensors, folder / "base.pt", _use_new_zipfile_serialization=False)
@@ -51,10 +51,10 @@ def make(dice: Dice, folder: Path, shared: Path) -> Attempt:
         what, data = _other_tensors(dice, shared, name)
     path = folder / (name if dice.chance(0.95) else dice.pick(_NAMES))
     path.write_bytes(data)
-    return Attempt(f"{path.name}: {what}, {len(data)} bytes", lambda: _build(path))
+    return Attempt(f"{path.name}: {what}, {len(data)} bytes", lambda: build(path))
 
 
-def _build(path: Path) -> None:
+def build(path: Path) -> None:
     from sam_mprompt.models.sam_encoder import SamEncoder
     from sam_mprompt.tensor_files import read_shapes
 

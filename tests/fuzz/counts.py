@@ -8,7 +8,7 @@ from .worker import Finding
 
 IMPORTS = ("sam_mprompt.cli.count_csv", "sam_mprompt.counting.result")
 
-_WHOLE = 'image,count\na.jpg,12.5000\nb/c.jpg,0.0000\n\'=d.jpg,1.0000\n"x,y.jpg",3.2500\n'
+WHOLE = 'image,count\na.jpg,12.5000\nb/c.jpg,0.0000\n\'=d.jpg,1.0000\n"x,y.jpg",3.2500\n'
 
 
 def prepare(folder: Path) -> None:
@@ -20,25 +20,25 @@ def make(dice: Dice, folder: Path, shared: Path) -> Attempt:
     path = folder / "counts.csv"
     kind = dice.randrange(8)
     if kind == 0:
-        data = _WHOLE.encode()[: dice.randrange(len(_WHOLE))]
+        data = WHOLE.encode()[: dice.randrange(len(WHOLE))]
     elif kind == 1:
-        data = dice.damaged(_WHOLE.encode())
+        data = dice.damaged(WHOLE.encode())
     elif kind == 2:
-        data = (_WHOLE + f"{dice.word()},{dice.word()}\n").encode("utf-8", "surrogatepass")
+        data = (WHOLE + f"{dice.word()},{dice.word()}\n").encode("utf-8", "surrogatepass")
     elif kind == 3:
         data = b"image,count\n" + b'"' + b"a" * 200_000 + b"\n"
     else:
-        data = dice.lines(_WHOLE)
+        data = dice.lines(WHOLE)
     if dice.chance(0.05):
         path.mkdir()
     elif dice.chance(0.05):
         path.symlink_to(dice.pick(("nowhere", "/dev/null", "counts.csv", ".")))
     else:
         path.write_bytes(data)
-    return Attempt(f"{len(data)} bytes: {data[:120]!a}", lambda: _go_on(path))
+    return Attempt(f"{len(data)} bytes: {data[:120]!a}", lambda: go_on(path))
 
 
-def _go_on(path: Path) -> None:
+def go_on(path: Path) -> None:
     import numpy as np
 
     from sam_mprompt.cli.count_csv import counts_in, csv_rows

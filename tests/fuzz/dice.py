@@ -4,6 +4,7 @@ import copy
 import json
 import random
 from collections.abc import Callable, MutableMapping, MutableSequence
+from contextlib import suppress
 from typing import Any
 
 _EDGES = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 2**63 - 1, 2**64 - 1)
@@ -84,6 +85,13 @@ class Dice(random.Random):
         coding = self.pick(("utf-8",) * 8 + ("utf-16", "latin-1", "utf-8-sig"))
         data = "".join(rows).encode(coding, "replace" if coding == "latin-1" else "surrogatepass")
         return self.damaged(data) if self.chance(0.3) else data
+
+    def content(self, content: bytes) -> bytes:
+        """Return a file's content changed as what it seems to be: JSON, other text, or bytes."""
+        with suppress(ValueError, RecursionError):
+            text = content.decode()
+            return self.json(json.loads(text)) if text[:1] in ("{", "[") else self.lines(text)
+        return self.damaged(content)
 
     def _change(self, root: list[Any]) -> None:
         """Change one node below the only item of `root`."""

@@ -44,7 +44,7 @@ def make(dice: Dice, folder: Path, shared: Path) -> Attempt:
         path.write_bytes(dice.damaged(path.read_bytes()))
         what += ", damaged"
     device = "openvino" if own or ((shared / "None.xml").is_file() and dice.chance(0.3)) else "cpu"
-    return Attempt(f"{path.name} by {device}: {what}", lambda: _count(path, device))
+    return Attempt(f"{path.name} by {device}: {what}", lambda: count_with(path, device))
 
 
 def _text(dice: Dice, tile: int | None) -> str:
@@ -80,7 +80,7 @@ def _openvino(dice: Dice, path: Path, shared: Path) -> str:
     return f"{text:.200}"
 
 
-def _count(path: Path, device: str) -> None:
+def count_with(path: Path, device: str) -> None:
     import numpy as np
 
     from sam_mprompt.deploy.exported import ExportedCounter

@@ -44,16 +44,16 @@ def make(dice: Dice, folder: Path, shared: Path) -> Attempt:
     name, data = _content(dice)
     path = folder / f"a{dice.pick(_SUFFIXES)}"
     path.write_bytes(data)
-    return Attempt(f"{name} of {len(data)} bytes as {path.name}", lambda: _read(path, dice.chance(0.3)))
+    return Attempt(f"{name} of {len(data)} bytes as {path.name}", lambda: read(path, dice.chance(0.3)))
 
 
 def _content(dice: Dice) -> tuple[str, bytes]:
     if dice.chance(0.08):
         name = dice.pick(_FOREIGN)
         return name, dice.damaged(_FOREIGN[name]) if dice.chance(0.5) else _FOREIGN[name]
-    bodies = _bodies()
-    name = dice.pick(bodies)
-    data = bodies[name]
+    every = bodies()
+    name = dice.pick(every)
+    data = every[name]
     if dice.chance(0.4):
         name, data = f"{name}, sizes that lie", _lying(dice, data)
     if dice.chance(0.75):
@@ -61,7 +61,7 @@ def _content(dice: Dice) -> tuple[str, bytes]:
     return name, data
 
 
-def _read(path: Path, stretch: bool) -> None:
+def read(path: Path, stretch: bool) -> None:
     from sam_mprompt.data.bounds import Reading
     from sam_mprompt.data.image import as_rgb, decode, images_in, read_header
     from sam_mprompt.data.masks import read_mask
@@ -95,7 +95,7 @@ def _agree(decoded: tuple[int, ...], header: tuple[int, int]) -> None:
 
 
 @cache
-def _bodies() -> dict[str, bytes]:
+def bodies() -> dict[str, bytes]:
     """Every format in the modes that files of it have, 32 x 24 pixels."""
     rgb = np.random.default_rng(0).integers(0, 255, (24, 32, 3), dtype=np.uint8)
     colour, grey = Image.fromarray(rgb), Image.fromarray(rgb[:, :, 0].copy())

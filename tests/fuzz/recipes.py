@@ -10,7 +10,7 @@ from .worker import Finding
 
 IMPORTS = ("sam_mprompt.models.build", "sam_mprompt.pretraining.recipe")
 
-_OLD = """[model]
+OLD = """[model]
 encoder = "sam"
 base = "random:tiny"
 pretrained = true
@@ -46,7 +46,7 @@ def prepare(folder: Path) -> None:
 def make(dice: Dice, folder: Path, shared: Path) -> Attempt:
     """Make a recipe's file and overrides, and read them."""
     pretraining = dice.chance(0.1)
-    text = _OLD if dice.chance(0.15) else _bundled(dice, pretraining)
+    text = OLD if dice.chance(0.15) else _bundled(dice, pretraining)
     if dice.chance(0.15):
         text += dice.pick(_ADDED)
     data = dice.lines(text) if dice.chance(0.4) else text.encode()
@@ -58,7 +58,7 @@ def make(dice: Dice, folder: Path, shared: Path) -> Attempt:
     name = str(path) if dice.chance(0.95) else dice.word()
     what = f"{name[-60:]!a} of {len(data)} bytes with {overrides!a:.200}"
     outlined = dice.chance(0.1)  # timm's models take seconds
-    return Attempt(what, lambda: _read(name, overrides, pretraining, outlined))
+    return Attempt(what, lambda: read(name, overrides, pretraining, outlined))
 
 
 def override(dice: Dice, pretraining: bool = False) -> str:
@@ -105,7 +105,7 @@ def _keys(schema: Any) -> list[str]:
     return [*found, "tuning.options", "tuning.blocks", "model.levels", "model.pretrained", "model.weights", "data.fold"]
 
 
-def _read(name: str, overrides: list[str], pretraining: bool, outlined: bool) -> None:
+def read(name: str, overrides: list[str], pretraining: bool, outlined: bool) -> None:
     from sam_mprompt.models.build import build_outline
     from sam_mprompt.pretraining.recipe import load_pretrain_recipe
     from sam_mprompt.recipe.find import find_recipe, summarise

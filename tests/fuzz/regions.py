@@ -13,10 +13,10 @@ _SIZE = (48, 64)
 _OUTLINE = [[2, 3], [40.5, 3], [38, 44], [2, 40], [2, 3]]
 _HOLE = [[10, 10], [20, 10], [20, 20], [10, 10]]
 _ZONE = [[30, 20], [70, 20], [70, 50], [30, 50], [30, 20]]
-_TABLE = "name,x,y,ignore,area_m2\na,2,3,,12.5\na,40.5,3,,\na,38,44,,\nb,30,20,yes,\nb,70,20,,\nb,70,50,,\n"
+TABLE = "name,x,y,ignore,area_m2\na,2,3,,12.5\na,40.5,3,,\na,38,44,,\nb,30,20,yes,\nb,70,20,,\nb,70,50,,\n"
 
 
-def _geojson() -> dict[str, Any]:
+def geojson() -> dict[str, Any]:
     shapes = [("Polygon", [_OUTLINE, _HOLE]), ("MultiPolygon", [[_ZONE], [_OUTLINE]])]
     properties = [{"name": "a", "area_m2": 12.5, "image": "a.png"}, {"name": "b", "ignore": True}]
     features = [
@@ -33,12 +33,12 @@ def prepare(folder: Path) -> None:
 def make(dice: Dice, folder: Path, shared: Path) -> Attempt:
     """Make a file and count in its regions."""
     path = folder / dice.pick(("r.csv", "r.geojson", "r.json"))
-    data = dice.lines(_TABLE) if dice.chance(0.4) else dice.json(_geojson())
+    data = dice.lines(TABLE) if dice.chance(0.4) else dice.json(geojson())
     path.write_bytes(data)
-    return Attempt(f"{len(data)} bytes: {data[:160]!a}", lambda: _count(path))
+    return Attempt(f"{len(data)} bytes: {data[:160]!a}", lambda: count_in(path))
 
 
-def _count(path: Path) -> None:
+def count_in(path: Path) -> None:
     import numpy as np
 
     from sam_mprompt.counting.region_files import read_regions

@@ -10,7 +10,7 @@ from .dice import Dice
 
 IMPORTS = ("sam_mprompt.training.trained", "sam_mprompt.masks.make", "sam_mprompt.ablation.variants")
 
-_RECORD = {
+RECORD = {
     "row": "a", "seed": 0, "recipe": "shb", "settings": ["train.lr=1e-3"], "machine": "cpu", "epochs": 1,
     "seconds": 2.0,
     "best_epoch": 1, "val_mae": 1.0, "val_rmse": 2.0, "val_mean_mae": 3.0, "trainable": 4, "total": 5,
@@ -187,11 +187,11 @@ def _masks(dice: Dice, folder: Path, shared: Path) -> Attempt:
 def _records(dice: Dice, folder: Path, shared: Path) -> Attempt:
     from sam_mprompt.ablation.records import append_record, read_records
 
-    old = {key: value for key, value in _RECORD.items() if key not in ("recipe", "settings")} | {
+    old = {key: value for key, value in RECORD.items() if key not in ("recipe", "settings")} | {
         "command": "sam-mprompt finetune --recipe shb --set a=1"
     }
     path = folder / "records.jsonl"
-    line = dice.json(dice.pick((_RECORD, old)))
+    line = dice.json(dice.pick((RECORD, old)))
     path.write_bytes(line + dice.pick((b"\n", b"", b"\n{\n", b"\n\xff\xfe}\n")))
 
     def read() -> None:

@@ -26,6 +26,7 @@ FAMILIES = (
     "saved",
     "counts",
     "regions",
+    "corpora",
     "commands",
     "arguments",
 )
@@ -202,8 +203,22 @@ def _note(report: Report, told: dict[str, Any], work: Path, keep: Path | None) -
 
 def _worker(family: str, seed: int, numbers: Sequence[int], work: Path, stderr: Any) -> subprocess.Popen[bytes]:
     package = __package__ or "fuzz"
+    arguments = [family, str(seed), ",".join(map(str, numbers)), str(work), str(_STUCK_SECONDS)]
+    return subprocess.Popen(
+        [sys.executable, "-m", f"{package}.worker", *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        env=environment(),
+        bufsize=0,
+    )
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of a process that fuzzes: one thread, no network, the same packages."""
+    package = __package__ or "fuzz"
     paths = [str(Path(__file__).parents[package.count(".") + 1]), *sys.path]
-    environment = {
+    return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in paths),  # noqa: PTH100 - "" is this folder
         "OMP_NUM_THREADS": "1",
@@ -211,12 +226,3 @@ def _worker(family: str, seed: int, numbers: Sequence[int], work: Path, stderr: 
         "HF_HUB_OFFLINE": "1",
         "COLUMNS": "100",
     }
-    arguments = [family, str(seed), ",".join(map(str, numbers)), str(work), str(_STUCK_SECONDS)]
-    return subprocess.Popen(
-        [sys.executable, "-m", f"{package}.worker", *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=stderr,
-        env=environment,
-        bufsize=0,
-    )

@@ -88,22 +88,20 @@ def met(attempt: Attempt, work: Path) -> dict[str, Any]:
     """Run an attempt in its folder and tell what came of it."""
     from sam_mprompt.errors import SamMpromptError
 
-    before, started, busy = _resident(), time.monotonic(), time.process_time()
+    before, started, busy = resident(), time.monotonic(), time.process_time()
     kind, detail = "read", ""
-    with _limited(), contextlib.chdir(work / "input"), warnings.catch_warnings(), quiet(), _offline(work):
+    with limited(), contextlib.chdir(work / "input"), warnings.catch_warnings(), quiet(), offline(work):
         warnings.simplefilter("ignore")
         try:
             attempt.run()
         except SamMpromptError as error:
-            kind, detail = "refused", str(error)
+            kind, detail = kind_of_refusal(str(error)), str(error)
         except MemoryError:
             kind, detail = "memory", traceback.format_exc()
         except BaseException:
             kind, detail = "traceback", traceback.format_exc()
-    if kind == "refused" and any(sign in detail for sign in _OUT_OF_MEMORY):
-        kind = "memory"
-    if kind == "refused" and len(detail) > _LONGEST_MESSAGE:
-        kind, detail = "long", f"a message of {len(detail)} characters: {detail[:500]}"
+    if kind == "long":
+        detail = f"a message of {len(detail)} characters: {detail[:500]}"
     grown = max(0, _peak() - before)
     return {
         "kind": kind,
@@ -114,6 +112,13 @@ def met(attempt: Attempt, work: Path) -> dict[str, Any]:
     }
 
 
+def kind_of_refusal(message: str) -> str:
+    """Return "refused", or what is wrong with it: "memory" that was asked for, or a "long" message."""
+    if any(sign in message for sign in _OUT_OF_MEMORY):
+        return "memory"
+    return "long" if len(message) > _LONGEST_MESSAGE else "refused"
+
+
 @contextlib.contextmanager
 def quiet() -> Any:
     """Let nothing through that libraries print."""
@@ -122,7 +127,7 @@ def quiet() -> Any:
 
 
 @contextlib.contextmanager
-def _offline(work: Path) -> Any:
+def offline(work: Path) -> Any:
     """Reach no network, and nothing in the user's own folders."""
     folders = {"SAM_MPROMPT_CHECKPOINTS": str(work / "checkpoints"), "HOME": str(work), "HF_HUB_OFFLINE": "1"}
     refused = OSError("there is no network here")
@@ -131,7 +136,7 @@ def _offline(work: Path) -> Any:
 
 
 @contextlib.contextmanager
-def _limited() -> Any:
+def limited() -> Any:
     """Let the system refuse memory beyond `_ROOM`, where it can tell what the process has."""
     found = _status("VmData")
     if not found:
@@ -153,7 +158,8 @@ def _peak() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _resident() -> int:
+def resident() -> int:
+    """Return the memory that the process holds, in bytes."""
     return _status("VmRSS") or _peak()
 
 

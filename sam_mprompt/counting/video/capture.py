@@ -12,6 +12,7 @@ import numpy as np
 from ...arrays import ByteImage
 from ...data.bounds import MAX_PIXELS, Reading
 from ...errors import UsageError
+from ...files import is_file
 
 _CONNECT_MS, _READ_MS = 10_000, 10_000
 _MOST_FRAMES = 1 << 40
@@ -125,7 +126,7 @@ def quiet() -> Iterator[None]:
 def _why_not(target: str | int, name: str) -> str:
     if isinstance(target, int):
         return f"Cannot open webcam {target}: expected one that is there, is free, and that this user may read."
-    if not Path(target).is_file():
+    if not is_file(Path(target)):
         return f"Cannot open '{name}': expected a stream that answers, of a kind that OpenCV's ffmpeg can read."
     if _without_index(Path(target)):
         return f"Cannot read video '{name}': it was cut off, and its index (moov) is missing. Repair it first."

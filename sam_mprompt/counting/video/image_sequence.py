@@ -7,6 +7,7 @@ from ...arrays import ByteImage
 from ...data.bounds import Reading
 from ...data.image import images_in, natural_order, read_image
 from ...errors import UsageError
+from ...files import is_folder
 from .every import Every, Schedule
 from .frame import Frame, Health, Notice, silent
 from .names import numbered
@@ -99,10 +100,10 @@ def images_of_sequence(name: str) -> list[tuple[int, Path]]:
     """
     path = Path(name)
     pattern = numbered(path.name)
-    if path.is_dir():
+    if is_folder(path):
         found = list(enumerate(images_in(path)))
     elif pattern is not None:
-        files = path.parent.iterdir() if path.parent.is_dir() else iter(())
+        files = path.parent.iterdir() if is_folder(path.parent) else iter(())
         matches = [(pattern.fullmatch(file.name), file) for file in files]
         found = sorted(
             ((int(match[1]), file) for match, file in matches if match), key=lambda one: (one[0], natural_order(one[1]))

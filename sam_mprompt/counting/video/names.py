@@ -18,6 +18,7 @@ SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "rtp", "srt
 _WEBCAM = re.compile(r"webcam:(\d{1,3})", re.IGNORECASE)
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _NUMBER = re.compile(r"%(0\d{1,2})?d")
+_MOST_DIGITS = 18
 _SECRET = re.compile(r"pass|pwd|token|secret|auth|key|sig|cred", re.IGNORECASE)
 _HIDDEN = "***"
 
@@ -44,7 +45,7 @@ def numbered(name: str) -> re.Pattern[str] | None:
         return None
     least = int(found[1] or 1)
     before, after = re.escape(name[: found.start()]), re.escape(name[found.end() :])
-    return re.compile(rf"{before}(\d{{{least},18}}){after}")
+    return re.compile(rf"{before}(\d{{{least},{max(least, _MOST_DIGITS)}}}){after}")
 
 
 def is_video(name: str) -> bool:
@@ -61,14 +62,18 @@ def redacted(name: str) -> str:
         return name
     try:
         parts = urlsplit(name)
-        pairs = parse_qsl(parts.query, keep_blank_values=True)
+        query = _without_secrets(parts.query)
     except ValueError:  # no address after all: then nothing behind the scheme is certain to be none
         return f"{name.partition('://')[0]}://{_HIDDEN}"
     place = parts.netloc
     if "@" in place:
         user, _, host = place.rpartition("@")
         place = f"{user.partition(':')[0]}:{_HIDDEN}@{host}" if ":" in user else f"{_HIDDEN}@{host}"
-    query = parts.query
-    if any(_SECRET.search(key) for key, _ in pairs):
-        query = "&".join(f"{quote(key)}={_HIDDEN if _SECRET.search(key) else quote(value)}" for key, value in pairs)
     return urlunsplit((parts.scheme, place, parts.path, query, ""))
+
+
+def _without_secrets(query: str) -> str:
+    pairs = parse_qsl(query, keep_blank_values=True)
+    if not any(_SECRET.search(key) for key, _ in pairs):
+        return query
+    return "&".join(f"{quote(key)}={_HIDDEN if _SECRET.search(key) else quote(value)}" for key, value in pairs)

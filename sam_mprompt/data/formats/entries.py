@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ...arrays import FloatArray
 from ...errors import UsageError
+from ...files import is_file
 from ..bounds import Reading
 from ..image import HEIC_SUFFIXES, ImageHeader, read_header
 from ..sample import Sample
@@ -111,7 +112,7 @@ def _lot(name: str, seed: int) -> bytes:
 
 
 def _read(entry: Entry, reading: Reading) -> tuple[ImageHeader | UsageError | None, Annotation | UsageError | None]:
-    if not entry.image.is_file():
+    if not is_file(entry.image):
         return None, None
     try:
         header = read_header(entry.image, reading)

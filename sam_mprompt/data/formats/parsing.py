@@ -84,6 +84,15 @@ def table(values: Any, columns: str, where: str) -> NDArray[np.float64]:
     return array.astype(np.float64)
 
 
+def row(values: Any, columns: str, where: str) -> NDArray[np.float64]:
+    """Return one row of numbers with the named columns, as float64 (columns,). Raises UsageError as `table`."""
+    rows = table([values], columns, where)
+    if len(rows) != 1:  # an empty one
+        raise UsageError(f"{where}: expected numbers ({columns}); received {values!a:.60}.")
+    numbers: NDArray[np.float64] = rows[0]
+    return numbers
+
+
 def _culprit(values: Any, width: int) -> str:
     if isinstance(values, np.ndarray):
         return f"{values.dtype} of shape {values.shape}"

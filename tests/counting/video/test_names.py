@@ -39,3 +39,4 @@ def test_a_numbered_name_matches_its_digits_and_no_other():
     ]  # fmt: skip
     assert numbered("%d.png").fullmatch("7.png")[1] == "7"
     assert numbered("plain.png") is None
+    assert numbered("%020d.png").fullmatch("00000000000000000007.png")[1] == "00000000000000000007"

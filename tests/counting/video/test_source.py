@@ -23,6 +23,7 @@ from sam_mprompt.errors import UsageError
         ("rtsp://user:hunter2@127.0.0.1:9/live", r"Cannot open 'rtsp://user:\*\*\*@127.0.0.1:9/live'"),
         ("ftp://user:hunter2@host/a.mp4", r"'ftp://user:\*\*\*@host/a.mp4' is no address of a video"),
         ("frames/%04d.jpg", "No image of a sequence"),
+        ("a" * 300 + "%04d.jpg", "No image of a sequence"),
     ],
 )
 def test_what_cannot_be_opened_is_refused_in_a_line_without_a_password_and_in_silence(

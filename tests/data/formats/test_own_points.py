@@ -335,6 +335,11 @@ def test_ambiguous_annotations_are_refused_by_name(tmp_path, files, message):
         ("annotations.jsonl", '{"image": "a"}\nx', r"annotations\.jsonl' line 2 is not valid JSON"),
         ("annotations.jsonl", '{"x": 1, "y": 2}', r"line 1: expected an object with the file name"),
         ("annotations.jsonl", '{"image": "a", "x": 1}', r"line 1: .*\[1, None\]"),
+        (
+            "annotations.jsonl",
+            '{"image": "a", "x": [], "y": []}',
+            r"line 1: expected numbers \(x y\); received \[\[\], \[\]\]",
+        ),
         ("annotations.json", {"images": []}, r"annotations\.json': expected a COCO file"),
         ("annotations.json", coco(annotations=[{"image_id": 1}]), r"annotations\[0\]: expected the 'image_id'"),
         ("annotations.json", coco(annotations=[{"image_id": 7}]), r"annotations\[0\]: expected a 'bbox' or"),

@@ -14,7 +14,7 @@ from ....errors import UsageError
 from ..annotation import Annotation
 from ..frames import stated_frame
 from ..labels import Label, Marks, joined
-from ..parsing import centres, table
+from ..parsing import centres, row, table
 from ..splits import stated_split
 from ..text import read_json
 from .family import HEAD, Collection, Family, Kind, Picture, one_file
@@ -115,7 +115,7 @@ def _head(annotation: dict[str, Any], body: Sequence[str], where: str) -> tuple[
         return _NOBODY._replace(groups=1), ""
     boxes = None
     if annotation.get("bbox"):
-        x, y, width, height = table([annotation["bbox"]], "x y width height", f"{where} bbox")[0]
+        x, y, width, height = row(annotation["bbox"], "x y width height", f"{where} bbox")
         boxes = np.array([[x, y, x + width, y + height]])
     keypoints = annotation.get("keypoints") or []
     if not isinstance(keypoints, list) or len(keypoints) % 3:

@@ -9,12 +9,13 @@ from ....errors import UsageError
 from ..annotation import Annotation
 from ..frames import stated_frame
 from ..labels import Label, Marks, joined
-from ..parsing import table
+from ..parsing import row
 from ..splits import stated_split
 from ..text import parse_json, read_json, streamed_lines
 from .coco import read_coco
 from .csv_heads import read_csv
 from .family import Collection
+from .gathered import at_point
 from .outline import json_outline
 from .sidecars import label_of, marks_of
 
@@ -53,7 +54,7 @@ def _objects(objects: Iterable[tuple[str, Any]]) -> dict[str, Marks]:
             raise UsageError(f"{where}: expected an object with the file name of an image as 'image'.")
         marks = Marks({}, stated_frame(content))
         if "x" in content or "y" in content:
-            head = Annotation(table([[content.get("x"), content.get("y")]], "x y", where))
+            head = at_point(*row([content.get("x"), content.get("y")], "x y", where))
             marks = Marks({label_of(content): head}, marks.frame)
         elif "points" in content or "boxes" in content:
             marks = marks_of(content, where)

@@ -58,9 +58,11 @@ def read_csv_of_one_image(path: Path, columns: Mapping[str, str] | None = None) 
         UsageError: as `read_csv`.
     """
     found = _read(CsvRows(path, columns=2), columns, one_image=True)
-    if len(found) > 1 or not all(is_called_as(path, image) for image in found):
-        first = next(image for image in found if not is_called_as(path, image))
-        raise UsageError(f"'{path}': expected the heads of the image that it is called after; found some of '{first}'.")
+    others = [image for image in found if not is_called_as(path, image)] or list(found)[1:]
+    if others:
+        raise UsageError(
+            f"'{path}': expected the heads of the image that it is called after; found some of '{others[0]}'."
+        )
     return next(iter(found.values()), Marks({}))
 
 

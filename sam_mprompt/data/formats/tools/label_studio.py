@@ -14,7 +14,7 @@ from ....errors import UsageError
 from ..annotation import Annotation
 from ..frames import stated_frame
 from ..labels import Label, Marks, label_text
-from ..parsing import table
+from ..parsing import row
 from ..text import file_name, read_json
 from .family import HEAD, Collection, Family, Kind, Picture, one_file
 from .gathered import Gathered, at_point, in_box
@@ -175,11 +175,13 @@ def _head(item: _Item, frame: tuple[int, int] | None, where: str) -> Annotation:
     """Return a mark in shares of the image."""
     if item.get("image_rotation"):
         raise UsageError(f"{where}: marked on an image that was turned by {item['image_rotation']!a:.20} degrees.")
-    x, y = table([[item.get("x"), item.get("y")]], "x y", where)[0] / 100
+    x, y = row([item.get("x"), item.get("y")], "x y", where) / 100
     if not {"width", "height"} <= item.keys():
         return at_point(x, y)
     sides = [item["width"], item["height"], item.get("rotation") or 0]
-    width, height, turn = table([sides], "width height rotation", where)[0]
+    width, height, turn = row(sides, "width height rotation", where)
+    if not math.isfinite(turn):
+        raise UsageError(f"{where}: expected a rotation in degrees; received {item['rotation']!a:.20}.")
     if turn and frame is None:
         raise UsageError(f"{where}: expected 'original_width' and 'original_height' beside a rotation.")
     # A rectangle is turned around its upper left corner, in pixels.

@@ -2,6 +2,7 @@
 
 from pathlib import Path, PurePosixPath
 
+from ....files import is_file
 from ...image import IMAGE_SUFFIXES
 from ..splits import LIST_SUFFIXES, split_called
 
@@ -12,7 +13,7 @@ def beside_its_image(file: Path) -> bool:
     """Whether an image of the same name lies in the file's folder, the one above, or `images/` there."""
     folders = (file.parent, file.parent.parent, file.parent.parent / "images")
     suffixes = [form for suffix in sorted(IMAGE_SUFFIXES) for form in (suffix, suffix.upper(), suffix.title())]
-    return any((folder / f"{file.stem}{suffix}").is_file() for folder in folders for suffix in suffixes)
+    return any(is_file(folder / f"{file.stem}{suffix}") for folder in folders for suffix in suffixes)
 
 
 def is_alone(file: Path) -> bool:

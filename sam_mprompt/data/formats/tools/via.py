@@ -12,7 +12,7 @@ from ....errors import UsageError
 from ....shown import csv_line
 from ..annotation import Annotation
 from ..labels import Label, label_text
-from ..parsing import table
+from ..parsing import row
 from ..text import file_name, parse_json, read_json, streamed_lines
 from .family import HEAD, Collection, Family, Kind, Picture, one_file
 from .gathered import Gathered, at_point, in_box
@@ -115,10 +115,10 @@ def _label(attributes: Mapping[str, Any]) -> Label:
 def _head(shape: Mapping[str, Any], where: str) -> Annotation:
     kind = shape.get("name")
     if kind in ("point", "circle", "ellipse"):
-        return at_point(*table([[shape.get("cx"), shape.get("cy")]], "cx cy", where)[0])
+        return at_point(*row([shape.get("cx"), shape.get("cy")], "cx cy", where))
     if kind == "rect":
         sides = [shape.get(key) for key in ("x", "y", "width", "height")]
-        x, y, width, height = table([sides], "x y width height", where)[0]
+        x, y, width, height = row(sides, "x y width height", where)
         return in_box(x, y, x + width, y + height)
     raise UsageError(f"{where}: expected a point, circle, ellipse or rect; received {kind!a:.60}.")
 

@@ -9,7 +9,7 @@ from typing import Any
 from ....errors import UsageError
 from ..annotation import Annotation
 from ..labels import Label, label_text
-from ..parsing import table
+from ..parsing import row
 from ..text import file_name, read_json
 from .family import HEAD, Collection, Family, Kind, Picture, one_file
 from .gathered import Gathered, at_point, in_box
@@ -18,7 +18,13 @@ from .via import CALLED
 
 _KEYS = {"project", "attribute", "file", "view", "metadata"}
 _POINT, _RECTANGLE, _CIRCLE, _ELLIPSE = 1, 2, 3, 4
-_SHAPES = {5: "line", 6: "polyline", 7: "polygon", 8: "rectangle by its extreme points", 9: "circle by its points"}
+_SHAPES: dict[float, str] = {
+    5: "line",
+    6: "polyline",
+    7: "polygon",
+    8: "rectangle by its extreme points",
+    9: "circle by its points",
+}
 _IMAGE, _LOCAL, _RADIO, _OF_REGION = 2, 1, 3, "FILE1_Z0_XY1"
 _VERSION = "3.1.2"
 
@@ -90,11 +96,11 @@ def _head(xy: Any, where: str) -> Annotation:
         raise UsageError(f"{where}: expected the kind of a shape and its numbers as 'xy'; received {xy!a:.60}.")
     kind, values = xy[0], xy[1:]
     if kind in (_POINT, _CIRCLE, _ELLIPSE):
-        return at_point(*table([values[:2]], "x y", where)[0])
+        return at_point(*row(values[:2], "x y", where))
     if kind == _RECTANGLE:
-        x, y, width, height = table([values], "x y width height", where)[0]
+        x, y, width, height = row(values, "x y width height", where)
         return in_box(x, y, x + width, y + height)
-    name = _SHAPES.get(int(kind), f"shape {kind:g}")
+    name = _SHAPES.get(kind, f"shape {kind!a:.20}")
     raise UsageError(f"{where}: expected a point, circle, ellipse or rectangle; received a {name}.")
 
 

@@ -2,7 +2,7 @@ import pytest
 from crowd_files import HEADS, folder_of, points, train
 
 from sam_mprompt.data.formats.read import list_splits, read_split, recognise
-from sam_mprompt.data.formats.tools.csv_heads import read_csv, read_csv_of_one_image
+from sam_mprompt.data.formats.tools.csv_heads import read_csv, read_csv_of_one_image, table_kind
 from sam_mprompt.data.formats.tools.own_files import CSV
 from sam_mprompt.errors import UsageError
 
@@ -198,3 +198,11 @@ def test_a_column_twice_that_means_nothing_is_passed_over(tmp_path):
 def test_sides_of_a_box_by_their_names_give_its_middle(tmp_path):
     folder_of(tmp_path, {"annotations.csv": "image,left,top,right,bottom\na.jpg,2,4,8,10\n"}, ["a.jpg"])
     assert points(tmp_path) == {"a.jpg": [[5, 7]]}
+
+
+def test_a_table_is_told_whatever_the_length_of_its_name(tmp_path):
+    table = tmp_path / f"{'a' * 251}.csv"  # no image can be called so, of a longer suffix
+    table.write_text("")
+    assert table_kind(table) is None
+    with pytest.raises(UsageError, match=r"found some of 'b\.jpg'"):
+        read_csv_of_one_image(folder_of(tmp_path / "two", {"b.csv": "image,x,y\nb.png,1,2\nb.jpg,1,2\n"}) / "b.csv")
