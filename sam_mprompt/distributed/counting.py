@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
 
-from ..adapter.counter_file import COUNTER
-from ..adapter.find import find_adapter
 from ..counting.counted import counted
 from ..counting.intervals import LEVEL
 from ..data.image import read_header
@@ -58,7 +56,12 @@ def fingerprint(adapter: str) -> str:
     Raises:
         UsageError: no such adapter.
     """
-    return sha256_of(Path(adapter) if is_exported(adapter) else find_adapter(adapter) / COUNTER)
+    if is_exported(adapter):
+        return sha256_of(Path(adapter))
+    from ..adapter.counter_file import COUNTER
+    from ..adapter.find import find_adapter
+
+    return sha256_of(find_adapter(adapter) / COUNTER)
 
 
 class Counting:

@@ -36,7 +36,7 @@ def test_quarantined_images_are_listed_with_their_reasons(tmp_path):
 def test_an_image_that_is_missing_or_twice_is_noticed(tmp_path, rows):
     job = done(tmp_path)
     job.write_rows(1, [{IMAGE: image} for image in rows], SCHEMA)
-    with pytest.raises(RunError, match="part 1 .* are not one for each of its images"):
+    with pytest.raises(RunError, match=r"part 1 .* are not one for each of its images"):
         concluded(job)
 
 
