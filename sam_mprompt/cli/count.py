@@ -12,7 +12,7 @@ import typer
 from ..errors import Interrupted, RunError, SamMpromptError, UsageError
 from .advice import advised
 from .count_adapters import AdapterOfImages, OtherAdapters
-from .count_ray import count_with_ray, refuse_others
+from .count_ray import count_with_ray, only_local
 from .count_regions import CountedRegions, RegionsFile, counted_regions
 from .count_video import count_video
 from .error_bars import LEVEL, ErrorBars, Level, check_level
@@ -117,8 +117,8 @@ def count(
     how |= {"stretch": stretch, "flip": flip}
     made = Outputs(csv_file, resume_csv, as_json, overlay, points, regions, level)
     of_video = VideoOptions(every, smooth, fps, jsonl, plot, reconnect)
-    if (ray := RayOptions(engine, to, actors, part_size, ray_address)).asked:
-        refuse_others(made, of_video, others)
+    ray = RayOptions(engine, to, actors, part_size, ray_address)
+    if ray.asked(only_local(made, of_video, others)):
         count_with_ray(ray, names, paths, device, as_json=as_json, level=level, batch_size=batch_size, **how)
         return
     loading = partial(_loaded, names, device, how)

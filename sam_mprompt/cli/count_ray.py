@@ -1,6 +1,6 @@
 """`count --engine ray`: images of folders and object stores, counted by many processes into the tables of a folder."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ..errors import Interrupted, UsageError
+from ..errors import Interrupted
 from .image_paths import expand
 from .ray_options import PART_SIZE, RayOptions
 from .ui import messages, print_json, progress, say
@@ -42,29 +42,54 @@ def count_with_ray(
         as_json: print JSON instead of lines.
         how: further fields of `HowToCount`.
     """
-    from ..data.packages import needed
-
-    needed("pyarrow", "ray", "Counting with Ray")
-    from ..distributed.counting import Counting, HowToCount
+    need_packages()
     from ..distributed.outcome import concluded
 
-    names = [adapters] if isinstance(adapters, str) else adapters
-    counting = HowToCount(adapters=tuple(map(_from_anywhere, names)), **how)
-    request = {"work": "count", "paths": [_from_anywhere(path) for path in paths], **counting.request()}
-    work = partial(Counting, counting, request["fingerprints"], device)
-    job = worked_through(
-        options, request, partial(_listed, paths), work, gpu=None if device is None else "cuda" in device
-    )
+    asked = {"work": "count", "paths": [from_anywhere(path) for path in paths]}
+    job = counted_with_ray(options, adapters, asked, partial(_listed, paths), device, **how)
     tell(concluded(job), as_json=as_json)
 
 
-def refuse_others(made: Outputs, of_video: VideoOptions, others: Sequence[str] | None) -> None:
-    """Refuse what the engine of one process alone makes. Raises UsageError."""
+def counted_with_ray(
+    options: RayOptions,
+    adapters: str | Sequence[str],
+    asked: Mapping[str, Any],
+    listed: "Callable[[], pa.Table]",
+    device: str | None,
+    **how: Any,
+) -> "Job":
+    """Count the images of a list, and return the job, which is done.
+
+    Args:
+        options: the folder, and with how many processes.
+        adapters: one, or all that count together.
+        asked: what else the job is told from others by.
+        listed: makes the list.
+        device: of each process.
+        how: further fields of `HowToCount`.
+    """
+    from ..distributed.counting import Counting, HowToCount
+
+    names = [adapters] if isinstance(adapters, str) else adapters
+    counting = HowToCount(adapters=tuple(map(from_anywhere, names)), **how)
+    request = {**asked, **counting.request()}
+    work = partial(Counting, counting, request["fingerprints"], device)
+    return worked_through(options, request, listed, work, gpu=None if device is None else "cuda" in device)
+
+
+def need_packages() -> None:
+    """Refuse to count with Ray where it is not installed. Raises UsageError."""
+    from ..data.packages import needed
+
+    for package in ("pyarrow", "ray"):
+        needed(package, "ray", "Counting with Ray")
+
+
+def only_local(made: Outputs, of_video: VideoOptions, others: Sequence[str] | None) -> dict[str, object]:
+    """Return the values of the options of `count` that tables of counts have no place for, by name."""
     given = {"--adapter": others, "--csv": made.csv_file, "--resume-csv": made.resume, "--overlay": made.overlay}
     given |= {"--points": made.points, "--regions": made.regions}
-    given |= {f"--{name}": value for name, value in vars(of_video).items()}
-    if names := [name for name, value in given.items() if value is not None and value is not False]:
-        raise UsageError(f"--engine ray makes tables of images: expected no {names[0]}, which the local engine has.")
+    return given | {f"--{name}": value for name, value in vars(of_video).items()}
 
 
 def worked_through(
@@ -82,9 +107,6 @@ def worked_through(
         RunError: parts cannot be done, or what was done cannot be written.
         Interrupted: by Ctrl-C; what was done stays.
     """
-    from ..data.packages import needed
-
-    needed("ray", "ray", "Counting with Ray")
     from ..distributed.job import Job
     from ..distributed.passes import work_through
     from ..distributed.place import Place
@@ -120,12 +142,19 @@ def tell(outcome: "Outcome", *, as_json: bool) -> None:
         typer.echo(f"{outcome.quarantined} of them are quarantined, with their reasons: {outcome.list}")
 
 
-def _listed(paths: Sequence[str]) -> "pa.Table":
-    """Return the list of a job's images, and say what was passed over."""
+def table_of(images: Iterable[str]) -> "pa.Table":
+    """Return the list of a job: each image once, in order."""
     import pyarrow as pa
 
     from ..distributed.job import IMAGE
-    from ..distributed.listing import images_at, in_order, name_of
+    from ..distributed.listing import in_order
+
+    return pa.table({IMAGE: in_order(images)})
+
+
+def _listed(paths: Sequence[str]) -> "pa.Table":
+    """Return the list of the images of paths, and say what was passed over."""
+    from ..distributed.listing import images_at, name_of
     from ..distributed.place import is_address
 
     images = [image for path in paths if is_address(path) for image in images_at(path)]
@@ -134,10 +163,10 @@ def _listed(paths: Sequence[str]) -> "pa.Table":
         if found.line:
             say(messages(), found.line)
         images += map(name_of, found.images)
-    return pa.table({IMAGE: in_order(images)})
+    return table_of(images)
 
 
-def _from_anywhere(path: str) -> str:
+def from_anywhere(path: str) -> str:
     """Return a path as processes in other folders find it; names and addresses stay as they are."""
     from ..files import is_file, is_folder
 

@@ -1,5 +1,6 @@
 """The options of doing a command's work with Ray, in many processes and on many machines."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -45,13 +46,23 @@ class RayOptions:
     part_size: int | None = None
     address: str | None = None
 
-    @property
-    def asked(self) -> bool:
-        """Whether Ray is to do it. Raises UsageError where that is not clear."""
+    def asked(self, elsewhere: Mapping[str, object]) -> bool:
+        """Whether Ray is to do it.
+
+        Args:
+            elsewhere: options that only the local engine has, with their values; None and False where not given.
+
+        Raises:
+            UsageError: options of both engines, or no folder for the tables.
+        """
         if self.engine == "local":
             if self != RayOptions():
                 raise UsageError("--to, --actors, --part-size and --ray-address need --engine ray.")
             return False
         if self.to is None:
             raise UsageError("--engine ray needs --to DIR: the folder, or s3://bucket/folder, that the table goes to.")
+        if given := [name for name, value in elsewhere.items() if value is not None and value is not False]:
+            raise UsageError(
+                f"--engine ray makes tables of counts: expected no {given[0]}, which the local engine has."
+            )
         return True

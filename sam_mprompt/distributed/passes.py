@@ -27,6 +27,7 @@ _PASSES_IN_VAIN = 3
 """So many passes in which no part was even begun end the command."""
 
 _PAUSE_SECONDS = 2.0
+_STARTS = 3
 _STORE_BYTES = 1 << 28
 """Ray's shared memory on this machine: numbers of parts go through it, never images."""
 
@@ -89,7 +90,7 @@ def work_through(
             if vain:
                 time.sleep(_PAUSE_SECONDS)
     if todo:
-        reason = (str(fault).strip().splitlines() or [type(fault).__name__])[-1] if fault else "no actor started"
+        reason = _in_a_line(fault) if fault else "no actor started"
         raise RunError(
             f"{len(todo)} of {len(job.parts)} parts are not done, and {vain} passes began none of them: {reason}."
         ) from fault
@@ -135,6 +136,11 @@ def _pass(ray: Any, job: Job, make: MakeWork, parts: list[int], actors: _Actors,
     return None
 
 
+def _in_a_line(error: Exception) -> str:
+    """Return what an error of Ray says: below the tracebacks of all processes on its way, in its last line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1].rstrip(".")
+
+
 @contextmanager
 def _cluster(address: str | None) -> Iterator[Any]:
     """Connect to a cluster, or start one on this machine, which ends with the block. Nothing is sent about its use."""
@@ -142,11 +148,7 @@ def _cluster(address: str | None) -> Iterator[Any]:
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     ray = needed("ray", "ray", "Counting with Ray")
     needed("ray.data", "ray", "Counting with Ray")
-    local = {"include_dashboard": False, "object_store_memory": _STORE_BYTES} if address is None else {}
-    try:
-        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.CRITICAL, **local)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise RunError(f"No Ray cluster at '{address or 'this machine'}': {error}.") from error
+    _connect(ray, address)
     context = ray.data.DataContext.get_current()
     context.max_errored_blocks = -1
     context.enable_progress_bars = context.print_on_execution_start = False
@@ -155,3 +157,18 @@ def _cluster(address: str | None) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _connect(ray: Any, address: str | None) -> None:
+    """Connect to a cluster, or start one on this machine; on a busy one Ray gives up too early, and is asked again."""
+    local = {"include_dashboard": False, "object_store_memory": _STORE_BYTES} if address is None else {}
+    where = "can be started on this machine" if address is None else f"at '{address}'"
+    for left in reversed(range(1 if address else _STARTS)):
+        try:
+            ray.init(address=address or "local", log_to_driver=False, logging_level=logging.CRITICAL, **local)
+        except Exception as error:  # of many kinds, plain ones among them
+            ray.shutdown()
+            if not left:
+                raise RunError(f"No Ray cluster {where}: {_in_a_line(error)}.") from error
+        else:
+            return

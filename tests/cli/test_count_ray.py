@@ -25,6 +25,7 @@ def _ray(monkeypatch):
     pytest.importorskip("ray", reason="the extra [ray] brings Ray")
     folder = tempfile.mkdtemp(prefix="ray-")  # the paths of Ray's sockets have to be short
     monkeypatch.setenv("RAY_TMPDIR", folder)
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # by default Ray lets its processes wait for all others
     yield
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -170,3 +171,15 @@ def test_a_command_that_is_killed_goes_on_and_every_image_has_one_row(run_cli, t
     assert {name: (rows / name).stat().st_mtime_ns for name in done} == done
     local = run_cli("count", adapter, photos, "--json")
     assert [row["count"] for row in table(to)] == [image["count"] for image in json.loads(local.out)["images"]]
+
+
+@pytest.mark.slow
+def test_a_split_is_evaluated_as_in_one_process(run_cli, crowd_folder, tmp_path):
+    adapter, told = pooling_file(tmp_path / "a.onnx"), {}
+    for engine in ("local", "ray"):
+        words = ["evaluate", adapter, "--data", crowd_folder, "--split", "train", "--json", tmp_path / f"{engine}.json"]
+        ended = run_cli(*words, *(["--engine", "ray", "--to", tmp_path / "out"] if engine == "ray" else []))
+        assert ended.code == 0, ended.err
+        told[engine] = json.loads((tmp_path / f"{engine}.json").read_text())
+    assert told["ray"] == told["local"]
+    assert told["ray"]["metrics"]["mae"] > 0
