@@ -59,6 +59,11 @@ class Attempts:
         self.under_way = image
         self._save()
 
+    def tried(self) -> None:
+        """Note that no image is under way any longer."""
+        self.under_way = None
+        self._save()
+
     def failed(self, image: str, reason: str) -> None:
         """Note why the process is about to end over an image."""
         self.why[image] = reason
@@ -91,6 +96,10 @@ def forgive(job: Job) -> None:
             noted.forget()
 
 
-def begun(job: Job) -> int:
-    """Return how many attempts are noted at parts that are not done."""
-    return sum(Attempts.at(job.place, f"{ATTEMPTS}/{name}").begun for name in job.place.names(ATTEMPTS))
+def learnt(job: Job) -> int:
+    """Return how much is known of parts that are not done: which were begun, and what ended their processes.
+
+    It grows with every attempt that brings a part nearer to its end, and not without bound.
+    """
+    notes = [Attempts.at(job.place, f"{ATTEMPTS}/{name}") for name in job.place.names(ATTEMPTS)]
+    return sum(min(noted.begun, 2) + sum(noted.ended.values()) for noted in notes)

@@ -100,7 +100,7 @@ class Job:
         try:
             return self._list.read_row_group(number)
         except (OSError, pa.ArrowException) as error:
-            raise RunError(f"Cannot read '{self.place.path(IMAGES)}': {error}.") from error
+            raise RunError(f"Cannot read '{self.place.address_of(IMAGES)}': {error}.") from error
 
     def is_done(self, number: int) -> bool:
         """Whether a part's rows are there."""
@@ -116,7 +116,7 @@ class Job:
             return pq.read_table(io.BytesIO(content))
         except (OSError, pa.ArrowException) as error:
             raise RunError(
-                f"Cannot read '{self.place.path(name)}': {error}. Remove it to do its part again."
+                f"Cannot read '{self.place.address_of(name)}': {error}. Remove it to do its part again."
             ) from error
 
     def write_rows(self, number: int, rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> None:
@@ -143,7 +143,7 @@ def _record(place: Place) -> dict[str, Any] | None:
             return record
     except ValueError:
         pass
-    raise UsageError(f"'{place.path(RECORD)}' is damaged: expected the record of a job.", about="other job")
+    raise UsageError(f"'{place.address_of(RECORD)}' is damaged: expected the record of a job.", about="other job")
 
 
 def _check(place: Place, known: Mapping[str, Any], asked: Mapping[str, Any]) -> None:

@@ -43,7 +43,7 @@ def tables(job: Job) -> Iterator[pa.Table]:
         listed, rows = job.part(number), job.rows(number)
         if not rows.column(IMAGE).equals(listed.column(IMAGE)):
             raise RunError(
-                f"The rows of part {number} in '{job.place.path(ROWS)}' are not one for each of its images. "
+                f"The rows of part {number} in '{job.place.address_of(ROWS)}' are not one for each of its images. "
                 "Remove its file to do the part again."
             )
         for column in set(listed.column_names) - {IMAGE}:
@@ -62,5 +62,5 @@ def concluded(job: Job) -> Outcome:
             lines.append(csv_line([row[IMAGE], row[QUARANTINED]]))
     if quarantined:
         job.place.write(LIST, "".join(lines).encode())
-    listed = job.place.path(LIST) if quarantined else None
-    return Outcome(images, quarantined, tuple(first), job.place.path(ROWS), listed)
+    listed = job.place.address_of(LIST) if quarantined else None
+    return Outcome(images, quarantined, tuple(first), job.place.address_of(ROWS), listed)

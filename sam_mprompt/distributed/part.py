@@ -66,3 +66,4 @@ def _one_by_one(images: Sequence[str], attempts: Attempts, work: Work) -> Iterat
         except Exception as error:
             attempts.failed(image, f"{type(error).__name__}: {error}")
             raise
+    attempts.tried()

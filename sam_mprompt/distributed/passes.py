@@ -16,7 +16,7 @@ from typing import Any
 
 from ..data.packages import needed
 from ..errors import RunError, SamMpromptError, UsageError
-from .attempts import begun, forgive
+from .attempts import forgive, learnt
 from .job import Job
 from .part import Work, do_part
 
@@ -24,7 +24,7 @@ _PARTS_A_PASS = 10_000
 """More parts are given to several passes, so that what Ray keeps of them is bounded."""
 
 _PASSES_IN_VAIN = 3
-"""So many passes in which no part was even begun end the command."""
+"""So many passes after which nothing more is done or known end the command."""
 
 _PAUSE_SECONDS = 2.0
 _STARTS = 3
@@ -50,14 +50,16 @@ class _Actor:
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Do the one part that a batch names. What nobody foresaw ends the process, so that the next one is clean."""
-        images = 0
+        images, trouble = 0, ""
         try:
             if not self._fault:
                 images = do_part(self._job, int(batch["part"][0]), self._work).images
+        except RunError as error:  # a full disk, an object store that does not answer
+            trouble = str(error)
         except Exception:
             logging.getLogger(__name__).exception("a part was given up")
             os._exit(1)
-        return {"images": [images], "fault": [self._fault]}
+        return {"images": [images], "fault": [self._fault], "trouble": [trouble]}
 
 
 def work_through(
@@ -83,16 +85,16 @@ def work_through(
     with _cluster(address) as ray:
         vain = 0
         while todo and vain < _PASSES_IN_VAIN:
-            before = len(todo), begun(job)
+            before = len(todo), learnt(job)
             fault = _pass(ray, job, make, todo[:_PARTS_A_PASS], _Actors.of(ray, actors, gpu), on_part)
             todo = job.unfinished()
-            vain = 0 if (len(todo), begun(job)) != before else vain + 1
+            vain = 0 if (len(todo), learnt(job)) != before else vain + 1
             if vain:
                 time.sleep(_PAUSE_SECONDS)
     if todo:
         reason = _in_a_line(fault) if fault else "no actor started"
         raise RunError(
-            f"{len(todo)} of {len(job.parts)} parts are not done, and {vain} passes began none of them: {reason}."
+            f"{len(todo)} of {len(job.parts)} parts are not done, and {vain} passes brought none further: {reason}."
         ) from fault
 
 
@@ -113,7 +115,7 @@ class _Actors:
 def _pass(ray: Any, job: Job, make: MakeWork, parts: list[int], actors: _Actors, on_part: OnPart) -> Exception | None:
     """Give parts to actors; returns what ended the pass, if something did. UsageError where the work cannot be made."""
     compute = ray.data.ActorPoolStrategy(size=min(actors.number, len(parts)), max_tasks_in_flight_per_actor=2)
-    done = job.images - job.left()
+    done, trouble = job.images - job.left(), None
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*ray_remote_args_fn")
         rows = ray.data.from_items([{"part": number} for number in parts], override_num_blocks=len(parts)).map_batches(
@@ -128,12 +130,14 @@ def _pass(ray: Any, job: Job, make: MakeWork, parts: list[int], actors: _Actors,
             for row in rows.iter_rows():
                 if row["fault"]:
                     raise UsageError(row["fault"])
+                if row["trouble"]:
+                    trouble = RunError(row["trouble"])
                 on_part(done := done + int(row["images"]), job.images)
         except SamMpromptError:
             raise
         except Exception as error:  # Ray's own, of many kinds
             return error
-    return None
+    return trouble
 
 
 def _in_a_line(error: Exception) -> str:

@@ -31,15 +31,15 @@ class Place:
         self.local = Path(self._root) if isinstance(self._files, LocalFileSystem) else None
         self.address = address if self.local is None else str(self.local)
 
-    def path(self, name: str = "") -> str:
-        """Return the path of a file as its file system names it."""
-        return f"{self._root.rstrip('/')}/{name}" if name else self._root
+    def address_of(self, name: str) -> str:
+        """Return the address of a file, as a user can open it."""
+        return f"{self.address.rstrip('/')}/{name}"
 
     def read(self, name: str) -> bytes | None:
         """Return what a file holds, None where there is none. Raises RunError where it cannot be read."""
         with self._explained("read", name):
             try:
-                return bytes(self._files.cat_file(self.path(name)))
+                return bytes(self._files.cat_file(self._path(name)))
             except FileNotFoundError:
                 return None
 
@@ -49,33 +49,37 @@ class Place:
             write_with(self.local / name, lambda temporary: temporary.write_bytes(content))
             return
         with self._explained("write", name):
-            self._files.pipe_file(self.path(name), content)  # an object appears when it is complete
+            self._files.pipe_file(self._path(name), content)  # an object appears when it is complete
 
     def open(self, name: str) -> BinaryIO:
         """Open a file to read some of it. Raises RunError where there is none."""
         with self._explained("read", name):
-            return cast(BinaryIO, self._files.open(self.path(name), "rb"))
+            return cast(BinaryIO, self._files.open(self._path(name), "rb"))
 
     def has(self, name: str) -> bool:
         """Whether there is such a file. Raises RunError where nobody can tell."""
         with self._explained("read", name):
-            return bool(self._files.exists(self.path(name)))
+            return bool(self._files.exists(self._path(name)))
 
     def remove(self, name: str) -> None:
         """Remove a file that may be gone."""
         with self._explained("remove", name), suppress(FileNotFoundError):
-            self._files.rm_file(self.path(name))
+            self._files.rm_file(self._path(name))
 
     def names(self, folder: str = "") -> set[str]:
         """Return the names in a folder, none of one that is not there; hidden ones are left out."""
         with self._explained("list", folder):
             try:
                 self._files.invalidate_cache()
-                paths = self._files.ls(self.path(folder), detail=False)
+                paths = self._files.ls(self._path(folder), detail=False)
                 found = {path.rstrip("/").rpartition("/")[2] for path in paths}
             except FileNotFoundError:
                 return set()
         return {name for name in found if not name.startswith(".")}
+
+    def _path(self, name: str) -> str:
+        """Return the path of a file as its file system names it; that of the folder for no name."""
+        return f"{self._root.rstrip('/')}/{name}" if name else self._root
 
     @contextmanager
     def _explained(self, doing: str, name: str) -> Iterator[None]:
@@ -84,7 +88,7 @@ class Place:
         except OSError as error:
             reason = error.strerror or error
             raise RunError(
-                f"Cannot {doing} '{self.path(name)}': {reason}. Nothing already saved was changed."
+                f"Cannot {doing} '{self._path(name)}': {reason}. Nothing already saved was changed."
             ) from error
 
 

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from bucket import bucket
 from pooling_file import pooling_file
 from small_job import photographs
 
@@ -184,3 +185,18 @@ def test_a_split_is_evaluated_as_in_one_process(run_cli, crowd_folder, tmp_path)
         told[engine] = json.loads((tmp_path / f"{engine}.json").read_text())
     assert told["ray"] == told["local"]
     assert told["ray"]["metrics"]["mae"] > 0
+
+
+@pytest.mark.slow
+def test_images_of_an_object_store_are_counted_into_one(run_cli, tmp_path, monkeypatch):
+    store = tmp_path / "store"
+    photographs(store / "photos" / "deep", 4)
+    known = bucket(tmp_path / "site", store)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(known), os.environ.get("PYTHONPATH", "")]))
+    words = "count", pooling_file(tmp_path / "a.onnx"), "bucket://photos/**", "--engine", "ray", "--to", "bucket://out"
+    ended = run_cli(*words, "--actors", 1, "--part-size", 3)
+    assert ended.code == 0, ended.err
+    rows = table(store / "out")
+    assert [row["image"] for row in rows] == [f"bucket://photos/deep/{number:03}.png" for number in range(4)]
+    assert all(row["count"] > 0 for row in rows)
+    assert run_cli(*words, "--part-size", 3).err == "4 of 4 images are in 'bucket://out' already.\n"

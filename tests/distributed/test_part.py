@@ -3,9 +3,10 @@
 import pytest
 from small_job import Lengths, job_at
 
-from sam_mprompt.distributed.attempts import MOST, Attempts, begun, forgive
+from sam_mprompt.distributed.attempts import MOST, Attempts, forgive, learnt
 from sam_mprompt.distributed.job import ATTEMPTS, IMAGE
 from sam_mprompt.distributed.part import do_part
+from sam_mprompt.errors import RunError
 
 
 def attempted(job, work, times):
@@ -87,7 +88,7 @@ def test_notes_that_cannot_be_read_are_begun_anew(tmp_path):
     for text in ("", "[]", '{"begun": 3}'):
         job.place.write(f"{ATTEMPTS}/00000000.json", text.encode())
         assert Attempts.begin(job, 0).begun == 1
-    assert begun(job) == 1
+    assert learnt(job) == 1
 
 
 def test_a_work_that_forgets_an_image_does_not_finish_its_part(tmp_path):
@@ -99,3 +100,17 @@ def test_a_work_that_forgets_an_image_does_not_finish_its_part(tmp_path):
     with pytest.raises(KeyError):
         do_part(job, 0, Forgetful())
     assert job.unfinished() == [0, 1, 2]
+
+
+def test_rows_that_cannot_be_written_are_no_fault_of_an_image(tmp_path):
+    job, work = job_at(tmp_path), Lengths()
+    (tmp_path / "rows").write_text("a file where the folder should be")
+    for _ in range(MOST + 3):
+        with pytest.raises(RunError, match="Cannot write"):
+            do_part(job, 0, work)
+    known = learnt(job)
+    with pytest.raises(RunError):
+        do_part(job, 0, work)
+    assert learnt(job) == known
+    (tmp_path / "rows").unlink()
+    assert do_part(job, 0, work) == (3, 0)

@@ -121,5 +121,5 @@ def test_a_work_that_cannot_be_made_ends_the_command_with_its_own_line(tmp_path)
     options = {"actors": 1, "address": None, "gpu": False, "on_part": lambda *_: None}
     with pytest.raises(UsageError, match=r"^no such adapter here$"):
         work_through(job, refused, **options)
-    with pytest.raises(RunError, match=r"3 of 3 parts are not done, and 3 passes began none of them: .*no library"):
+    with pytest.raises(RunError, match=r"3 of 3 parts are not done, and 3 passes brought none further: .*no library"):
         work_through(job, broken, **options)
