@@ -7,7 +7,6 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import UsageError
 from ..serve.memory_file import MemoryFile
 from .place import file_system, is_address
 
@@ -18,6 +17,10 @@ _PAUSES = 0.5, 1.0, 2.0, None
 """Seconds after each try that failed; none after the last one."""
 
 _NO_USE_TO_TRY = (FileNotFoundError, IsADirectoryError, PermissionError)
+
+
+class _MissingError(Exception):
+    """There is no such image; it is of no use to ask again."""
 
 
 class Opened(NamedTuple):
@@ -36,7 +39,8 @@ def opened(images: Sequence[str]) -> Iterator[Opened]:
     """Yield the images group by group; the paths of a group hold until the next one is asked for.
 
     Raises:
-        OSError: an object store does not answer, also not when it is asked again.
+        UsageError: nothing here opens such an address.
+        Exception: an object store does not answer, also not when it is asked again.
     """
     if local := [image for image in images if not is_address(image)]:
         yield Opened({Path(image): image for image in local}, {})
@@ -59,7 +63,7 @@ def _in_memory(current: Sequence[tuple[str, "Future[bytes]"]]) -> Iterator[Opene
     for image, content in current:
         try:
             files[image] = MemoryFile(content.result())
-        except UsageError as error:
+        except _MissingError as error:
             missing[image] = str(error)
     yield Opened({file.path: image for image, file in files.items()}, missing)
     for file in files.values():
@@ -68,13 +72,13 @@ def _in_memory(current: Sequence[tuple[str, "Future[bytes]"]]) -> Iterator[Opene
 
 def _fetched(image: str) -> bytes:
     """Return the bytes of an image in an object store. What may pass is tried again, with longer and longer pauses."""
+    files, path = file_system(image)
     for pause in _PAUSES:
         try:
-            files, path = file_system(image)
             return bytes(files.cat_file(path))
         except _NO_USE_TO_TRY as error:
-            raise UsageError(f"No image can be read at '{image}': {error.strerror or error}.") from error
-        except OSError:
+            raise _MissingError(f"No image can be read at '{image}': {error.strerror or error}.") from error
+        except Exception:  # of many kinds: each kind of store has its own
             if pause is None:
                 raise
             time.sleep(pause)

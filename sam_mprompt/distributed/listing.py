@@ -42,8 +42,8 @@ def images_at(address: str) -> list[str]:
             found = [entry["name"] for entry in files.ls(path, detail=True) if entry["type"] == "file"]
         else:
             found = [path] if files.exists(path) else []
-    except OSError as error:
-        raise UsageError(f"Cannot list '{address}': {error.strerror or error}.") from error
+    except Exception as error:  # of many kinds: each kind of store has its own
+        raise UsageError(f"Cannot list '{address}': {getattr(error, 'strerror', None) or error}.") from error
     images = [files.unstrip_protocol(name) for name in found if _is_image(name)]
     if not images:
         raise UsageError(f"No image at '{address}': expected an image, a folder of images or a pattern.")

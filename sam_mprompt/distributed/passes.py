@@ -54,6 +54,8 @@ class _Actor:
         try:
             if not self._fault:
                 images = do_part(self._job, int(batch["part"][0]), self._work).images
+        except UsageError as error:  # of this machine: what an image lacks is in its row
+            self._fault = str(error)
         except RunError as error:  # a full disk, an object store that does not answer
             trouble = str(error)
         except Exception:

@@ -37,11 +37,9 @@ class Place:
 
     def read(self, name: str) -> bytes | None:
         """Return what a file holds, None where there is none. Raises RunError where it cannot be read."""
-        with self._explained("read", name):
-            try:
-                return bytes(self._files.cat_file(self._path(name)))
-            except FileNotFoundError:
-                return None
+        with suppress(FileNotFoundError), self._explained("read", name):
+            return bytes(self._files.cat_file(self._path(name)))
+        return None
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file, so that a reader finds the old one or the whole new one. Raises RunError where it cannot be."""
@@ -52,7 +50,7 @@ class Place:
             self._files.pipe_file(self._path(name), content)  # an object appears when it is complete
 
     def open(self, name: str) -> BinaryIO:
-        """Open a file to read some of it. Raises RunError where there is none."""
+        """Open a file to read some of it. Raises RunError, or FileNotFoundError where there is none."""
         with self._explained("read", name):
             return cast(BinaryIO, self._files.open(self._path(name), "rb"))
 
@@ -63,18 +61,16 @@ class Place:
 
     def remove(self, name: str) -> None:
         """Remove a file that may be gone."""
-        with self._explained("remove", name), suppress(FileNotFoundError):
+        with suppress(FileNotFoundError), self._explained("remove", name):
             self._files.rm_file(self._path(name))
 
     def names(self, folder: str = "") -> set[str]:
         """Return the names in a folder, none of one that is not there; hidden ones are left out."""
-        with self._explained("list", folder):
-            try:
-                self._files.invalidate_cache()
-                paths = self._files.ls(self._path(folder), detail=False)
-                found = {path.rstrip("/").rpartition("/")[2] for path in paths}
-            except FileNotFoundError:
-                return set()
+        paths: list[str] = []
+        with suppress(FileNotFoundError), self._explained("list", folder):
+            self._files.invalidate_cache()
+            paths = self._files.ls(self._path(folder), detail=False)
+        found = {path.rstrip("/").rpartition("/")[2] for path in paths}
         return {name for name in found if not name.startswith(".")}
 
     def _path(self, name: str) -> str:
@@ -85,11 +81,11 @@ class Place:
     def _explained(self, doing: str, name: str) -> Iterator[None]:
         try:
             yield
-        except OSError as error:
-            reason = error.strerror or error
-            raise RunError(
-                f"Cannot {doing} '{self._path(name)}': {reason}. Nothing already saved was changed."
-            ) from error
+        except FileNotFoundError:
+            raise
+        except Exception as error:  # of many kinds: each kind of store has its own
+            where, reason = self.address_of(name), getattr(error, "strerror", None) or error
+            raise RunError(f"Cannot {doing} '{where}': {reason}. Nothing already saved was changed.") from error
 
 
 def is_address(path: str) -> bool:
