@@ -4,7 +4,6 @@ The bundled demo adapter counts copies of its examples, each process with one th
 the first part to the end of the last one; how long it takes until then is in the note.
 """
 
-import os
 import shutil
 import tempfile
 import time
@@ -84,7 +83,6 @@ def with_ray(images: Sequence[str], actors: int) -> Rate:
 
 def measure(images: int = 48, rounds: int = 3) -> list[Result]:
     """Measure rounds of one process, one actor and two."""
-    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - so Ray calls it; its processes are as nice as this one
     found: dict[str, list[Rate]] = {"here": [], "one": [], "two": []}
     with tempfile.TemporaryDirectory() as folder:
         made = copies(Path(folder, "images"), images)

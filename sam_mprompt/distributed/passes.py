@@ -152,6 +152,7 @@ def _cluster(address: str | None) -> Iterator[Any]:
     """Connect to a cluster, or start one on this machine, which ends with the block. Nothing is sent about its use."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    os.environ.setdefault("RAY_worker_niceness", "0")  # as this process: else actors wait for all other programs
     ray = needed("ray", "ray", "Counting with Ray")
     needed("ray.data", "ray", "Counting with Ray")
     _connect(ray, address)

@@ -27,7 +27,6 @@ def _ray(monkeypatch):
     pytest.importorskip("ray", reason="the extra [ray] brings Ray")
     folder = tempfile.mkdtemp(prefix="ray-")  # the paths of Ray's sockets have to be short
     monkeypatch.setenv("RAY_TMPDIR", folder)
-    monkeypatch.setenv("RAY_worker_niceness", "0")  # by default Ray lets its processes wait for all others
     yield
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -27,7 +27,7 @@ def _ray(monkeypatch):
     pytest.importorskip("ray", reason="the extra [ray] brings Ray")
     folder = tempfile.mkdtemp(prefix="ray-")  # the paths of Ray's sockets have to be short
     monkeypatch.setenv("RAY_TMPDIR", folder)
-    monkeypatch.setenv("RAY_worker_niceness", "0")  # by default Ray lets its processes wait for all others
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # of the nodes that a test starts; else they wait for other programs
     here = Path(__file__).resolve()
     path = [str(here.parents[1]), str(here.parents[2]), os.environ.get("PYTHONPATH", "")]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))  # for actors, which import what they do
