@@ -28,7 +28,7 @@ LAYERS = (
     ("pretraining", "masks"),
     ("ablation", "doctor", "planning"),
     ("serve",),
-    ("ui",),
+    ("distributed", "ui"),
     ("cli",),
     ("__init__", "__main__"),
 )

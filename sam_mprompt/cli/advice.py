@@ -45,6 +45,7 @@ ADVICE: dict[str, str] = {
     "diverged": "Then go on with --resume.",
     "stopped": "Go on with --resume --out {run}",
     "stopped between saves": "Go on from the last saved state with --resume --out {run}",
+    "other job": "Give another one with --to.",
     "other masks": "Choose another --out.",
     "no boxes for masks": "Use --source points, segmenter or sam.",
     "frame rate": "Give it with --fps N.",

@@ -1,22 +1,24 @@
 """`count`: count the people in images."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from ..errors import Interrupted, RunError, SamMpromptError, UsageError
 from .advice import advised
 from .count_adapters import AdapterOfImages, OtherAdapters
+from .count_ray import count_with_ray, only_local
 from .count_regions import CountedRegions, RegionsFile, counted_regions
 from .count_video import count_video
 from .error_bars import LEVEL, ErrorBars, Level, check_level
 from .image_paths import Found, expand, named, picture_names
 from .outside import Outside
+from .ray_options import Actors, Engine, PartSize, RayAddress, RayOptions, To
 from .together import Flip, Together, all_of, record
 from .ui import (
     Adapter,
@@ -99,63 +101,73 @@ def count(
     jsonl: Jsonl = None,
     plot: Plot = None,
     reconnect: Reconnect = None,
+    engine: Engine = "local",
+    to: To = None,
+    actors: Actors = None,
+    part_size: PartSize = None,
+    ray_address: RayAddress = None,
 ) -> None:
     """Count the people in images, or over time in a video, with error bars where the adapter has a calibration.
 
     Every count is printed and written as soon as there is one; an image that cannot be counted costs a line. What was
     stopped goes on with --resume-csv. A video is a file, an address (rtsp://, http://), webcam:0, or images with --fps.
     """
-    adapter = recorded(adapter)
-    loading = partial(_loaded, all_of(adapter, together), device, base, precision, compiled, max_pixels, stretch, flip)
+    names = all_of(adapter := recorded(adapter), together)
+    how = {"base": base, "precision": precision, "compile": compiled, "max_pixels": max_pixels}
+    how |= {"stretch": stretch, "flip": flip}
+    made = Outputs(csv_file, resume_csv, as_json, overlay, points, regions, level)
     of_video = VideoOptions(every, smooth, fps, jsonl, plot, reconnect)
+    ray = RayOptions(engine, to, actors, part_size, ray_address)
+    if ray.asked(only_local(made, of_video, others)):
+        count_with_ray(ray, names, paths, device, as_json=as_json, level=level, batch_size=batch_size, **how)
+        return
+    loading = partial(_loaded, names, device, how)
     if (video := video_among(paths, of_video)) is not None:
         if others:
             raise UsageError("--adapter is for images: expected none with a video, which one adapter counts.")
-        made = Outputs(csv_file, resume_csv, as_json, overlay, points, regions, level)
         count_video(VideoRequest(video, of_video, made, max_pixels), adapter, loading, batch_size)
         return
-    _check_outputs(csv_file, overlay, resume=resume_csv, as_json=as_json, level=level)
+    counted_by = {"adapter": adapter} | record(together, flip=flip)
+    _count_images(paths, adapter, others, loading, made, points_format, batch_size, counted_by)
+
+
+def _count_images(
+    paths: Sequence[str],
+    adapter: str,
+    others: Sequence[str] | None,
+    loading: "Callable[[], AnyCounter]",
+    made: Outputs,
+    points_format: str | None,
+    batch_size: int,
+    counted_by: dict[str, object],
+) -> None:
+    """Count images one after the other, and tell of each when it is counted."""
+    _check_outputs(made)
+    csv_file = made.csv_file
     images = (found := expand(paths)).images
     adapters = AdapterOfImages.of(adapter, others, images)
-    parts = counted_regions(regions)
-    todo, counted = _divided(images, csv_file if resume_csv else None, parts)
-    heads = _heads(points, points_format, images, counted, parts)
+    parts = counted_regions(made.regions)
+    todo, counted = _divided(images, csv_file if made.resume else None, parts)
+    heads = _heads(made.points, points_format, images, counted, parts)
 
     adapters.load(counter := loading())
-    pictures = picture_names(images, overlay) if overlay is not None else {}
+    pictures = picture_names(images, made.overlay) if made.overlay is not None else {}
+    level = made.level
     bars = ErrorBars(adapters.calibration(counter, level), level, of_parts=bool(parts and parts.regions.ignores))
     job = _Job(todo, adapters, bars, pictures, parts)
-    job.announce(found, csv_file, resumed=resume_csv)
+    job.announce(found, csv_file, resumed=made.resume)
     with ExitStack() as stack:
-        told = _outputs(stack, heads, csv_file, job, keep=resume_csv, table=not as_json)
-        if as_json:
-            stack.callback(job.print_json, {"adapter": adapter} | record(together, flip=flip), found)
+        told = _outputs(stack, heads, csv_file, job, keep=made.resume, table=not made.as_json)
+        if made.as_json:
+            stack.callback(job.print_json, counted_by, found)
         job.run(counter, batch_size, told)
     job.conclude()
 
 
-def _loaded(
-    adapter: str | Sequence[str],
-    device: str | None,
-    base: str | None,
-    precision: Literal["no", "fp16", "bf16"],
-    compiled: bool,
-    max_pixels: int | None,
-    stretch: bool | None,
-    flip: bool,
-) -> "AnyCounter":
+def _loaded(adapter: str | Sequence[str], device: str | None, how: "Mapping[str, Any]") -> "AnyCounter":
     from ..deploy.load import load
 
-    return load(
-        adapter,
-        device=device,
-        base=base,
-        precision=precision,
-        compile=compiled,
-        max_pixels=max_pixels,
-        stretch=stretch,
-        flip=flip,
-    )
+    return load(adapter, device=device, **how)
 
 
 @dataclass
@@ -197,7 +209,7 @@ class _Job:
 
     def run(self, counter: "AnyCounter", batch_size: int, told: Sequence[Callable[["CountResult"], None]]) -> None:
         """Count the images and tell of each; raises the error of one that is alone, and Interrupted."""
-        from .counted import counted
+        from ..counting.counted import counted
 
         def left_out(_image: Path, error: SamMpromptError) -> None:
             if len(self.images) == 1:
@@ -322,18 +334,16 @@ def _outputs(
     return told
 
 
-def _check_outputs(
-    csv_file: Path | None, overlay: Path | None, *, resume: bool, as_json: bool, level: float = LEVEL
-) -> None:
+def _check_outputs(made: Outputs) -> None:
     """Refuse what cannot be written before anything is loaded, and a level that is none."""
     from ..files import is_stream
 
-    check_level(level)
-    if resume and (csv_file is None or is_stream(csv_file)):
+    check_level(made.level)
+    if made.resume and (made.csv_file is None or is_stream(made.csv_file)):
         raise UsageError("--resume-csv needs --csv FILE: the file that holds the counts so far.")
-    if as_json and str(csv_file) in _STDOUT:
+    if made.as_json and str(made.csv_file) in _STDOUT:
         raise UsageError("Expected --json or --csv -, got both: only one of them can be printed.")
-    check_outputs(csv_file, folder=overlay)
+    check_outputs(made.csv_file, folder=made.overlay)
 
 
 def _row(

@@ -1,7 +1,7 @@
 """`evaluate`: count an annotated split and compare."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,9 @@ from rich.console import Console
 from ..errors import UsageError
 from .count_regions import RegionsFile
 from .error_bars import LEVEL, ErrorBars, Level, check_level
+from .evaluate_ray import evaluated_with_ray
 from .evaluation_tables import print_evaluation, print_regions
+from .ray_options import Actors, Engine, PartSize, RayAddress, RayOptions, To
 from .together import Flip, Together, all_of, record
 from .ui import (
     Adapter,
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from ..counting.any_counter import AnyCounter
     from ..counting.result import CountResult
     from ..data.formats.entries import Split as SplitData
+    from ..data.sample import Sample
     from ..evaluation.evaluate import Evaluation
     from ..evaluation.metrics import Metrics
     from ..evaluation.regions import EvaluatedRegions
@@ -45,6 +48,20 @@ if TYPE_CHECKING:
 EXAMPLE = "Example: `sam-mprompt evaluate runs/shb --data data/part_B --json shb.json --worst worst/`"
 
 Split = Literal["train", "val", "test"]
+
+Submission = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Also write NWPU's submission: a line `id count` per image.")
+]
+Localise = Annotated[
+    bool, typer.Option("--localise", help="Also locate heads: precision, recall, F1 (NWPU's rule with boxes).")
+]
+Locations = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Also write NWPU's localisation: `id N x1 y1 ...` per image.")
+]
+Masks = Annotated[
+    bool, typer.Option("--masks", help="Also mask IoU with head boxes, of a run (its last weights' segmenter).")
+]
+Worst = Annotated[Path | None, typer.Option(metavar="DIR", help="Also draw the worst cases into this folder.")]
 
 _TRAINED = (
     "The training used every image (train.folds), if it was on this folder: these errors are of images that it knows. "
@@ -64,21 +81,11 @@ def evaluate(
     split: Annotated[Split, typer.Option(help="Which split to count.")] = "test",
     per_image: Annotated[bool, typer.Option("--per-image", help="Print every image, not only the worst five.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write all as JSON.")] = None,
-    submission: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write NWPU's submission: a line `id count` per image.")
-    ] = None,
-    localise: Annotated[
-        bool, typer.Option("--localise", help="Also locate heads: precision, recall, F1 (NWPU's rule with boxes).")
-    ] = False,
-    locations: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write NWPU's localisation: `id N x1 y1 ...` per image.")
-    ] = None,
-    masks: Annotated[
-        bool, typer.Option("--masks", help="Also mask IoU with head boxes, of a run (its last weights' segmenter).")
-    ] = False,
-    worst: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Also draw the worst cases into this folder.")
-    ] = None,
+    submission: Submission = None,
+    localise: Localise = False,
+    locations: Locations = None,
+    masks: Masks = False,
+    worst: Worst = None,
     regions: RegionsFile = None,
     level: Level = LEVEL,
     batch_size: BatchSize = 1,
@@ -86,6 +93,11 @@ def evaluate(
     stretch: StretchOfAdapter = None,
     base: Base = None,
     device: Device = None,
+    engine: Engine = "local",
+    to: To = None,
+    actors: Actors = None,
+    part_size: PartSize = None,
+    ray_address: RayAddress = None,
 ) -> None:
     """Count an annotated split: MAE, RMSE, NAE, the table per image, groups, and pictures of the worst cases.
 
@@ -94,25 +106,37 @@ def evaluate(
     check_outputs(json_file, submission, locations, folder=worst)
     check_level(level)
     from ..deploy.load import load
-    from ..evaluation.evaluate import evaluate as compare_counts
 
-    parts, adapter = _parts(regions), recorded(adapter)
-    named = all_of(adapter, together)
-    counter = load(named, device=device, base=base, max_pixels=max_pixels, stretch=stretch, flip=flip)
+    parts, names = _parts(regions), all_of(adapter := recorded(adapter), together)
+    ray = RayOptions(engine, to, actors, part_size, ray_address)
+    elsewhere = {"--localise": localise, "--locations": locations, "--masks": masks, "--regions": regions}
+    with_ray = ray.asked(elsewhere)
+    how: dict[str, Any] = {"base": base, "max_pixels": max_pixels, "stretch": stretch, "flip": flip}
+    counter = load(names, device=device, **how)
     bars = ErrorBars(counter.calibration, level, of_parts=parts.regions.ignores)
-    found = annotated_split(counter, data, split, data_format, label, columns)
-    _tell_of_folds(found, counter, split)
-    predict = _predictor(counter, _with_segmenter(adapter, device) if masks else None, batch_size)
-    samples, predict = parts.kept(found.samples), parts.counted(predict)
-    with progress("evaluating", len(samples)) as report:
-        evaluation = compare_counts(predict, samples, report, locate=localise or locations is not None, level=level)
+    samples = parts.kept(_samples(counter, data, split, data_format, label, columns))
+    predict = parts.counted(_predictor(counter, _with_segmenter(adapter, device) if masks else None, batch_size))
+    asked = {"data": str(data), "split": split}
+    if with_ray:
+        how |= {"level": level, "batch_size": batch_size}
+        evaluation = evaluated_with_ray(ray, names, samples, asked, device, **how)
+    else:
+        evaluation = _evaluated(predict, samples, locate=localise or locations is not None, level=level)
     if json_file is not None:
-        asked = {"adapter": adapter, "data": str(data), "split": split, "why_no_interval": bars.missing}
-        asked |= record(together, flip=flip) | evaluation.as_dict() | _json_of(parts.metrics(samples))
-        _write_json(json_file, asked)
+        told = {"adapter": adapter, **asked, "why_no_interval": bars.missing} | record(together, flip=flip)
+        _write_json(json_file, told | evaluation.as_dict() | _json_of(parts.metrics(samples)))
     _write_submissions(evaluation, submission, locations)
     _draw_worst(worst, evaluation, predict, counter)
     _print(evaluation, bars, parts.metrics(samples), per_image=per_image)  # after the files: `| head` ends the command
+
+
+def _evaluated(
+    predict: "Callable[[Path], CountResult]", samples: "Sequence[Sample]", *, locate: bool, level: float
+) -> "Evaluation":
+    from ..evaluation.evaluate import evaluate as compare_counts
+
+    with progress("evaluating", len(samples)) as report:
+        return compare_counts(predict, samples, report, locate=locate, level=level)
 
 
 def _write_submissions(evaluation: "Evaluation", submission: Path | None, locations: Path | None) -> None:
@@ -139,9 +163,14 @@ def _write_json(file: Path, content: dict[str, Any]) -> None:
     write_text(file, json.dumps(content, indent=2) + "\n")
 
 
-def _tell_of_folds(found: "SplitData", counter: "AnyCounter", split: Split) -> None:
+def _samples(
+    counter: "AnyCounter", data: Path, split: Split, data_format: str | None, label: str | None, columns: str
+) -> "Sequence[Sample]":
+    """Return the split's samples, and say where the training knew them."""
+    found = annotated_split(counter, data, split, data_format, label, columns)
     if split == "val" and found.carved and counter.trained_on.folds:
         say(messages(), _TRAINED)
+    return found.samples
 
 
 def _parts(regions: Path | None) -> "EvaluatedRegions":

@@ -54,6 +54,7 @@ EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
     "onnx": ("writing exported files, and counting with ONNX files", ("onnx", "onnxruntime", "onnxscript")),
     "openvino": ("counting with exported files by OpenVINO, and its own kind of file", ("openvino",)),
     "plots": ("plots of a video's counts", ("matplotlib",)),
+    "ray": ("counting in many processes and on many machines", ("fsspec", "pyarrow", "ray")),
     "serve": ("counting over HTTP", ("fastapi", "prometheus_client", "python_multipart", "starlette", "uvicorn")),
     "tensorboard": ("training logs for TensorBoard", ("tensorboard",)),
     "ui": ("the page in a browser", ("fastapi", "prometheus_client", "python_multipart", "starlette", "uvicorn")),

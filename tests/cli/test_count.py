@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sam_mprompt.cli.counted import counted
+from sam_mprompt.counting.counted import counted
 from sam_mprompt.counting.counter import Counter, load
 from sam_mprompt.errors import RunError
 

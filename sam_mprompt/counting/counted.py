@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import cv2
 
 from ..errors import RunError, SamMpromptError, UsageError
-from .memory import memory_fault
+from ..memory import memory_fault
 
 if TYPE_CHECKING:
-    from ..counting.any_counter import AnyCounter
-    from ..counting.result import CountResult, ImageLike
+    from .any_counter import AnyCounter
+    from .result import CountResult, ImageLike
 
 Failed = Callable[[Path, SamMpromptError], None]
 """Called with an image that could not be counted, and why."""

@@ -1,0 +1,174 @@
+"""`count --engine ray`: images of folders and object stores, counted by many processes into the tables of a folder."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ..errors import Interrupted
+from .image_paths import expand
+from .ray_options import PART_SIZE, RayOptions
+from .ui import messages, print_json, progress, say
+from .video_options import VideoOptions
+from .video_request import Outputs
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from ..distributed.job import Job
+    from ..distributed.outcome import Outcome
+    from ..distributed.passes import MakeWork
+
+
+def count_with_ray(
+    options: RayOptions,
+    adapters: str | Sequence[str],
+    paths: Sequence[str],
+    device: str | None,
+    *,
+    as_json: bool,
+    **how: Any,
+) -> None:
+    """Count the images of paths into the tables of a folder, and say what became of them.
+
+    Args:
+        options: the folder, and with how many processes.
+        adapters: one, or all that count together.
+        paths: images, folders and globs of this machine, or addresses of object stores.
+        device: of each process.
+        as_json: print JSON instead of lines.
+        how: further fields of `HowToCount`.
+    """
+    need_packages()
+    from ..distributed.outcome import concluded
+
+    asked = {"work": "count", "paths": [from_anywhere(path) for path in paths]}
+    job = counted_with_ray(options, adapters, asked, partial(_listed, paths), device, **how)
+    tell(concluded(job), as_json=as_json)
+
+
+def counted_with_ray(
+    options: RayOptions,
+    adapters: str | Sequence[str],
+    asked: Mapping[str, Any],
+    listed: "Callable[[], pa.Table]",
+    device: str | None,
+    **how: Any,
+) -> "Job":
+    """Count the images of a list, and return the job, which is done.
+
+    Args:
+        options: the folder, and with how many processes.
+        adapters: one, or all that count together.
+        asked: what else the job is told from others by.
+        listed: makes the list.
+        device: of each process.
+        how: further fields of `HowToCount`.
+    """
+    from ..distributed.counting import Counting, HowToCount
+
+    names = [adapters] if isinstance(adapters, str) else adapters
+    counting = HowToCount(adapters=tuple(map(from_anywhere, names)), **how)
+    request = {**asked, **counting.request()}
+    work = partial(Counting, counting, request["fingerprints"], device)
+    return worked_through(options, request, listed, work, gpu=None if device is None else "cuda" in device)
+
+
+def need_packages() -> None:
+    """Refuse to count with Ray where it is not installed. Raises UsageError."""
+    from ..data.packages import needed
+
+    for package in ("pyarrow", "ray"):
+        needed(package, "ray", "Counting with Ray")
+
+
+def only_local(made: Outputs, of_video: VideoOptions, others: Sequence[str] | None) -> dict[str, object]:
+    """Return the values of the options of `count` that tables of counts have no place for, by name."""
+    given = {"--adapter": others, "--csv": made.csv_file, "--resume-csv": made.resume, "--overlay": made.overlay}
+    given |= {"--points": made.points, "--regions": made.regions}
+    return given | {f"--{name}": value for name, value in vars(of_video).items()}
+
+
+def worked_through(
+    options: RayOptions,
+    request: Mapping[str, Any],
+    listed: "Callable[[], pa.Table]",
+    work: "MakeWork",
+    *,
+    gpu: bool | None,
+) -> "Job":
+    """Begin a job or go on with it until all of it is done, and return it.
+
+    Raises:
+        UsageError: another job in the folder, another process at it, or work that cannot be made.
+        RunError: parts cannot be done, or what was done cannot be written.
+        Interrupted: by Ctrl-C; what was done stays.
+    """
+    from ..distributed.job import Job
+    from ..distributed.passes import work_through
+    from ..distributed.place import Place
+    from ..files import locked
+
+    place = Place(str(options.to))
+    with ExitStack() as stack:
+        if place.local is not None:  # object stores have no locks: there two commands do the same work twice
+            stack.enter_context(locked(place.local, "written"))
+        job = Job.open(place, request, listed, part_size=options.part_size or PART_SIZE)
+        if done := job.images - job.left():
+            say(messages(), f"{done} of {job.images} images are in '{place.address}' already.")
+        try:
+            with progress("counting", job.images) as report:
+                work_through(job, work, actors=options.actors, address=options.address, gpu=gpu, on_part=report)
+        except KeyboardInterrupt as error:
+            done = job.images - job.left()
+            raise Interrupted(
+                f"stopped; {done} of {job.images} images are in '{place.address}'. The same command goes on."
+            ) from error
+    return job
+
+
+def tell(outcome: "Outcome", *, as_json: bool) -> None:
+    """Print what became of a job, and on stderr why its first quarantined images were."""
+    for image, reason in outcome.first:
+        say(messages(), f"Quarantined: '{image}': {reason}")
+    if as_json:
+        print_json(vars(outcome) | {"first": [list(pair) for pair in outcome.first]})
+        return
+    typer.echo(f"{outcome.images} images, each in one row of {outcome.rows}")
+    if outcome.quarantined:
+        typer.echo(f"{outcome.quarantined} of them are quarantined, with their reasons: {outcome.list}")
+
+
+def table_of(images: Iterable[str]) -> "pa.Table":
+    """Return the list of a job: each image once, in order."""
+    import pyarrow as pa
+
+    from ..distributed.job import IMAGE
+    from ..distributed.listing import in_order
+
+    return pa.table({IMAGE: in_order(images)})
+
+
+def _listed(paths: Sequence[str]) -> "pa.Table":
+    """Return the list of the images of paths, and say what was passed over."""
+    from ..distributed.listing import images_at, name_of
+    from ..distributed.place import is_address
+
+    images = [image for path in paths if is_address(path) for image in images_at(path)]
+    if here := [path for path in paths if not is_address(path)]:
+        found = expand(here)
+        if found.line:
+            say(messages(), found.line)
+        images += map(name_of, found.images)
+    return table_of(images)
+
+
+def from_anywhere(path: str) -> str:
+    """Return a path as processes in other folders find it; names and addresses stay as they are."""
+    from ..files import is_file, is_folder
+
+    here = Path(path)
+    return str(here.absolute()) if is_file(here) or is_folder(here) else path

@@ -1,0 +1,68 @@
+"""The options of doing a command's work with Ray, in many processes and on many machines."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import typer
+
+from ..errors import UsageError
+
+_PANEL = "Many machines"
+PART_SIZE = 256
+"""Images a part: what a dying process loses, and one file of the table."""
+
+Engine = Annotated[
+    Literal["local", "ray"],
+    typer.Option(rich_help_panel=_PANEL, help="ray counts in many processes, on many machines; it needs --to."),
+]
+To = Annotated[
+    str | None,
+    typer.Option(metavar="DIR|URL", rich_help_panel=_PANEL, help="Where the table goes, and goes on."),
+]
+Actors = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", rich_help_panel=_PANEL, help="Processes; by default one a GPU or core."),
+]
+PartSize = Annotated[
+    int | None,
+    typer.Option(
+        min=1, metavar="N", rich_help_panel=_PANEL, help=f"Images that are done or not together; else {PART_SIZE}."
+    ),
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", rich_help_panel=_PANEL, help="Running Ray cluster, or auto; else this machine."),
+]
+
+
+@dataclass(frozen=True)
+class RayOptions:
+    """What the options say; None where one was not given."""
+
+    engine: Literal["local", "ray"] = "local"
+    to: str | None = None
+    actors: int | None = None
+    part_size: int | None = None
+    address: str | None = None
+
+    def asked(self, elsewhere: Mapping[str, object]) -> bool:
+        """Whether Ray is to do it.
+
+        Args:
+            elsewhere: options that only the local engine has, with their values; None and False where not given.
+
+        Raises:
+            UsageError: options of both engines, or no folder for the tables.
+        """
+        if self.engine == "local":
+            if self != RayOptions():
+                raise UsageError("--to, --actors, --part-size and --ray-address need --engine ray.")
+            return False
+        if self.to is None:
+            raise UsageError("--engine ray needs --to DIR: the folder, or s3://bucket/folder, that the table goes to.")
+        if given := [name for name, value in elsewhere.items() if value is not None and value is not False]:
+            raise UsageError(
+                f"--engine ray makes tables of counts: expected no {given[0]}, which the local engine has."
+            )
+        return True

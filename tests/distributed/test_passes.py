@@ -1,0 +1,125 @@
+"""Ray itself: actors and nodes die, and every image has one row all the same."""
+
+import os
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+from slow_work import SlowWork, processes
+from small_job import job_at
+
+from sam_mprompt.distributed.outcome import concluded
+from sam_mprompt.distributed.passes import work_through
+from sam_mprompt.errors import RunError, UsageError
+
+pytestmark = pytest.mark.slow
+IMAGES = [f"{number:03}.png" for number in range(40)]
+PATIENCE = 300
+
+
+@pytest.fixture(autouse=True)
+def _ray(monkeypatch):
+    pytest.importorskip("ray", reason="the extra [ray] brings Ray")
+    folder = tempfile.mkdtemp(prefix="ray-")  # the paths of Ray's sockets have to be short
+    monkeypatch.setenv("RAY_TMPDIR", folder)
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # of the nodes that a test starts; else they wait for other programs
+    here = Path(__file__).resolve()
+    path = [str(here.parents[1]), str(here.parents[2]), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))  # for actors, which import what they do
+    yield
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def told(tmp_path):
+    (tmp_path / "told").mkdir()
+    return tmp_path / "told"
+
+
+def disturbed(job, told, disturb, *, actors=2, address=None):
+    """Do a job; `disturb` is called in a thread, as soon as two processes work, with the nodes by process."""
+
+    def watch():
+        deadline = time.monotonic() + PATIENCE
+        while len(processes(told)) < 2 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        disturb(processes(told))
+        at_that_time.append(job.left())
+
+    at_that_time: list[int] = []
+    thread = threading.Thread(target=watch)
+    thread.start()
+    seen: list[tuple[int, int]] = []
+    work_through(
+        job,
+        partial(SlowWork, told),
+        actors=actors,
+        address=address,
+        gpu=False,
+        on_part=lambda done, in_all: seen.append((done, in_all)),
+    )
+    thread.join()
+    assert at_that_time[0] > 0, "the job was done before anything was killed"
+    return seen
+
+
+def test_actors_are_killed_and_an_image_kills_others_and_every_image_has_one_row(tmp_path, told):
+    job = job_at(tmp_path / "job", [*IMAGES, "poison.png"], part_size=2)
+    killed = []
+
+    def kill(running):
+        killed.extend(running)
+        for number in running:
+            os.kill(number, signal.SIGKILL)
+
+    seen = disturbed(job, told, kill)
+    outcome = concluded(job)
+    assert (outcome.images, outcome.quarantined) == (41, 1)
+    assert outcome.first == (("poison.png", "the process that worked on it ended 3 times"),)
+    assert len(killed) == 2
+    assert set(processes(told)) > set(killed)
+    assert seen[-1] == (41, 41)
+
+
+def test_a_node_is_lost_and_every_image_has_one_row(tmp_path, told):
+    from ray.cluster_utils import Cluster
+
+    job = job_at(tmp_path / "job", IMAGES, part_size=2)
+    small = {"num_cpus": 1, "object_store_memory": 1 << 27, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=small, shutdown_at_exit=False)
+    try:
+        other = cluster.add_node(num_cpus=1, object_store_memory=1 << 27)
+        nodes = []
+
+        def lose(running):
+            nodes.extend(set(running.values()))
+            cluster.remove_node(other, allow_graceful=False)
+
+        disturbed(job, told, lose, address=cluster.address)
+    finally:
+        cluster.shutdown()
+    assert len(nodes) == 2
+    outcome = concluded(job)
+    assert (outcome.images, outcome.quarantined) == (40, 0)
+
+
+def refused():
+    raise UsageError("no such adapter here")
+
+
+def broken():
+    raise OSError("no library")
+
+
+def test_a_work_that_cannot_be_made_ends_the_command_with_its_own_line(tmp_path):
+    job = job_at(tmp_path / "job")
+    options = {"actors": 1, "address": None, "gpu": False, "on_part": lambda *_: None}
+    with pytest.raises(UsageError, match=r"^no such adapter here$"):
+        work_through(job, refused, **options)
+    with pytest.raises(RunError, match=r"3 of 3 parts are not done, and 3 passes brought none further: .*no library"):
+        work_through(job, broken, **options)
