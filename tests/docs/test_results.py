@@ -55,6 +55,7 @@ def test_what_the_base_is_worth_is_what_records_give(results):
         ("shb-tiny-side-long", "table2-shb-tiny-side-long", "all"),
         ("shb-scratch", "whole-shb-scratch", "as committed"),
         ("shb-lite0-full", "whole-shb-lite0-full", "as committed"),
+        ("sha-lite0-full", "whole-sha-lite0-full", "as committed"),
     ],
 )
 def test_test_errors_of_a_recipe_are_those_of_its_records(page, recipe, experiment, row):
