@@ -36,7 +36,6 @@ class Attempts:
     @classmethod
     def at(cls, place: Place, name: str) -> "Attempts":
         """Return what is noted under a name; nothing where nothing is, or what is there cannot be read."""
-        known = {}
         try:
             known = parse_json((place.read(name) or b"{}").decode())
             return cls(place, name, known["begun"], known["under_way"], known["ended"], known["why"])
