@@ -507,3 +507,27 @@ def test_an_adapter_says_on_what_it_was_trained_and_not_on_whose_machine(tmp_pat
     assert platform.node() not in text
     assert str(tmp_path) not in text
     assert f"computed on cpu, with Python {told['python']}, accelerate " in folder.card()
+
+
+def test_an_adapter_has_error_bars_of_the_split_that_chose_it_and_none_where_nothing_was_held_out(
+    tmp_path, monkeypatch
+):
+    counting(monkeypatch, 2.0)
+    session = small_session(tmp_path / "run", {"epochs": 1})
+    session.fit()
+    adapter = AdapterFolder.read(session.run.adapter)
+    assert adapter.calibration is not None
+    assert (adapter.calibration.origin, adapter.calibration.heads) == ("val", (1, 2, 3))
+    assert adapter.calibration.counted == (3.0, 4.0, 5.0)
+    assert adapter.scope is not None
+    assert adapter.scope.images == 3
+    session.keep_adapter(None)
+    assert AdapterFolder.read(session.run.adapter).calibration is None
+
+
+def test_an_adapter_says_how_many_threads_and_processes_trained_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
+    session = small_session(tmp_path / "run", process=Process(processes=3))
+    session.keep_adapter(None)
+    told = AdapterFolder.read(session.run.adapter).metrics["environment"]
+    assert (told["device"], told["threads"], told["processes"]) == ("cpu", 7, 3)
