@@ -147,7 +147,9 @@ def test_an_answer_that_is_read_slowly_comes_whole():
 
 def test_the_one_that_was_idle_longest_makes_room_for_one_that_asks():
     with reached(most=3, patience=30) as (_, line, server):
-        first, second = line().say(ASK), line()
+        second = line()
+        eventually(lambda: len(server.server_state.connections) == 1, 10)
+        first = line().say(ASK)
         assert first.is_answered()  # it was idle for less time than the second
         third = line()
         eventually(lambda: len(server.server_state.connections) == 3, 10)
