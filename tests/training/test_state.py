@@ -528,10 +528,11 @@ def _garbled(record):
             state / "state.safetensors", (state / "state.safetensors").read_bytes().index(b"model.weight")
         ),
         lambda state: _garbled(state / "progress.json"),
+        lambda state: _turned(state / "progress.json", (state / "progress.json").read_bytes().index(b'"step": 2') + 8),
         lambda state: (state / "progress.json").unlink(),
         lambda state: (state / "state.safetensors").unlink(),
     ],
-    ids=["contents", "length of the header", "a name", "record", "no record", "no contents"],
+    ids=["contents", "length of the header", "a name", "record", "a number in the record", "no record", "no contents"],
 )
 def test_where_the_disk_damages_a_state_the_one_before_is_gone_on_from_and_that_is_said(run, model, optimizer, damage):
     save(run, model, optimizer, step=1)
