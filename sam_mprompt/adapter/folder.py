@@ -177,11 +177,11 @@ class AdapterFolder:
             if self.calibration is not None:
                 _write_calibration(temporary, self.calibration)
             if self.scope is not None:
-                _write_json(temporary / SCOPE, self.scope.model_dump(mode="json"))
-            _write_json(temporary / LICENCES_FILE, self.known_licences.model_dump(mode="json"))
+                _write_json(temporary / SCOPE, self.scope.model_dump())
+            _write_json(temporary / LICENCES_FILE, self.known_licences.model_dump())
             sha256 = {file.name: sha256_of(file) for file in sorted(temporary.iterdir())}
             info = self.info.model_copy(update={"sha256": sha256})
-            _write_json(temporary / COUNTER, info.model_dump(mode="json"))
+            _write_json(temporary / COUNTER, info.model_dump())
             (temporary / CARD).write_text(self.card(), encoding="utf-8")
 
     def card(self, **chosen: Any) -> str:
@@ -229,7 +229,7 @@ class AdapterFolder:
             shutil.copytree(self.path, temporary)
             _write_calibration(temporary, calibration)
             sha256 = self.info.sha256 | {CALIBRATION: sha256_of(temporary / CALIBRATION)}
-            _write_json(temporary / COUNTER, self.info.model_copy(update={"sha256": sha256}).model_dump(mode="json"))
+            _write_json(temporary / COUNTER, self.info.model_copy(update={"sha256": sha256}).model_dump())
             card = temporary / CARD
             if card.is_file() and card.read_bytes() == self.card().encode():  # not one that somebody wrote by hand
                 card.write_text(replace(self, calibration=calibration).card(), encoding="utf-8")
@@ -286,7 +286,7 @@ def _narrowed(name: str, tensor: Tensor, dtype: Dtype) -> Tensor:
 def _write_calibration(folder: Path, calibration: CalibrationFile) -> None:
     """Write a calibration beside the tensors that it then belongs to."""
     own = calibration.model_copy(update={"weights": sha256_of(folder / TENSORS)})
-    _write_json(folder / CALIBRATION, own.model_dump(mode="json"))
+    _write_json(folder / CALIBRATION, own.model_dump())
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:

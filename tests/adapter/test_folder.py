@@ -15,7 +15,7 @@ from sam_mprompt.adapter.calibration_file import CALIBRATION
 from sam_mprompt.adapter.contents import CONFIG, METRICS, RECIPE, TENSORS
 from sam_mprompt.adapter.counter_file import COUNTER, FORMAT_VERSION
 from sam_mprompt.adapter.folder import AdapterFolder
-from sam_mprompt.adapter.licences_file import LICENCES_FILE
+from sam_mprompt.adapter.licences_file import LICENCES_FILE, LicencesFile
 from sam_mprompt.adapter.loading import load_adapter
 from sam_mprompt.adapter.scope_file import SCOPE
 from sam_mprompt.errors import RunError, UsageError
@@ -356,3 +356,39 @@ def test_a_card_shows_of_a_strangers_environment_a_few_short_words(small_adapter
     assert shown in card
     assert card.replace("\n\nTrained on", "", 1).count("\n") - plain.count("\n") in (0, 1)
     assert (card == plain) == (not shown)
+
+
+def test_licences_that_a_folder_records_are_read_back_written_again_and_told(adapter, tmp_path):
+    own = LicencesFile(base="mit", base_hub_id="a/b", data="cc-by-4.0")
+    replace(AdapterFolder.read(adapter), path=tmp_path / "own", licences=own).write()
+    found = AdapterFolder.read(tmp_path / "own")
+    assert found.licences == own
+    assert json.loads((found.path / LICENCES_FILE).read_text()) == {**dict(own), "format_version": 1}
+    assert found.facts()["licences"] == {"base": "mit", "base_hub_id": "a/b", "data": "cc-by-4.0"}
+    assert "- The training images: cc-by-4.0" in found.card()
+
+
+def test_an_adapter_that_was_just_trained_records_the_licences_of_its_recipe(make_adapter):
+    found = AdapterFolder.read(make_adapter("data.licence=cc-by-4.0"))
+    assert found.licences is not None
+    assert found.licences.data == "cc-by-4.0"
+
+
+def test_of_a_folder_without_licences_none_are_made_up(adapter):
+    (adapter / LICENCES_FILE).unlink()
+    change_counter_file(adapter, lambda table: table["sha256"].pop(LICENCES_FILE))
+    assert AdapterFolder.read(adapter).licences is None
+
+
+def test_a_card_tells_of_the_scope_and_of_peft_where_there_is_something_to_tell(adapter, native):
+    found = AdapterFolder.read(adapter)
+    assert "6 training images lay in these ranges" in found.card()
+    assert "- peft\n" in found.card()
+    assert "datasets:\n- a/b\n" in found.card(datasets=["a/b"])
+    assert "- peft\n" not in native[0].card()
+
+
+def test_facts_name_the_source_and_what_error_bars_come_from(adapter):
+    facts = AdapterFolder.read(adapter).facts()
+    assert facts["source"] == AdapterFolder.read(adapter).source
+    assert facts["calibration"] == {"images": 3, "origin": "val"}
