@@ -4,6 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from sam_mprompt.counting.intervals import Calibration
+from sam_mprompt.counting.region import Region
 from sam_mprompt.counting.result import CountResult, Prediction
 from sam_mprompt.data.bounds import Reading
 from sam_mprompt.data.image import SmallerCopyWarning
@@ -162,3 +164,62 @@ def test_detections_are_made_of_the_points_above_the_threshold(monkeypatch, give
     points, size = result_with(density, (160, 170)).to_supervision(**given)
     assert (len(points), size) == (heads, (160, 170))
     assert points[0].tolist() == [20, 20]
+
+
+KNOWN = Calibration(np.full(40, 10.0), np.linspace(8.0, 12.0, 40))
+RIGHT_HALF_IGNORED = Region("", ((((40, 0), (80, 0), (80, 60), (40, 60)),),), ignore=True)
+
+
+@pytest.fixture
+def two_heads():
+    """A picture with a head in its left half and one in its right half."""
+    density = np.zeros((8, 10))
+    density[4, 2] = density[4, 8] = 1
+    return result_with(density, (60, 80), _pixels=np.full((60, 80, 3), 128, np.uint8), calibration=KNOWN)
+
+
+def test_the_interval_is_that_of_its_own_count_at_the_level_that_was_asked_for(two_heads):
+    assert two_heads.interval(0.8) == KNOWN.interval(2.0, 0.8) != two_heads.interval(0.5)
+    assert two_heads.why_no_interval(0.8) is None
+    assert two_heads.why_no_interval(0.999) == KNOWN.why_not(0.999) is not None
+
+
+def test_an_overlay_is_captioned_with_the_count_and_its_interval(two_heads, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        "sam_mprompt.counting.result.overlay", lambda pixels, density, count, **more: drawn.append((count, more))
+    )
+    two_heads.overlay(level=0.8)
+    assert drawn == [(2.0, {"points": None, "error": str(KNOWN.interval(2.0, 0.8))})]
+
+
+def test_an_overlay_with_regions_marks_the_heads_that_are_not_ignored_at_the_scale_of_the_picture(
+    two_heads, monkeypatch
+):
+    drawn, headings = [], []
+    monkeypatch.setattr(
+        "sam_mprompt.counting.result.overlay", lambda pixels, density, count, **more: drawn.append((count, more))
+    )
+    monkeypatch.setattr(
+        "sam_mprompt.counting.result.draw_regions", lambda picture, outlines, heading: headings.append(heading)
+    )
+    smaller = np.full((30, 40, 3), 128, np.uint8)
+    two_heads.overlay(smaller, points=True, level=0.8, regions=[RIGHT_HALF_IGNORED])
+    ((count, more),) = drawn
+    assert count is None
+    assert more["points"].dtype == np.float32
+    np.testing.assert_allclose(more["points"], [[10, 18]])
+    two_heads.overlay(level=0.8, regions=[Region("a", RIGHT_HALF_IGNORED.polygons)])
+    assert headings[0] == "1.0 heads, 1.0 ignored"  # an interval is that of the whole image
+    assert str(KNOWN.interval(2.0, 0.8)) in headings[1]
+
+
+def test_what_is_ignored_has_no_head_and_no_mask_and_no_interval(two_heads):
+    logits = np.full((8, 10), 3.0, np.float32)
+    seen = CountResult(two_heads.density, logits, (60, 80), (8.0, 8.0), calibration=KNOWN)
+    left = seen.without_ignored([RIGHT_HALF_IGNORED])
+    assert left.count == pytest.approx(1)
+    assert (left.mask_logits[:, :5] == 3).all()
+    assert (left.mask_logits[:, 5:] == -np.inf).all()
+    assert left.interval(0.8) is None
+    assert seen.without_ignored([Region("a", RIGHT_HALF_IGNORED.polygons)]) is seen
