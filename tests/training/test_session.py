@@ -570,3 +570,25 @@ def test_two_processes_train_one_model(tmp_path, tiny_recipe, crowd_folder):
     assert progress["step"] == 3 * 2, "each epoch's 6 images in batches of 2 for each of 2 processes"
     assert len(metrics_of(tmp_path / "run")) == 3
     load_adapter(AdapterFolder.read(tmp_path / "run" / "adapter"))
+
+
+def test_a_training_begins_with_the_counts_of_its_images_and_one_that_is_resumed_does_not(
+    tmp_path, tiny_recipe, crowd_folder, monkeypatch
+):
+    begun = []
+    monkeypatch.setattr("sam_mprompt.training.setup.begin_with_counts", lambda counter, source: begun.append(source))
+    opened = session(tiny_recipe, crowd_folder, tmp_path / "run")
+    assert begun == [opened.data.train.source]
+    (tmp_path / "run").mkdir(exist_ok=True)
+    opened.run.recipe.write_text(opened.recipe.to_toml())
+    opened.save()
+    session(tiny_recipe, crowd_folder, tmp_path / "run", resume=True)
+    assert len(begun) == 1
+
+
+def test_a_crop_that_cached_features_cannot_be_cut_to_is_refused_as_one_of_features(
+    tmp_path, tiny_recipe, crowd_folder
+):
+    cached = ["data.cache=features", "data.jitter=0", "tuning.method=side", f"data.cache_root={tmp_path / 'cache'}"]
+    with pytest.raises(UsageError, match="cached features need a multiple of 16, got 40"):
+        session(tiny_recipe, crowd_folder, tmp_path / "run", *cached, "data.crop=40")
