@@ -14,7 +14,7 @@ from ..counting.any_counter import TrainedOn
 from ..counting.intervals import UNCALIBRATED, Calibration
 from ..counting.scope import Range, Scope
 from ..errors import UsageError
-from ..geometry import Geometry
+from ..geometry import Geometry, round_up
 
 KEY = "sam_mprompt"
 FORMAT_VERSION = 1
@@ -106,10 +106,12 @@ class Metadata:
     @classmethod
     def _of(cls, table: dict[str, Any]) -> "Metadata":
         stride, divisor = _whole(table, "stride"), _whole(table, "size_divisor")
-        geometry = Geometry(**{name: _number(value, name) for name, value in table["geometry"].items()})
+        geometry = _geometry(table["geometry"])
         tile = None if table["tile"] is None else _whole(table, "tile")
         if divisor % stride or (tile is not None and tile % divisor):
             raise ValueError("stride, size_divisor and tile, which fit each other")
+        if tile is not None and round_up(geometry.tile, divisor) > tile:
+            raise ValueError(f"geometry, whose tiles of {geometry.tile} px the network's {tile} px do not hold")
         if table["dtype"] not in DTYPES:
             raise ValueError(f"dtype, one of {', '.join(DTYPES)}")
         return cls(
@@ -131,6 +133,15 @@ class Metadata:
             trained_on=TrainedOn(**table["trained_on"]),
             parity=dict(table["parity"]),
         )
+
+
+def _geometry(table: dict[str, Any]) -> Geometry:
+    """Return it as it was written, whole: a default in the place of a value that is missing would count otherwise."""
+    scale = _number(table["scale"], "scale")
+    sides = {entry.name: _number(table[entry.name], entry.name) for entry in fields(Geometry) if entry.name != "scale"}
+    if any(side != int(side) for side in sides.values()) or set(table) != {"scale", *sides}:
+        raise ValueError(f"geometry, whole numbers {', '.join(sides)} and a scale")
+    return Geometry(scale=float(scale), **{name: int(side) for name, side in sides.items()})
 
 
 def _calibration(table: dict[str, Any]) -> Calibration:

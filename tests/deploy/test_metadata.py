@@ -32,7 +32,7 @@ WRONG = {
     "dtype": ("float8", "dtype"),
     "mean": ([1, 2], "unpack"),
     "std": ([1, 1, 0], "std"),
-    "geometry": ({"tile": float("inf")}, "tile"),
+    "geometry": ({"tile": 64}, "scale"),
     "scope": ({"side": {"least": 1}}, "missing"),
     "calibration": ({"heads": [1, 2], "counted": [1]}, "count for each"),
     "trained_on": ({"nobody": 1}, "nobody"),
@@ -59,6 +59,38 @@ def test_a_missing_key_is_named():
     del table["stride"]
     with pytest.raises(UsageError, match="stride"):
         Metadata.from_json(json.dumps(table), "a file")
+
+
+GEOMETRY = json.loads(pooling_metadata(tile=64).to_json())["geometry"]
+
+
+@pytest.mark.parametrize("name", GEOMETRY)
+def test_a_geometry_without_one_of_its_values_is_refused_not_completed_by_a_default(name):
+    kept = {other: value for other, value in GEOMETRY.items() if other != name}
+    with pytest.raises(UsageError, match=name):
+        Metadata.from_json(with_geometry(kept), "a file")
+
+
+@pytest.mark.parametrize("changed", [{"tile": 32.5}, {"max_sides": 100}])
+def test_a_geometry_of_broken_pixels_or_other_names_is_refused(changed):
+    with pytest.raises(UsageError, match="whole numbers max_side, min_side, tile, overlap and a scale"):
+        Metadata.from_json(with_geometry(GEOMETRY | changed), "a file")
+
+
+def test_an_endless_tile_is_refused():
+    with pytest.raises(UsageError, match="tile"):
+        Metadata.from_json(with_geometry(GEOMETRY | {"tile": float("inf")}), "a file")
+
+
+def test_tiles_that_a_fixed_network_does_not_hold_are_refused():
+    for tile in (48, 64):
+        assert Metadata.from_json(with_geometry(GEOMETRY | {"tile": tile}), "a file").geometry.tile == tile
+    with pytest.raises(UsageError, match="tiles of 65 px the network's 64 px do not hold"):
+        Metadata.from_json(with_geometry(GEOMETRY | {"tile": 65}), "a file")
+
+
+def with_geometry(geometry):
+    return json.dumps(json.loads(pooling_metadata(tile=64).to_json()) | {"geometry": geometry})
 
 
 def test_a_calibration_that_would_fill_the_memory_is_refused():

@@ -198,7 +198,7 @@ def _only_torch(dice: Dice, tensor: torch.Tensor) -> Any:
             lambda: torch.quantize_per_tensor(torch.zeros(3), 1.0, 0, torch.quint8),
             lambda: tensor.to(torch.complex64),
             lambda: torch.zeros(3, 4).t(),
-            lambda: torch.nn.Parameter(tensor),
+            lambda: torch.nn.Parameter(tensor, requires_grad=tensor.is_floating_point()),
             lambda: [tensor],
             lambda: 3.0,
             lambda: "text",

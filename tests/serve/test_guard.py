@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import time
 
 import pytest
 from small_service import asking, photograph, problem, small_service
@@ -113,9 +114,13 @@ def test_metrics_tell_requests_batches_and_the_queue():
             client.run(client.count(photograph(), adapter=adapter))
         client.run(client.count(b""))
         client.run(client.get("/made/up"))
-        response = client.run(client.get("/metrics"))
+        for _ in range(1000):  # a batch is noted after its answers went out
+            response = client.run(client.get("/metrics"))
+            told = dict(line.rsplit(" ", 1) for line in response.text.splitlines() if not line.startswith("#"))
+            if told["sam_mprompt_batch_images_count"] == "3.0":
+                break
+            time.sleep(0.01)
     assert response.headers["content-type"].startswith("text/plain; version=")
-    told = dict(line.rsplit(" ", 1) for line in response.text.splitlines() if not line.startswith("#"))
     assert told['sam_mprompt_requests_total{route="/count",status="200"}'] == "3.0"
     assert told['sam_mprompt_requests_total{route="/count",status="422"}'] == "1.0"
     assert told['sam_mprompt_requests_total{route="other",status="404"}'] == "1.0"
