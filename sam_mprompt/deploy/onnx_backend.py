@@ -47,8 +47,8 @@ class OnnxBackend:
             raise UsageError(f"'{path}' cannot be read as ONNX: {first_line(error)}") from error
         text = decoded(lambda: self._session.get_modelmeta().custom_metadata_map.get(KEY), str(path))
         self.metadata = Metadata.from_json(text, f"'{path}'")
-        self._input = _only_input(self._session, path)
         own = self.metadata
+        self._input = _only_input(self._session, path, own.tile)
         self.stride, self.size_divisor, self.mean, self.std = own.stride, own.size_divisor, own.mean, own.std
 
     def density(self, tiles: FloatArray) -> FloatArray:
@@ -63,11 +63,11 @@ class OnnxBackend:
         return check_density(found[0], tiles, self.stride, "ONNX Runtime")
 
 
-def _only_input(session: Any, path: Path) -> str:
+def _only_input(session: Any, path: Path, tile: int | None) -> str:
     inputs, outputs = session.get_inputs(), session.get_outputs()
-    rank = len(inputs[0].shape) if inputs else None
+    sides = [side if isinstance(side, int) else None for side in inputs[0].shape] if inputs else []
     float32 = bool(inputs) and inputs[0].type == "tensor(float)"
-    check_signature(str(path), len(inputs), len(outputs), rank, float32=float32)
+    check_signature(str(path), len(inputs), len(outputs), sides, tile, float32=float32)
     return str(inputs[0].name)
 
 

@@ -75,20 +75,33 @@ def read_network(core: Any, path: Path, *, archived: bool) -> tuple[Metadata, An
     """Return what a file says of itself, and its network. Raises UsageError as the backend does."""
     own = read_archive(path) if archived else None
     try:
-        network = core.read_model(own.graph, own.weights) if own else core.read_model(str(path))
+        network = core.read_model(own.graph, own.weights) if own else onnx_network(path)
     except Exception as error:  # as above
         raise UsageError(f"'{path}' cannot be read by OpenVINO: {_told(error)}") from error
     text = own.metadata if own else decoded(lambda: _metadata(network), str(path))
-    inputs = network.inputs
-    rank = inputs[0].get_partial_shape().rank if inputs else None
-    check_signature(
-        str(path),
-        len(inputs),
-        len(network.outputs),
-        rank.get_length() if rank is not None and rank.is_static else None,
-        float32=bool(inputs) and inputs[0].get_element_type().get_type_name() == "f32",
-    )
-    return Metadata.from_json(text, f"'{path}'"), network
+    metadata, inputs = Metadata.from_json(text, f"'{path}'"), network.inputs
+    float32 = bool(inputs) and inputs[0].get_element_type().get_type_name() == "f32"
+    sides = _sides(inputs[0].get_partial_shape()) if inputs else []
+    check_signature(str(path), len(inputs), len(network.outputs), sides, metadata.tile, float32=float32)
+    return metadata, network
+
+
+def _sides(shape: Any) -> list[int | None]:
+    return [side.get_length() if side.is_static else None for side in shape] if shape.rank.is_static else []
+
+
+def onnx_network(path: Path) -> Any:
+    """Return the network of an ONNX file. Raises RuntimeError or Exceptions of OpenVINO's own where it is damaged.
+
+    The core would try the readers of all frameworks on a file that is not ONNX's: only ONNX's is asked.
+    """
+    reader = _reader_of(openvino())
+    return reader.convert(reader.load(str(path)))
+
+
+@cache
+def _reader_of(_package: Any) -> Any:
+    return import_module("openvino.frontend").FrontEndManager().load_by_framework("onnx")
 
 
 def _metadata(network: Any) -> str | None:

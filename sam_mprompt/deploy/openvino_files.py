@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import RunError
 from .metadata import Metadata
 from .openvino_archive import Archived, write_archive
-from .openvino_backend import openvino, openvino_core
+from .openvino_backend import onnx_network, openvino
 from .running import first_line
 
 
@@ -30,7 +30,7 @@ def openvino_network(model: Any, *, half: bool) -> tuple[bytes, bytes]:
         source, graph = Path(folder) / "network.onnx", Path(folder) / "network.xml"
         onnx.save_model(model, str(source))
         try:
-            network = openvino_core().read_model(str(source))
+            network = onnx_network(source)
         except Exception as error:  # OpenVINO raises RuntimeError for everything
             raise RunError(f"This network cannot be written for OpenVINO: {first_line(error)}") from error
         package.save_model(network, str(graph), compress_to_fp16=half)

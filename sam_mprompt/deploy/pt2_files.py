@@ -15,6 +15,7 @@ from ..errors import RunError, UsageError
 from ..files import is_file
 from .fixed_tile import on_a_fixed_tile
 from .metadata import KEY, Metadata
+from .running import check_density
 
 
 def write_pt2(program: ExportedProgram, metadata: Metadata, path: Path) -> None:
@@ -71,7 +72,7 @@ class Pt2Backend:
             raise RunError(
                 f"Out of memory on {self.device} with {count} tile(s) of {height}x{width}: lower batch_size or tile."
             ) from error
-        return found
+        return check_density(found, tiles, self.stride, "PyTorch")
 
 
 @contextmanager

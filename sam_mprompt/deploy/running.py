@@ -29,10 +29,26 @@ def decoded(read: Callable[[], str | None], source: str) -> str:
     return text
 
 
-def check_signature(source: str, inputs: int, outputs: int, rank: int | None, *, float32: bool) -> None:
-    """Raise UsageError for a network that takes or gives something else than `export` makes."""
-    if (inputs, outputs, rank) != (1, 1, 4) or not float32:
-        raise UsageError(f"'{source}' is damaged: expected one input of float32 tiles and one output.")
+def check_signature(
+    source: str, inputs: int, outputs: int, sides: Sequence[int | None], tile: int | None, *, float32: bool
+) -> None:
+    """Raise UsageError for a network that takes or gives something else than `export` makes.
+
+    A runtime need not notice that tiles have another size than its network: OpenVINO writes outside its memory.
+
+    Args:
+        source: the file, for the message.
+        inputs, outputs: how many there are.
+        sides: shape of the first input, None where a side is free; empty where the number of sides is.
+        tile: what the file says of itself.
+        float32: whether the first input is.
+    """
+    expected = (None, 3, tile, tile)
+    if (inputs, outputs, tuple(sides)) != (1, 1, expected) or not float32:
+        shape = " x ".join("?" if side is None else str(side) for side in expected)
+        raise UsageError(
+            f"'{source}' is damaged: expected one input of float32 tiles ({shape}) and one output. Export it again."
+        )
 
 
 def check_density(found: object, tiles: FloatArray, stride: int, runtime: str) -> FloatArray:

@@ -1,5 +1,6 @@
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from subprocess import run
 
 import numpy as np
@@ -33,13 +34,12 @@ def file(package, request):
     return request.getfixturevalue(request.param)
 
 
-def pooling_openvino(path, **changes):
-    """`pooling_file` as a file of OpenVINO's kind."""
+def pooling_openvino(path, *, metadata=None, **changes):
+    """`pooling_file` as a file of OpenVINO's kind; `metadata` in place of its own."""
     source = pooling_file(path.with_suffix(".onnx"), "", **changes)
     network = openvino_network(onnx.load(str(source)), half=False)
     source.unlink()
-    metadata = pooling_metadata(**changes)
-    write_openvino(network, metadata, path)
+    write_openvino(network, metadata or pooling_metadata(**changes), path)
     return path
 
 
@@ -93,6 +93,35 @@ def test_a_smaller_tile_than_the_fixed_one_is_padded(package, tmp_path):
     backend = load(pooling_openvino(tmp_path / "a.openvino", tile=64)).backend
     tiles = np.random.default_rng(0).standard_normal((2, 3, 32, 48)).astype(np.float32)
     np.testing.assert_allclose(backend.density(tiles), PoolingBackend().density(tiles), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("said", "sides"), [(None, r"\? x 3 x \? x \?"), (32, r"\? x 3 x 32 x 32")])
+def test_a_network_of_another_tile_than_its_file_says_is_refused_before_it_writes_outside_its_memory(
+    package, tmp_path, said, sides
+):
+    said = pooling_metadata(tile=said, geometry=replace(pooling_metadata().geometry, tile=32))
+    pooling_file(tmp_path / "a.onnx", said.to_json(), tile=64)
+    pooling_openvino(tmp_path / "b.openvino", metadata=said, tile=64)
+    for name, device in (("a.onnx", "openvino"), ("b.openvino", None), ("a.onnx", "cpu")):
+        with pytest.raises(UsageError, match=f"damaged: expected one input of float32 tiles .{sides}"):
+            load(tmp_path / name, device=device)
+
+
+def test_a_network_of_free_sides_is_refused_where_its_file_says_a_tile(package, tmp_path):
+    fixed = pooling_metadata(tile=64)
+    pooling_file(tmp_path / "a.onnx", fixed.to_json())
+    pooling_openvino(tmp_path / "b.openvino", metadata=fixed)
+    for name in ("a.onnx", "b.openvino"):
+        with pytest.raises(UsageError, match=r"3 x 64 x 64"):
+            load(tmp_path / name, device="openvino")
+
+
+def test_a_file_of_another_framework_is_not_tried_with_its_reader(package, tmp_path, capfd):
+    graph = tmp_path / "a.onnx"
+    graph.write_bytes(b'node { name: "x" op: "Placeholder" }')  # TensorFlow's text
+    with pytest.raises(UsageError, match="cannot be read by OpenVINO"):
+        load(graph, device="openvino")
+    assert capfd.readouterr().err == ""
 
 
 def test_a_file_that_was_cut_short_or_is_somebody_elses_is_refused_in_one_line(package, onnx_file, own_file, tmp_path):

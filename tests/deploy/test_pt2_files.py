@@ -11,7 +11,7 @@ from sam_mprompt import load
 from sam_mprompt.adapter.folder import AdapterFolder
 from sam_mprompt.deploy.export import export
 from sam_mprompt.deploy.pt2_files import Pt2Backend, write_pt2
-from sam_mprompt.errors import UsageError
+from sam_mprompt.errors import RunError, UsageError
 from sam_mprompt.training.run import RunFolder
 
 
@@ -34,6 +34,12 @@ def test_a_file_counts_and_keeps_its_metadata(program, tmp_path):
     np.testing.assert_allclose(backend.density(tiles), PoolingBackend().density(tiles), rtol=1e-4)
     assert backend.metadata.to_json() == pooling_metadata().to_json()
     assert counter.count(noise(40, 50)).count > 0
+
+
+def test_a_program_that_gives_another_number_of_cells_is_told_and_not_counted(program, tmp_path):
+    write_pt2(program, pooling_metadata(stride=8), tmp_path / "a.pt2")
+    with pytest.raises(RunError, match=r"PyTorch gave no density: expected float32 \(1, 2, 4\)"):
+        Pt2Backend(tmp_path / "a.pt2", "cpu").density(np.zeros((1, 3, 16, 32), np.float32))
 
 
 @pytest.mark.parametrize("name", ["a.onnx", "a.openvino"])
