@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from sam_mprompt.cli.app import app
+from sam_mprompt.version import __version__
 
 COMMANDS = [
     ["finetune"],
@@ -57,9 +58,14 @@ def imported(command):
     return done.stdout.splitlines()[-1], done.returncode
 
 
-@pytest.mark.parametrize("command", ["--help", "recipes list", "checkpoints list"])
+@pytest.mark.parametrize("command", ["--help", "--version", "recipes list", "checkpoints list"])
 def test_help_and_lists_wait_for_no_heavy_import(command):
     assert imported(command) == ("[]", 0)
+
+
+def test_the_version_is_told_in_a_line(run_cli):
+    shown = run_cli("--version")
+    assert (shown.code, shown.out) == (0, f"sam-mprompt {__version__}\n")
 
 
 @pytest.mark.parametrize("fault", ["nwpuu", "nwpu --set train.epoch=1"])
