@@ -29,3 +29,10 @@ def test_a_models_rows_take_the_place_of_those_that_it_had(monkeypatch, tmp_path
     new = [Result("ONNX Runtime, a, 448 px", "PyTorch eager", Spread.once(2.0))]
     deployed.keep("a", new)
     assert written == [("deployed", [before[1], *new])]
+
+
+def test_int8_files_have_an_aim_each_and_the_fastest_of_the_others_has_one_but_not_of_sam_base():
+    ratios = {"a int8": 1.0, "b int8": 2.0, "a float32": 1.1, "a float16": 1.2, "compiled": 0.9}
+    for model, fastest in (("sam-tiny, demo", 1.3), ("SAM-base, random", None)):
+        rows = [Result(f"{way}, {model}, 448 px", "PyTorch eager", Spread.once(r)) for way, r in ratios.items()]
+        assert [row.aim for row in deployed.with_aims(rows)] == [1.7, 1.7, None, fastest, None]
