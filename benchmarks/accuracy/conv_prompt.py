@@ -33,8 +33,8 @@ class ConvPrompt(nn.Module):
         self.down = nn.Conv2d(channels, bottleneck, 1)
         self.depthwise = nn.Conv2d(bottleneck, bottleneck, 3, padding=1, groups=bottleneck)
         self.up = nn.Conv2d(bottleneck, channels, 1)
-        nn.init.zeros_(self.up.weight)
-        nn.init.zeros_(self.up.bias)
+        for zero in self.up.parameters():
+            nn.init.zeros_(zero)
 
     def forward(self, y: Tensor) -> Tensor:
         """Return y with what is added to it."""
