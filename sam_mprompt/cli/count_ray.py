@@ -10,7 +10,7 @@ import typer
 
 from ..errors import Interrupted
 from .image_paths import expand
-from .ray_options import PART_SIZE, RayOptions
+from .ray_options import IMAGE_SECONDS, PART_SIZE, RayOptions
 from .ui import messages, print_json, progress, say
 from .video_options import VideoOptions
 from .video_request import Outputs
@@ -71,7 +71,7 @@ def counted_with_ray(
     from ..distributed.counting import Counting, HowToCount
 
     names = [adapters] if isinstance(adapters, str) else adapters
-    counting = HowToCount(adapters=tuple(map(from_anywhere, names)), **how)
+    counting = HowToCount(adapters=tuple(map(from_anywhere, names)), points=options.points_column, **how)
     request = {**asked, **counting.request()}
     work = partial(Counting, counting, request["fingerprints"], device)
     return worked_through(options, request, listed, work, gpu=None if device is None else "cuda" in device)
@@ -121,7 +121,14 @@ def worked_through(
             say(messages(), f"{done} of {job.images} images are in '{place.address}' already.")
         try:
             with progress("counting", job.images) as report:
-                work_through(job, work, actors=options.actors, address=options.address, gpu=gpu, on_part=report)
+                work_through(
+                    *(job, work),
+                    actors=options.actors,
+                    address=options.ray_address,
+                    gpu=gpu,
+                    on_part=report,
+                    image_seconds=options.image_timeout or IMAGE_SECONDS,
+                )
         except KeyboardInterrupt as error:
             done = job.images - job.left()
             raise Interrupted(
