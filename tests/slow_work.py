@@ -34,7 +34,7 @@ class SlowWork:
 
 
 class SlowCounting(Counting):
-    """Counts, and leaves the same files.
+    """Counts, and leaves the same files; it begins when two processes do, for an image takes less than a process.
 
     Args:
         told: the folder.
@@ -43,11 +43,14 @@ class SlowCounting(Counting):
 
     def __init__(self, told: Path, *how):
         super().__init__(*how)
-        self.mark = _mark(told)
+        self.told, self.mark = told, _mark(told)
 
     def rows(self, images):
+        self.mark.touch()
+        deadline = time.monotonic() + 200
+        while len(processes(self.told)) < 2 and time.monotonic() < deadline:
+            time.sleep(0.02)
         for row in super().rows(images):
-            self.mark.touch()
             time.sleep(0.1)
             yield row
 
