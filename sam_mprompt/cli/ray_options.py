@@ -18,7 +18,7 @@ _INSTEAD = {"--points": " --points-column puts the heads into the table."}
 
 Engine = Annotated[
     Literal["local", "ray"],
-    typer.Option(rich_help_panel=_PANEL, help="ray counts in many processes, on many machines; it needs --to."),
+    typer.Option(rich_help_panel=_PANEL, help="ray works in many processes, on many machines; it needs --to."),
 ]
 To = Annotated[
     str | None,
