@@ -36,7 +36,8 @@ print(do_part(Job.found(sys.argv[1]), 0, Hangs(), image_seconds=2))
 
 def hanging(tmp_path, how):
     """Do the first part in a process; hang over one of its images, with the interpreter held or not."""
-    return subprocess.run([sys.executable, "-c", _HANGS, tmp_path, how], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", _HANGS, tmp_path, how]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
 
 @pytest.fixture(autouse=True)
