@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,10 +77,10 @@ class MaskFolder:
     out: Path
     images: Annotated
 
-    def begin(self, settings: dict[str, Any]) -> None:
+    def begin(self, settings: Mapping[str, Any]) -> None:
         """Mend what killed calls left, and note what the masks are made by. Raises UsageError where it holds others."""
         _mend(self.out)
-        _claim(self.out, settings | ({"stretch": True} if self.images.reading.stretch else {}))
+        _claim(self.out, {**settings, **({"stretch": True} if self.images.reading.stretch else {})})
 
     def has(self, sample: Sample) -> bool:
         """Whether an image's mask is there."""
