@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,20 @@ def _seeded() -> None:
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What is remembered of datasets goes into a folder of the tests' own, for commands that they start too."""
     os.environ["SAM_MPROMPT_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def ray_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Ray's own files go into a folder that is removed; what tests have made can be imported by its actors."""
+    pytest.importorskip("ray", reason="the extra [ray] brings Ray")
+    folder = tempfile.mkdtemp(prefix="ray-")  # the paths of Ray's sockets have to be short
+    monkeypatch.setenv("RAY_TMPDIR", folder)
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # of the nodes that a test starts; else they wait for other programs
+    tests = Path(__file__).resolve().parent
+    path = [str(tests), str(tests.parent), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))
+    yield
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

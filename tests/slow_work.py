@@ -1,4 +1,4 @@
-"""A work for actors of Ray that takes its time, tells where it runs, and dies over an image whose name says so."""
+"""Works for actors of Ray that take their time and tell where they run; some die or hang over an image named so."""
 
 import os
 import signal
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from small_job import SCHEMA
 
+from sam_mprompt.distributed.counting import Counting
 from sam_mprompt.distributed.job import IMAGE
 
 
@@ -21,18 +22,43 @@ class SlowWork:
     schema = SCHEMA
 
     def __init__(self, told: Path, seconds: float = 0.1):
-        import ray
-
-        self.seconds = seconds
-        self.mark = told / f"{os.getpid()}-{ray.get_runtime_context().get_node_id()}"
+        self.seconds, self.mark = seconds, _mark(told)
 
     def rows(self, images):
         for image in images:
             self.mark.touch()
             if "poison" in image:
                 os.kill(os.getpid(), signal.SIGKILL)
-            time.sleep(self.seconds)
+            time.sleep(1e6 if "hangs" in image else self.seconds)
             yield {IMAGE: image, "length": len(image)}
+
+
+class SlowCounting(Counting):
+    """Counts, and leaves the same files; it begins when two processes do, for an image takes less than a process.
+
+    Args:
+        told: the folder.
+        how: as `Counting` takes it.
+    """
+
+    def __init__(self, told: Path, *how):
+        super().__init__(*how)
+        self.told, self.mark = told, _mark(told)
+
+    def rows(self, images):
+        self.mark.touch()
+        deadline = time.monotonic() + 200
+        while len(processes(self.told)) < 2 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        for row in super().rows(images):
+            time.sleep(0.1)
+            yield row
+
+
+def _mark(told: Path) -> Path:
+    import ray
+
+    return told / f"{os.getpid()}-{ray.get_runtime_context().get_node_id()}"
 
 
 def processes(told: Path) -> dict[int, str]:

@@ -47,6 +47,7 @@ ADVICE: dict[str, str] = {
     "stopped between saves": "Go on from the last saved state with --resume --out {run}",
     "other job": "Give another one with --to.",
     "other masks": "Choose another --out.",
+    "no run for masks": "Give it with --run DIR.",
     "no boxes for masks": "Use --source points, segmenter or sam.",
     "frame rate": "Give it with --fps N.",
     "stopped video": "Go on with --resume-csv.",

@@ -18,7 +18,7 @@ from .count_video import count_video
 from .error_bars import LEVEL, ErrorBars, Level, check_level
 from .image_paths import Found, expand, named, picture_names
 from .outside import Outside
-from .ray_options import Actors, Engine, PartSize, RayAddress, RayOptions, To
+from .ray_options import Actors, Engine, ImageTimeout, PartSize, PointsColumn, RayAddress, RayOptions, To
 from .together import Flip, Together, all_of, record
 from .ui import (
     Adapter,
@@ -106,6 +106,8 @@ def count(
     actors: Actors = None,
     part_size: PartSize = None,
     ray_address: RayAddress = None,
+    image_timeout: ImageTimeout = None,
+    points_column: PointsColumn = False,
 ) -> None:
     """Count the people in images, or over time in a video, with error bars where the adapter has a calibration.
 
@@ -117,7 +119,7 @@ def count(
     how |= {"stretch": stretch, "flip": flip}
     made = Outputs(csv_file, resume_csv, as_json, overlay, points, regions, level)
     of_video = VideoOptions(every, smooth, fps, jsonl, plot, reconnect)
-    ray = RayOptions(engine, to, actors, part_size, ray_address)
+    ray = RayOptions(engine, to, actors, part_size, ray_address, image_timeout, points_column)
     if ray.asked(only_local(made, of_video, others)):
         count_with_ray(ray, names, paths, device, as_json=as_json, level=level, batch_size=batch_size, **how)
         return

@@ -1,17 +1,15 @@
 """`count --engine ray`: images of folders and object stores, counted by many processes into the tables of a folder."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ..errors import Interrupted
 from .image_paths import expand
-from .ray_options import PART_SIZE, RayOptions
-from .ui import messages, print_json, progress, say
+from .ray_job import from_anywhere, need_packages, say_quarantined, table_of, worked_through
+from .ray_options import RayOptions
+from .ui import messages, print_json, say
 from .video_options import VideoOptions
 from .video_request import Outputs
 
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
 
     from ..distributed.job import Job
     from ..distributed.outcome import Outcome
-    from ..distributed.passes import MakeWork
 
 
 def count_with_ray(
@@ -71,18 +68,10 @@ def counted_with_ray(
     from ..distributed.counting import Counting, HowToCount
 
     names = [adapters] if isinstance(adapters, str) else adapters
-    counting = HowToCount(adapters=tuple(map(from_anywhere, names)), **how)
+    counting = HowToCount(adapters=tuple(map(from_anywhere, names)), points=options.points_column, **how)
     request = {**asked, **counting.request()}
     work = partial(Counting, counting, request["fingerprints"], device)
     return worked_through(options, request, listed, work, gpu=None if device is None else "cuda" in device)
-
-
-def need_packages() -> None:
-    """Refuse to count with Ray where it is not installed. Raises UsageError."""
-    from ..data.packages import needed
-
-    for package in ("pyarrow", "ray"):
-        needed(package, "ray", "Counting with Ray")
 
 
 def only_local(made: Outputs, of_video: VideoOptions, others: Sequence[str] | None) -> dict[str, object]:
@@ -92,64 +81,15 @@ def only_local(made: Outputs, of_video: VideoOptions, others: Sequence[str] | No
     return given | {f"--{name}": value for name, value in vars(of_video).items()}
 
 
-def worked_through(
-    options: RayOptions,
-    request: Mapping[str, Any],
-    listed: "Callable[[], pa.Table]",
-    work: "MakeWork",
-    *,
-    gpu: bool | None,
-) -> "Job":
-    """Begin a job or go on with it until all of it is done, and return it.
-
-    Raises:
-        UsageError: another job in the folder, another process at it, or work that cannot be made.
-        RunError: parts cannot be done, or what was done cannot be written.
-        Interrupted: by Ctrl-C; what was done stays.
-    """
-    from ..distributed.job import Job
-    from ..distributed.passes import work_through
-    from ..distributed.place import Place
-    from ..files import locked
-
-    place = Place(str(options.to))
-    with ExitStack() as stack:
-        if place.local is not None:  # object stores have no locks: there two commands do the same work twice
-            stack.enter_context(locked(place.local, "written"))
-        job = Job.open(place, request, listed, part_size=options.part_size or PART_SIZE)
-        if done := job.images - job.left():
-            say(messages(), f"{done} of {job.images} images are in '{place.address}' already.")
-        try:
-            with progress("counting", job.images) as report:
-                work_through(job, work, actors=options.actors, address=options.address, gpu=gpu, on_part=report)
-        except KeyboardInterrupt as error:
-            done = job.images - job.left()
-            raise Interrupted(
-                f"stopped; {done} of {job.images} images are in '{place.address}'. The same command goes on."
-            ) from error
-    return job
-
-
 def tell(outcome: "Outcome", *, as_json: bool) -> None:
-    """Print what became of a job, and on stderr why its first quarantined images were."""
-    for image, reason in outcome.first:
-        say(messages(), f"Quarantined: '{image}': {reason}")
+    """Print what became of a job."""
+    say_quarantined(outcome)
     if as_json:
         print_json(vars(outcome) | {"first": [list(pair) for pair in outcome.first]})
         return
     typer.echo(f"{outcome.images} images, each in one row of {outcome.rows}")
     if outcome.quarantined:
         typer.echo(f"{outcome.quarantined} of them are quarantined, with their reasons: {outcome.list}")
-
-
-def table_of(images: Iterable[str]) -> "pa.Table":
-    """Return the list of a job: each image once, in order."""
-    import pyarrow as pa
-
-    from ..distributed.job import IMAGE
-    from ..distributed.listing import in_order
-
-    return pa.table({IMAGE: in_order(images)})
 
 
 def _listed(paths: Sequence[str]) -> "pa.Table":
@@ -164,11 +104,3 @@ def _listed(paths: Sequence[str]) -> "pa.Table":
             say(messages(), found.line)
         images += map(name_of, found.images)
     return table_of(images)
-
-
-def from_anywhere(path: str) -> str:
-    """Return a path as processes in other folders find it; names and addresses stay as they are."""
-    from ..files import is_file, is_folder
-
-    here = Path(path)
-    return str(here.absolute()) if is_file(here) or is_folder(here) else path

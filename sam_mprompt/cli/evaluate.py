@@ -15,7 +15,7 @@ from .count_regions import RegionsFile
 from .error_bars import LEVEL, ErrorBars, Level, check_level
 from .evaluate_ray import evaluated_with_ray
 from .evaluation_tables import print_evaluation, print_regions
-from .ray_options import Actors, Engine, PartSize, RayAddress, RayOptions, To
+from .ray_options import Actors, Engine, ImageTimeout, PartSize, RayAddress, RayOptions, To
 from .together import Flip, Together, all_of, record
 from .ui import (
     Adapter,
@@ -98,6 +98,7 @@ def evaluate(
     actors: Actors = None,
     part_size: PartSize = None,
     ray_address: RayAddress = None,
+    image_timeout: ImageTimeout = None,
 ) -> None:
     """Count an annotated split: MAE, RMSE, NAE, the table per image, groups, and pictures of the worst cases.
 
@@ -108,7 +109,7 @@ def evaluate(
     from ..deploy.load import load
 
     parts, names = _parts(regions), all_of(adapter := recorded(adapter), together)
-    ray = RayOptions(engine, to, actors, part_size, ray_address)
+    ray = RayOptions(engine, to, actors, part_size, ray_address, image_timeout)
     elsewhere = {"--localise": localise, "--locations": locations, "--masks": masks, "--regions": regions}
     with_ray = ray.asked(elsewhere)
     how: dict[str, Any] = {"base": base, "max_pixels": max_pixels, "stretch": stretch, "flip": flip}

@@ -1,11 +1,11 @@
 """`evaluate --engine ray`: the counts of an annotated split come out of the tables of a job."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError
-from .count_ray import counted_with_ray, from_anywhere, need_packages, table_of
+from .count_ray import counted_with_ray
+from .ray_job import digest_of, from_anywhere, need_packages, table_of
 from .ray_options import RayOptions
 
 if TYPE_CHECKING:
@@ -38,13 +38,12 @@ def evaluated_with_ray(
     """
     need_packages()
     from ..distributed.job import IMAGE, QUARANTINED
-    from ..distributed.listing import in_order, name_of
+    from ..distributed.listing import name_of
     from ..distributed.outcome import tables
     from ..evaluation.evaluate import Evaluation, ImageResult
 
     names = [name_of(sample.image) for sample in samples]
-    digest = hashlib.sha256("\0".join(in_order(names)).encode()).hexdigest()
-    request = {"work": "evaluate", **asked, "data": from_anywhere(asked["data"]), "images": digest}
+    request = {"work": "evaluate", **asked, "data": from_anywhere(asked["data"]), "images": digest_of(names)}
     job = counted_with_ray(options, adapters, request, lambda: table_of(names), device, **how)
     rows = {row[IMAGE]: row for table in tables(job) for row in table.to_pylist()}
     found = [(sample, rows[name]) for sample, name in zip(samples, names, strict=True)]

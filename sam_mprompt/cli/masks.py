@@ -1,11 +1,12 @@
 """`masks`: make the pseudo masks of a dataset once."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
-from ..errors import UsageError
+from .masks_ray import masks_with_ray
+from .ray_options import Actors, Engine, ImageTimeout, PartSize, RayAddress, RayOptions, To
 from .ui import (
     Columns,
     Data,
@@ -19,9 +20,6 @@ from .ui import (
     progress,
     say,
 )
-
-if TYPE_CHECKING:
-    from ..masks.make import MaskSource
 
 EXAMPLE = "Example: `sam-mprompt masks --source points --data data/part_B --out masks/part_B --dilation 8`"
 
@@ -43,6 +41,12 @@ def masks(
     max_pixels: MaxPixels = None,
     stretch: StretchOfAdapter = None,
     device: Device = None,
+    engine: Engine = "local",
+    to: To = None,
+    actors: Actors = None,
+    part_size: PartSize = None,
+    ray_address: RayAddress = None,
+    image_timeout: ImageTimeout = None,
 ) -> None:
     """Make the pseudo masks of a dataset once, for recipes with `targets.pseudo_mask = "files"`.
 
@@ -50,36 +54,29 @@ def masks(
     every point, which needs no box at all.
     """
     check_outputs(folder=out)
+    ray = RayOptions(engine, to, actors, part_size, ray_address, image_timeout)
+    with_ray = ray.asked({})
 
-    from ..counting.torch_backend import choose_device
     from ..data.bounds import Reading
-    from ..masks.make import BoxMasks, PointMasks, SegmenterMasks, make_masks
-    from ..masks.point_prompter import PointPrompter
-    from ..masks.sam import SamMasks
+    from ..masks.how import HowToMask
+    from ..masks.make import SegmenterMasks, make_masks
 
-    maker: MaskSource
-    trained = False
-    if source == "segmenter":
-        if run is None:
-            raise UsageError("--source segmenter needs --run DIR: the run folder that trained it.")
-        maker = SegmenterMasks(run, overrides or (), device=choose_device(device))
-        trained = maker.run.recipe.data.stretch
-    elif source == "sam":
-        maker = SamMasks(PointPrompter.from_checkpoint(base), base, device=choose_device(device))
-    else:
-        maker = PointMasks(dilation) if source == "points" else BoxMasks()
+    how = HowToMask(source, dilation, run, tuple(overrides or ()), base)
+    maker = how.maker("cpu" if with_ray else device)
+    trained = isinstance(maker, SegmenterMasks) and maker.run.recipe.data.stretch
+    reading = Reading(max_pixels, trained if stretch is None else stretch)
+    reads: dict[str, Any] = {"data_format": data_format, "label": label, "columns": columns, "reading": reading}
+    if with_ray:
+        number, preview = masks_with_ray(ray, how, maker.settings, data, out, device, **reads)
+        _tell(f"{number} masks", out, preview)
+        return
     with progress("making masks") as report:
-        reading = Reading(max_pixels, trained if stretch is None else stretch)
-        made = make_masks(
-            *(maker, data, out),
-            data_format=data_format,
-            label=label,
-            columns=columns,
-            reading=reading,
-            progress=report,
-        )
+        made = make_masks(maker, data, out, **reads, progress=report)
     for line in made.problems:
         say(messages(), line)
-    kept = f", {made.kept} were there" if made.kept else ""
-    typer.echo(f"{made.made} masks made{kept}: {out}\nlook at {made.preview}")
+    _tell(f"{made.made} masks made" + (f", {made.kept} were there" if made.kept else ""), out, made.preview)
+
+
+def _tell(what: str, out: Path, preview: Path) -> None:
+    typer.echo(f"{what}: {out}\nlook at {preview}")
     typer.echo(f"use them with --set targets.pseudo_mask=files --set targets.masks={out}")

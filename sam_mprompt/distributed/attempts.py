@@ -68,6 +68,11 @@ class Attempts:
         self.why[image] = reason
         self._save()
 
+    def late(self, seconds: float) -> None:
+        """Note that the process is about to end as no image was done within so many seconds."""
+        if self.under_way is not None:
+            self.failed(self.under_way, f"no result within {seconds:g} s")
+
     def verdict(self, image: str) -> str | None:
         """Return why an image is set aside, None where it may be tried."""
         if (times := self.ended.get(image, 0)) < MOST:

@@ -1,10 +1,10 @@
 """Counting as a work: an image becomes a row with its count, error bar and size, or with the reason why not."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -12,7 +12,7 @@ from ..counting.counted import counted
 from ..counting.intervals import LEVEL
 from ..data.image import read_header
 from ..deploy.load import is_exported, load
-from ..errors import SamMpromptError, UsageError
+from ..errors import RunError, SamMpromptError, UsageError
 from ..files import sha256_of
 from .images import Opened, opened
 from .job import IMAGE, QUARANTINED
@@ -32,6 +32,7 @@ class HowToCount:
         base, precision, compile, max_pixels, stretch, flip: as `load` takes them.
         batch_size: tiles per call of the network.
         level: of the error bars.
+        points: whether rows have where the heads are.
     """
 
     adapters: tuple[str, ...]
@@ -43,6 +44,7 @@ class HowToCount:
     flip: bool = False
     batch_size: int = 1
     level: float = LEVEL
+    points: bool = False
 
     def request(self) -> dict[str, Any]:
         """Return what counts depend on, as JSON holds it. Raises UsageError where there is no such adapter."""
@@ -64,6 +66,20 @@ def fingerprint(adapter: str) -> str:
     return sha256_of(find_adapter(adapter) / COUNTER)
 
 
+_COLUMNS = (
+    (IMAGE, pa.string()),
+    ("count", pa.float64()),
+    ("low", pa.float64()),
+    ("high", pa.float64()),
+    ("width", pa.int32()),
+    ("height", pa.int32()),
+    ("seconds", pa.float32()),
+    ("warnings", pa.list_(pa.string())),
+    (QUARANTINED, pa.string()),
+)
+_POINTS = ("x", pa.list_(pa.float32())), ("y", pa.list_(pa.float32()))
+
+
 class Counting:
     """Counts images with a counter that is loaded once.
 
@@ -75,20 +91,6 @@ class Counting:
     Raises:
         UsageError: the counter cannot be loaded here, or an adapter of this name is another one here.
     """
-
-    schema: ClassVar[pa.Schema] = pa.schema(
-        [
-            (IMAGE, pa.string()),
-            ("count", pa.float64()),
-            ("low", pa.float64()),
-            ("high", pa.float64()),
-            ("width", pa.int32()),
-            ("height", pa.int32()),
-            ("seconds", pa.float32()),
-            ("warnings", pa.list_(pa.string())),
-            (QUARANTINED, pa.string()),
-        ]
-    )
 
     def __init__(self, how: HowToCount, fingerprints: Sequence[str], device: str | None) -> None:
         self._how = how
@@ -109,6 +111,11 @@ class Counting:
             flip=how.flip,
         )
 
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of the rows. Columns `x` and `y`, in pixels, hold a list each, as long as there are heads."""
+        return pa.schema([*_COLUMNS, *(_POINTS if self._how.points else ())])
+
     def rows(self, images: Sequence[str]) -> Iterator[Row]:
         """Yield the row of each image."""
         for group in opened(images):
@@ -126,18 +133,26 @@ class Counting:
         paths = self._by_size(list(group.names))
         since = time.perf_counter()
         for result in counted(self._counter, paths, batch_size=self._how.batch_size, on_error=refuse):
-            now = time.perf_counter()
-            yield self._row(result, group.names, now - since)
+            try:
+                row = self._row(result)
+            except RunError as error:  # a density that is none of people
+                refuse(result.image or Path(), error)
+            else:
+                name = group.names[result.image or Path()]
+                yield row | {IMAGE: name, "seconds": time.perf_counter() - since}
             since = time.perf_counter()
         yield from refused
 
-    def _row(self, result: "CountResult", names: Mapping[Path, str], seconds: float) -> Row:
+    def _row(self, result: "CountResult") -> dict[str, Any]:
+        """Return a row without name and seconds. Raises RunError where the heads cannot be placed."""
         height, width = result.image_size
-        row: dict[str, Any] = {"count": result.count, "width": width, "height": height, "seconds": seconds}
+        row: dict[str, Any] = {"count": result.count, "width": width, "height": height}
         row["warnings"] = list(result.warnings)
         if (interval := result.interval(self._how.level)) is not None:
             row |= {"low": interval.low, "high": interval.high}
-        return row | {IMAGE: names[result.image or Path()]}
+        if self._how.points:
+            row["x"], row["y"] = result.points().T
+        return row
 
     def _by_size(self, paths: list[Path]) -> list[Path]:
         """Return images of one size side by side, as their tiles share calls of the network."""

@@ -1,11 +1,13 @@
 """Doing one part: every image of it gets one row, whatever ends the process meanwhile."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
 from .attempts import Attempts
+from .deadline import in_time
 from .job import IMAGE, QUARANTINED, Job
 
 Row = Mapping[str, Any]
@@ -33,10 +35,15 @@ class Done(NamedTuple):
     quarantined: int
 
 
-def do_part(job: Job, number: int, work: Work) -> Done:
+def do_part(job: Job, number: int, work: Work, *, image_seconds: float | None = None) -> Done:
     """Work on the images of a part and write their rows, unless they are there.
 
     The first attempt gives all images to the work at once, later ones give it one after the other: see `attempts`.
+
+    Args:
+        job, number: the part.
+        work: what is done with its images.
+        image_seconds: ends this process when an image takes longer; None for no limit.
 
     Raises:
         Exception: what the work raises; the part is not done then, and the next attempt knows of it.
@@ -47,6 +54,8 @@ def do_part(job: Job, number: int, work: Work) -> Done:
     else:
         attempts = Attempts.begin(job, number)
         made = work.rows(images) if attempts.begun == 1 else _one_by_one(images, attempts, work)
+        if image_seconds is not None:
+            made = in_time(made, image_seconds, partial(attempts.late, image_seconds))
         by_image = {row[IMAGE]: row for row in made}
         rows = [by_image[image] for image in images]
         job.write_rows(number, rows, work.schema)

@@ -41,8 +41,8 @@ OnPart = Callable[[int, int], None]
 class _Actor:
     """What runs in a process of Ray: the work, made once."""
 
-    def __init__(self, address: str, make: MakeWork) -> None:
-        self._job, self._fault = Job.found(address), ""
+    def __init__(self, address: str, make: MakeWork, image_seconds: float | None) -> None:
+        self._job, self._fault, self._image_seconds = Job.found(address), "", image_seconds
         try:
             self._work = make()
         except SamMpromptError as error:  # told by what is returned: of what is raised here Ray keeps a long text
@@ -53,7 +53,8 @@ class _Actor:
         images, trouble = 0, ""
         try:
             if not self._fault:
-                images = do_part(self._job, int(batch["part"][0]), self._work).images
+                part = int(batch["part"][0])
+                images = do_part(self._job, part, self._work, image_seconds=self._image_seconds).images
         except UsageError as error:  # of this machine: what an image lacks is in its row
             self._fault = str(error)
         except RunError as error:  # a full disk, an object store that does not answer
@@ -65,7 +66,14 @@ class _Actor:
 
 
 def work_through(
-    job: Job, make: MakeWork, *, actors: int | None, address: str | None, gpu: bool | None, on_part: OnPart
+    job: Job,
+    make: MakeWork,
+    *,
+    actors: int | None,
+    address: str | None,
+    gpu: bool | None,
+    on_part: OnPart,
+    image_seconds: float | None = None,
 ) -> None:
     """Do every part of a job that is not done.
 
@@ -76,6 +84,7 @@ def work_through(
         address: of a running cluster, as `ray.init` takes it; None for one of this machine alone.
         gpu: whether each actor takes a GPU; None where there are some.
         on_part: called after each part.
+        image_seconds: an actor whose image takes longer ends, and another takes its place; None for no limit.
 
     Raises:
         UsageError: Ray is not installed, or the work cannot be made.
@@ -85,10 +94,10 @@ def work_through(
     if not (todo := job.unfinished()):
         return
     with _cluster(address) as ray:
-        vain = 0
+        vain, of = 0, (job.place.address, make, image_seconds)
         while todo and vain < _PASSES_IN_VAIN:
             before = len(todo), learnt(job)
-            fault = _pass(ray, job, make, todo[:_PARTS_A_PASS], _Actors.of(ray, actors, gpu), on_part)
+            fault = _pass(ray, job, todo[:_PARTS_A_PASS], _Actors.now(ray, actors, gpu, of), on_part)
             todo = job.unfinished()
             vain = 0 if (len(todo), learnt(job)) != before else vain + 1
             if vain:
@@ -101,20 +110,20 @@ def work_through(
 
 
 class _Actors:
-    """How many actors there are, and what each takes of its machine."""
+    """How many actors there are, what each takes of its machine, and of what it is made: arguments of `_Actor`."""
 
-    def __init__(self, number: int, gpu: bool) -> None:
-        self.number, self.takes = number, {"num_gpus": 1} if gpu else {"num_cpus": 1}
+    def __init__(self, number: int, gpu: bool, of: tuple[Any, ...]) -> None:
+        self.number, self.takes, self.of = number, {"num_gpus": 1} if gpu else {"num_cpus": 1}, of
 
     @classmethod
-    def of(cls, ray: Any, number: int | None, gpu: bool | None) -> "_Actors":
+    def now(cls, ray: Any, number: int | None, gpu: bool | None, of: tuple[Any, ...]) -> "_Actors":
         """Return as many as were asked for, else as many as there is room for now."""
         room = ray.cluster_resources()
         gpu = room.get("GPU", 0) >= 1 if gpu is None else gpu
-        return cls(number or max(1, int(room.get("GPU" if gpu else "CPU", 1))), gpu)
+        return cls(number or max(1, int(room.get("GPU" if gpu else "CPU", 1))), gpu, of)
 
 
-def _pass(ray: Any, job: Job, make: MakeWork, parts: list[int], actors: _Actors, on_part: OnPart) -> Exception | None:
+def _pass(ray: Any, job: Job, parts: list[int], actors: _Actors, on_part: OnPart) -> Exception | None:
     """Give parts to actors; returns what ended the pass, if something did. UsageError where the work cannot be made."""
     compute = ray.data.ActorPoolStrategy(size=min(actors.number, len(parts)), max_tasks_in_flight_per_actor=2)
     done, trouble = job.images - job.left(), None
@@ -122,7 +131,7 @@ def _pass(ray: Any, job: Job, make: MakeWork, parts: list[int], actors: _Actors,
         warnings.filterwarnings("ignore", message=".*ray_remote_args_fn")
         rows = ray.data.from_items([{"part": number} for number in parts], override_num_blocks=len(parts)).map_batches(
             _Actor,
-            fn_constructor_args=(job.place.address, make),
+            fn_constructor_args=actors.of,
             batch_size=1,
             compute=compute,
             ray_remote_args_fn=partial(dict, max_restarts=-1, max_task_retries=0),

@@ -1,33 +1,21 @@
 """Pseudo masks m_p of a dataset (Eq. 1), made once and kept as files that recipes read."""
 
-import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 import torch
 
 from ..arrays import ByteImage, Mask
-from ..contact_sheet import contact_sheet
 from ..data.bounds import Reading
-from ..data.formats.read import list_splits, read_split
-from ..data.image import read_image
-from ..data.masks import mask_path, read_mask, write_mask
 from ..data.sample import Sample
 from ..errors import UsageError
-from ..files import read_record, recover_within, write_text
-from ..render import fit_within, mask_overlay, save_image
 from ..targets import box_mask, point_mask
 from ..training.run import RunFolder
 from ..training.trained import load_run
-
-_RECORD, _SHEET = "masks.json", "preview.jpg"
-_PREVIEWS, _PREVIEW_SIDE = 12, 480
-_USUAL = Reading()
+from .folder import USUAL, Annotated, MaskFolder
 
 
 class MaskSource(Protocol):
@@ -121,7 +109,7 @@ def make_masks(
     data_format: str | None = None,
     label: str | None = None,
     columns: str = "",
-    reading: Reading = _USUAL,
+    reading: Reading = USUAL,
     progress: Callable[[int, int], None] | None = None,
 ) -> MasksMade:
     """Write the mask of every annotated image of a dataset, and a sheet of the first ones.
@@ -142,60 +130,13 @@ def make_masks(
         UsageError: no such data, or `out` holds masks of another source.
         RunError: the disk is full.
     """
-    found, splits, _ = list_splits(data, format=data_format, label=label, columns=columns)
-    read = {
-        split: read_split(data, split, format=found, label=label, columns=columns, reading=reading) for split in splits
-    }
-    samples = [sample for split in read.values() for sample in split.samples if sample.points is not None]
-    if not samples:
-        raise UsageError(f"No annotated image in '{data}'.", about="data", root=data)
-    _mend(out)
-    _claim(out, source.settings | ({"stretch": True} if reading.stretch else {}))
+    images = Annotated.read(data, data_format=data_format, label=label, columns=columns, reading=reading)
+    folder = MaskFolder(out, images)
+    folder.begin(source.settings)
     made = 0
-    for done, sample in enumerate(samples, start=1):
-        path = mask_path(out, sample.image, data)
-        if not path.is_file():
-            write_mask(path, source(read_image(sample.image, reading), sample))
-            made += 1
+    for done, sample in enumerate(images.samples, start=1):
+        made += not folder.has(sample)
+        folder.add(sample, source)
         if progress is not None:
-            progress(done, len(samples))
-    _preview(out, data, samples[:: max(1, len(samples) // _PREVIEWS)][:_PREVIEWS], reading)
-    problems = [f"In {name}: {line}" for name, split in read.items() for line in split.problems.lines()]
-    return MasksMade(made, len(samples) - made, out / _SHEET, problems)
-
-
-def _mend(out: Path) -> None:
-    """Remove what killed calls left in the folder and in those below it, which have the dataset's own names."""
-    recover_within(out)
-    for folder, below, _ in os.walk(out):
-        for name in below:
-            recover_within(Path(folder, name))
-
-
-def _claim(out: Path, settings: dict[str, Any]) -> None:
-    """Note what the folder's masks are made by, or refuse one that holds others."""
-    record = out / _RECORD
-    # Looked at before the record, which comes first: another call may be filling the same folder. Hidden files are no
-    # masks, and among them is what it is writing now.
-    holds = out.is_dir() and any(not entry.name.startswith(".") for entry in out.iterdir())
-    if record.is_file():
-        try:
-            found = read_record(record)
-        except UsageError as error:
-            raise UsageError(f"It is not known what the masks are made by: {error}", about="other masks") from error
-        if found != settings:
-            raise UsageError(f"'{out}' holds masks of {found}, not of {settings}.", about="other masks")
-    elif holds:
-        raise UsageError(f"'{out}' holds other files: expected a new folder, or one of masks.", about="other masks")
-    else:
-        write_text(record, json.dumps(settings) + "\n")
-
-
-def _preview(out: Path, data: Path, samples: list[Sample], reading: Reading) -> None:
-    panels = []
-    for sample in samples:
-        image = fit_within(read_image(sample.image, reading), _PREVIEW_SIDE)
-        mask = read_mask(mask_path(out, sample.image, data), sample.size).astype(np.float32)
-        panels.append(mask_overlay(image, cv2.resize(mask, image.shape[1::-1], interpolation=cv2.INTER_AREA)))
-    captions = [f"{sample.image.name}: {sample.count} heads" for sample in samples]
-    save_image(out / _SHEET, contact_sheet(panels, captions=captions))
+            progress(done, len(images.samples))
+    return MasksMade(made, len(images.samples) - made, folder.preview(), images.problems)

@@ -2,33 +2,26 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import pytest
 from bucket import bucket
+from PIL import Image
+from pooling_backend import MEAN
 from pooling_file import pooling_file
 from small_job import photographs
 
 from sam_mprompt.cli.count_ray import _listed
+from sam_mprompt.data.formats.tools.own_files import csv_rows
 from sam_mprompt.distributed.counting import Counting, HowToCount, fingerprint
 from sam_mprompt.distributed.job import IMAGE
 
+pytestmark = pytest.mark.usefixtures("ray_folder")
 PATIENCE = 300
-
-
-@pytest.fixture(autouse=True)
-def _ray(monkeypatch):
-    pytest.importorskip("ray", reason="the extra [ray] brings Ray")
-    folder = tempfile.mkdtemp(prefix="ray-")  # the paths of Ray's sockets have to be short
-    monkeypatch.setenv("RAY_TMPDIR", folder)
-    yield
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def table(folder):
@@ -42,7 +35,10 @@ def table(folder):
     ("words", "line"),
     [
         (["--engine", "ray"], "--engine ray needs --to DIR"),
-        (["--to", "out"], "--to, --actors, --part-size and --ray-address need --engine ray"),
+        (["--to", "out"], "--to needs --engine ray"),
+        (["--image-timeout", "60"], "--image-timeout needs --engine ray"),
+        (["--points-column"], "--points-column needs --engine ray"),
+        (["--engine", "ray", "--to", "out", "--points", "a.csv"], "expected no --points, which the local engine has. "),
         (["--engine", "ray", "--to", "out", "--csv", "a.csv"], "expected no --csv"),
         (["--engine", "ray", "--to", "out", "--every", "1s"], "expected no --every"),
         (["--engine", "ray", "--to", "out", "--regions", "a.geojson"], "expected no --regions"),
@@ -123,14 +119,31 @@ def test_a_machine_with_another_adapter_of_the_name_refuses_to_count(tmp_path):
         Counting(HowToCount((str(adapter),)), [known], "cpu")
 
 
+def test_heads_are_a_list_a_row_which_is_empty_where_there_is_nobody(tmp_path):
+    adapter, photos = pooling_file(tmp_path / "a.onnx"), photographs(tmp_path / "photos", 1)
+    Image.new("RGB", (50, 40), tuple(round(255 * mean) for mean in MEAN)).save(photos / "nobody.png")
+    rows = rows_of(adapter, [str(photos / name) for name in ("000.png", "nobody.png")], points=True)
+    some, none = rows.values()
+    assert (len(some["x"]), len(some["y"])) == (round(some["count"]),) * 2
+    assert (round(none["count"]), len(none["x"]), len(none["y"])) == (0, 0, 0)
+
+
+def test_an_image_whose_heads_cannot_be_placed_is_quarantined(tmp_path):
+    adapter, photos = pooling_file(tmp_path / "a.onnx", heads=1e3), photographs(tmp_path / "photos", 1)
+    [row] = rows_of(adapter, [str(photos / "000.png")], points=True).values()
+    assert "Expected at most a head in each of 50x40 pixels" in row["quarantined"]
+
+
 @pytest.mark.slow
 def test_the_tables_hold_what_count_counts_bit_for_bit_and_why_an_image_has_no_count(run_cli, tmp_path):
     photos = photographs(tmp_path / "photos", 5)
     (photos / "text.png").write_text("no image")
     words = "adapters/demo", photos, "adapters/demo/examples/plaza.jpg", "--device", "cpu"
-    local = json.loads(run_cli("count", *words, "--json").out)["images"]
+    heads = tmp_path / "heads.csv"
+    local = json.loads(run_cli("count", *words, "--json", "--points", heads).out)["images"]
     to = tmp_path / "out"
-    told = run_cli("count", *words, "--engine", "ray", "--to", to, "--actors", 2, "--part-size", 2, "--json")
+    how = "--engine", "ray", "--to", to, "--points-column"
+    told = run_cli("count", *words, *how, "--actors", 2, "--part-size", 2, "--json")
     assert told.code == 0
     summary = json.loads(told.out)
     assert (summary["images"], summary["quarantined"]) == (7, 1)
@@ -138,13 +151,15 @@ def test_the_tables_hold_what_count_counts_bit_for_bit_and_why_an_image_has_no_c
     assert len(rows) == 7
     assert "Quarantined: " in told.err
     text = rows.pop(str(photos / "text.png"))
-    assert (text["count"], "text.png" in text["quarantined"]) == (None, True)
+    assert (text["count"], text["x"], "text.png" in text["quarantined"]) == (None, None, True)
+    named = [csv_rows(Path(row["image"]).name, list(zip(row["x"], row["y"], strict=True))) for row in rows.values()]
+    assert sorted("".join(named).splitlines()) == sorted(heads.read_text().splitlines()[1:])
     for image in local:
         row = rows.pop(str(Path(image["image"]).absolute()))
         assert (row["count"], row["width"], row["height"]) == (image["count"], image["width"], image["height"])
     assert not rows
 
-    other = run_cli("count", pooling_file(tmp_path / "a.onnx"), *words[1:], "--engine", "ray", "--to", to)
+    other = run_cli("count", pooling_file(tmp_path / "a.onnx"), *words[1:], *how)
     assert other.code == 2
     assert "holds another job: expected" in other.err
 

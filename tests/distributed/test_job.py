@@ -2,6 +2,8 @@
 
 import json
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from small_job import NAMES, SCHEMA, Lengths, job_at
 
@@ -89,6 +91,15 @@ def test_a_job_in_an_object_store_is_the_same(tmp_path):
 def test_an_address_that_nothing_opens_is_refused():
     with pytest.raises(UsageError, match="Cannot open 'no-such-kind://bucket'"):
         Place("no-such-kind://bucket")
+
+
+def test_numbers_that_do_not_repeat_take_no_more_than_their_bytes(tmp_path):
+    job = job_at(tmp_path, names=["a.png"])
+    many = np.random.default_rng(0).random(10_000, np.float32)
+    job.write_rows(0, [{IMAGE: "a.png", "x": many}], pa.schema([(IMAGE, pa.string()), ("x", pa.list_(pa.float32()))]))
+    [file] = (tmp_path / "rows").iterdir()
+    assert file.stat().st_size < 1.05 * many.nbytes
+    assert np.array_equal(job.rows(0).column("x").to_pylist()[0], many)
 
 
 def test_the_schema_keeps_columns_that_no_row_has(tmp_path):

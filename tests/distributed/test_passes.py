@@ -1,38 +1,26 @@
 """Ray itself: actors and nodes die, and every image has one row all the same."""
 
 import os
-import shutil
 import signal
-import tempfile
 import threading
 import time
 from functools import partial
-from pathlib import Path
 
+import numpy as np
 import pytest
-from slow_work import SlowWork, processes
-from small_job import job_at
+from pooling_file import pooling_file
+from slow_work import SlowCounting, SlowWork, processes
+from small_job import job_at, photographs
 
-from sam_mprompt.distributed.outcome import concluded
+from sam_mprompt.deploy.load import load
+from sam_mprompt.distributed.counting import HowToCount
+from sam_mprompt.distributed.outcome import concluded, tables
 from sam_mprompt.distributed.passes import work_through
 from sam_mprompt.errors import RunError, UsageError
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_folder")]
 IMAGES = [f"{number:03}.png" for number in range(40)]
 PATIENCE = 300
-
-
-@pytest.fixture(autouse=True)
-def _ray(monkeypatch):
-    pytest.importorskip("ray", reason="the extra [ray] brings Ray")
-    folder = tempfile.mkdtemp(prefix="ray-")  # the paths of Ray's sockets have to be short
-    monkeypatch.setenv("RAY_TMPDIR", folder)
-    monkeypatch.setenv("RAY_worker_niceness", "0")  # of the nodes that a test starts; else they wait for other programs
-    here = Path(__file__).resolve()
-    path = [str(here.parents[1]), str(here.parents[2]), os.environ.get("PYTHONPATH", "")]
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))  # for actors, which import what they do
-    yield
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
@@ -41,8 +29,11 @@ def told(tmp_path):
     return tmp_path / "told"
 
 
-def disturbed(job, told, disturb, *, actors=2, address=None):
-    """Do a job; `disturb` is called in a thread, as soon as two processes work, with the nodes by process."""
+def disturbed(job, told, disturb, *, make=None, address=None):
+    """Do a job, by default of slow work; `disturb` is called in a thread, as soon as two processes work.
+
+    It is given the nodes by process.
+    """
 
     def watch():
         deadline = time.monotonic() + PATIENCE
@@ -57,8 +48,8 @@ def disturbed(job, told, disturb, *, actors=2, address=None):
     seen: list[tuple[int, int]] = []
     work_through(
         job,
-        partial(SlowWork, told),
-        actors=actors,
+        make or partial(SlowWork, told),
+        actors=2,
         address=address,
         gpu=False,
         on_part=lambda done, in_all: seen.append((done, in_all)),
@@ -106,6 +97,38 @@ def test_a_node_is_lost_and_every_image_has_one_row(tmp_path, told):
     assert len(nodes) == 2
     outcome = concluded(job)
     assert (outcome.images, outcome.quarantined) == (40, 0)
+
+
+def test_actors_are_killed_and_the_heads_of_every_image_are_in_its_one_row(tmp_path, told):
+    adapter, photos = str(pooling_file(tmp_path / "a.onnx")), photographs(tmp_path / "photos", 20)
+    how = HowToCount((adapter,), points=True)
+    job = job_at(tmp_path / "job", sorted(map(str, photos.iterdir())), part_size=2)
+    make = partial(SlowCounting, told, how, how.request()["fingerprints"], "cpu")
+    disturbed(job, told, lambda running: [os.kill(number, signal.SIGKILL) for number in running], make=make)
+    rows = [row for table in tables(job) for row in table.to_pylist()]
+    assert [row["image"] for row in rows] == sorted(map(str, photos.iterdir()))
+    counter = load(adapter)
+    for row in rows:
+        expected = counter.count(row["image"]).points()
+        assert len(expected) > 0
+        assert np.array_equal(np.array([row["x"], row["y"]], np.float32).T, expected)
+
+
+def test_an_image_that_hangs_is_quarantined_in_time_and_every_other_image_has_its_row(tmp_path, told):
+    job = job_at(tmp_path / "job", [*IMAGES[:9], "hangs.png"], part_size=2)
+    work_through(
+        job,
+        partial(SlowWork, told, 0.0),
+        actors=1,
+        address=None,
+        gpu=False,
+        on_part=lambda *_: None,
+        image_seconds=5.0,
+    )
+    outcome = concluded(job)
+    assert (outcome.images, outcome.quarantined) == (10, 1)
+    assert outcome.first == (("hangs.png", "the process that worked on it ended 3 times: no result within 5 s"),)
+    assert len(processes(told)) > 1
 
 
 def refused():
