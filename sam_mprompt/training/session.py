@@ -28,7 +28,6 @@ from .held_out import HeldOut, calibration_of, write_held_out
 from .log import MetricsLog, peak_memory_mb
 from .loop import Parts, Steps, train_epoch
 from .observer import SILENT, Observer
-from .ranks import told_of_ranks
 from .run import RunFolder
 from .schedule import learning_rate
 from .scope import scope_of
@@ -151,7 +150,6 @@ class TrainingSession:
         with ExitStack() as stack:
             stop = stack.enter_context(stop_on_signals(self.observer.say))
             stack.callback(self.observer.end)
-            stack.enter_context(told_of_ranks(self.accelerator.num_processes))
             log = stack.enter_context(
                 MetricsLog(self.run.metrics, kept_lines=self.progress.log_lines, active=self.is_main_process)
             )
