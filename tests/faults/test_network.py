@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -36,7 +37,7 @@ class Node:
         self.folder = folder / f"node-{number}"
         self.folder.mkdir(parents=True)
         launch = ["--nnodes", "2", "--node-rank", number, "--nproc-per-node", "1"]
-        launch += ["--master-addr", ADDRESSES[0], "--master-port", 29500, "--redirects", "3"]
+        launch += ["--rdzv-endpoint", f"{ADDRESSES[0]}:29500", "--redirects", "3"]
         launch += ["--log-dir", self.folder / "log", "-m", "sam_mprompt", *words]
         told = {"GLOO_SOCKET_IFNAME": network.ends[number], "SAM_MPROMPT_RANK_MINUTES": "0.5", "OMP_NUM_THREADS": "1"}
         told["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
@@ -67,19 +68,28 @@ def step_of(run: Path) -> int:
         return 0
 
 
-def test_where_the_network_is_cut_both_machines_end_with_a_line_and_the_training_goes_on(
-    tmp_path, tiny_recipe, crowd_folder, network
-):
-    words = ["finetune", "--recipe", tiny_recipe, "--data", crowd_folder, "--set", "train.preview_every=0"]
-    words += ["--set", "train.save_minutes=1e-9", "--set", "train.epochs=10"]
-    words += ["--set", "train.validate_every=10"]
-    run = tmp_path / "cut"
-    nodes = pair(network, tmp_path / "first", [*words, "--out", run])
+def training_of(recipe: Path, data: Path) -> list[object]:
+    """Return the command of a training that saves after each of its twenty steps."""
+    settings = ("epochs=10", "validate_every=10", "preview_every=0", "save_minutes=1e-9")
+    return ["finetune", "--recipe", recipe, "--data", data, *(f"--set=train.{setting}" for setting in settings)]
+
+
+def started(network: Network, folder: Path, run: Path, words: list[object]) -> list[Node]:
+    """Start a training on both machines, and come back when it has saved its second step."""
+    nodes = pair(network, folder, [*words, "--out", run])
     until = time.monotonic() + HANG
     while step_of(run) < 2:
         assert time.monotonic() < until
         assert all(node.process.poll() is None for node in nodes), nodes[0].said() + nodes[1].said()
         time.sleep(0.005)
+    return nodes
+
+
+def test_where_the_network_is_cut_both_machines_end_with_a_line_and_the_training_goes_on(
+    tmp_path, tiny_recipe, crowd_folder, network
+):
+    words, run = training_of(tiny_recipe, crowd_folder), tmp_path / "cut"
+    nodes = started(network, tmp_path / "first", run, words)
     network.cut()
     for node in nodes:
         assert node.ended() != 0
@@ -96,3 +106,14 @@ def test_where_the_network_is_cut_both_machines_end_with_a_line_and_the_training
     for file in ("state/state.safetensors", "adapter/adapter_model.safetensors"):
         assert (run / file).read_bytes() == (whole / file).read_bytes()
     assert leftovers(run) == []
+
+
+def test_where_one_machine_is_told_to_stop_both_save_the_state_and_end(tmp_path, tiny_recipe, crowd_folder, network):
+    words, run = training_of(tiny_recipe, crowd_folder), tmp_path / "run"
+    nodes = started(network, tmp_path, run, words)
+    nodes[1].process.send_signal(signal.SIGTERM)
+    for node in nodes:
+        assert node.ended() != 0
+        assert "Traceback" not in node.said(), node.said()
+        assert node.said().count("stopped; the state is saved") == 1, node.said()
+    assert 2 <= step_of(run) < 20
