@@ -14,13 +14,21 @@ if TYPE_CHECKING:
     from torch.distributed.fsdp import FSDPModule
 
 
+def hide_from_ddp(counter: CrowdCounter) -> None:
+    """Keep DDP, which wraps a counter afterwards, from holding the frozen weights of blocks for as long as it lives."""
+    names = [
+        name for name, parameter in counter.named_parameters() if ".blocks." in name and not parameter.requires_grad
+    ]
+    nn.parallel.DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(counter, names)
+
+
 def shard_frozen(counter: CrowdCounter, processes: int, device: str) -> None:
     """Leave each process its part of the frozen weights of each block, which come together while the block runs.
 
     What trains stays whole in each process, and so do the patch embedding, the positions and the neck.
 
     Args:
-        counter: on its device, with a SAM encoder.
+        counter: on its device, with a SAM encoder, wrapped after `hide_from_ddp`.
         processes: how many train together.
         device: type of their devices.
     """

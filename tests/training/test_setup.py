@@ -92,11 +92,12 @@ def test_frozen_weights_are_shared_out_where_the_recipe_says_so_and_there_is_ano
     built, monkeypatch, wanted, processes, shared
 ):
     calls = []
+    monkeypatch.setattr(setup, "hide_from_ddp", calls.append)
     monkeypatch.setattr(setup, "shard_frozen", lambda *given: calls.append(given))
     recipe = recipe_of()
     recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update={"shard_encoder": wanted})})
     _, parts = assembled(recipe, process=Accelerating(processes=processes))
-    assert calls == ([(parts.counter, processes, "cpu")] if shared else [])
+    assert calls == ([parts.counter, (parts.counter, processes, "cpu")] if shared else [])
 
 
 def test_no_average_is_kept_where_its_decay_is_zero(built):

@@ -1,5 +1,6 @@
 """Frozen weights that two processes share out between them; what comes of it is compared with two whole copies."""
 
+import gc
 import json
 from pathlib import Path
 
@@ -11,38 +12,48 @@ from sam_mprompt.recipe.schema import load_recipe
 
 
 @pytest.mark.slow
-def test_a_process_holds_half_of_the_blocks_frozen_weights_and_all_that_trains(tmp_path, tiny_recipe):
+def test_a_process_holds_half_of_the_blocks_frozen_weights_and_all_that_trains(tmp_path, tiny_recipe, crowd_folder):
     def measure(folder: Path) -> None:
         import torch
 
-        from sam_mprompt.models.build import build_counter
         from sam_mprompt.training.ranks import join_ranks
-        from sam_mprompt.training.sharding import shard_frozen, whole
+        from sam_mprompt.training.run import RunFolder
+        from sam_mprompt.training.session import TrainingSession
+        from sam_mprompt.training.sharding import whole
+        from sam_mprompt.training.splits import TrainingData
 
-        recipe = load_recipe(tiny_recipe)
-        counter = build_counter(recipe.model, recipe.tuning, segmenter=False).counter
-        held = [held_by(counter)]
-        shard_frozen(counter, join_ranks().num_processes, "cpu")
-        held.append(held_by(counter))
-        density = counter(torch.rand(1, 3, 64, 64)).density.sum()
-        held.append(held_by(counter))
-        density.backward()
-        held.append(held_by(counter))
-        with whole(counter):
-            held.append(held_by(counter))
-        held.append(held_by(counter))
+        join_ranks()
+        held = {}
+        for shared in (False, True):
+            recipe = load_recipe(tiny_recipe, [f"train.shard_encoder={str(shared).lower()}"])
+            data = TrainingData.open(recipe, crowd_folder)
+            session = TrainingSession.open(recipe, data, RunFolder(folder / str(shared)))
+            begun = held_by(session.counter)
+            density = session.counter(torch.rand(1, 3, 64, 64)).density.sum()
+            assert held_by(session.counter) == begun
+            density.backward()
+            assert held_by(session.counter) == begun
+            with whole(session.counter):
+                inside = held_by(session.counter)
+            assert held_by(session.counter) == begun
+            session.parts.optimizer.zero_grad()
+            held[str(shared)] = [begun, inside, bytes_of_tensors()]
+            del session, density
         (folder / "held.json").write_text(json.dumps(held))
 
     for child in pair_of(tmp_path, measure):
         assert (ended := child.end()).code == 0, ended.said
-    of_both = [json.loads((tmp_path / f"rank-{number}" / "held.json").read_text()) for number in (0, 1)]
-    for before, after, behind_forward, behind_backward, inside, behind in of_both:
-        assert before == inside
-        assert after == behind_forward == behind_backward == behind
-        assert after["trained"] == before["trained"] > 0
-        assert after["frozen elsewhere"] == before["frozen elsewhere"]
-        assert after["frozen in blocks"] <= 0.51 * before["frozen in blocks"]
-    assert sum(held[1]["frozen in blocks"] for held in of_both) == of_both[0][0]["frozen in blocks"]
+    parts = []
+    for number in (0, 1):
+        held = json.loads((tmp_path / f"rank-{number}" / "held.json").read_text())
+        (alone, _, bytes_alone), (part, inside, bytes_shared) = held["False"], held["True"]
+        assert inside == alone
+        assert part | {"frozen in blocks": 0} == alone | {"frozen in blocks": 0}
+        assert part["trained"] > 0
+        assert part["frozen in blocks"] <= 0.51 * alone["frozen in blocks"]
+        assert bytes_alone - bytes_shared > 0.45 * 4 * alone["frozen in blocks"]  # nobody else holds them either
+        parts.append(part["frozen in blocks"])
+    assert sum(parts) == alone["frozen in blocks"]
 
 
 def held_by(counter):
@@ -55,6 +66,17 @@ def held_by(counter):
         frozen = "frozen in blocks" if ".blocks." in name else "frozen elsewhere"
         held["trained" if parameter.requires_grad else frozen] += own.numel()
     return held
+
+
+def bytes_of_tensors():
+    """Return the bytes of all tensors that anything of this process still holds, shared memory once."""
+    import torch
+    from torch.distributed.tensor import DTensor
+
+    gc.collect()
+    tensors = [thing for thing in gc.get_objects() if type(thing) in (torch.Tensor, torch.nn.Parameter, DTensor)]
+    storages = [(t.to_local() if isinstance(t, DTensor) else t).untyped_storage() for t in tensors if not t.is_meta]
+    return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
 
 
 @pytest.mark.slow
