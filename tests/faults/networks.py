@@ -2,9 +2,10 @@
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 ADDRESSES = ("10.213.7.1", "10.213.7.2")
@@ -54,7 +55,11 @@ def two_namespaces() -> Iterator[Network]:
             raise PermissionError(str(error.stderr).strip()) from error
         yield network
     finally:
-        for space in network.spaces:  # the cable goes with them
+        for space in network.spaces:  # the cable goes with them, and so does what a failed test has left running there
+            left = subprocess.run(["ip", "netns", "pids", space], check=False, capture_output=True, text=True).stdout
+            for process in left.split():
+                with suppress(ProcessLookupError):
+                    os.kill(int(process), signal.SIGKILL)
             subprocess.run(["ip", "netns", "delete", space], check=False, capture_output=True)
 
 
