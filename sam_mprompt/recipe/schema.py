@@ -101,6 +101,20 @@ class Recipe(Section):
         if self.data.cache == "features":
             for keys, hurdle in self._cache_hurdles():
                 yield Contradiction(("data.cache", *keys), f"'features' computes what is frozen once, but {hurdle}")
+        if self.train.shard_encoder:
+            for key, hurdle in self._sharding_hurdles():
+                yield Contradiction(("train.shard_encoder", key), f"expected false, as {hurdle}, got true")
+
+    def _sharding_hurdles(self) -> Iterator[tuple[str, str]]:
+        """Yield why the encoder's weights cannot be shared out, each with the key that says so."""
+        if not isinstance(self.model, SamModel):
+            yield "model.encoder", f"model.encoder = '{self.model.encoder}' is not shared out ('sam' is)"
+        if not isinstance(self.tuning, Prompts | Side | Frozen):
+            yield "tuning.method", f"tuning.method = '{self.tuning.method}' is not ('prompt', 'side' and 'none' are)"
+        if self.train.compile:
+            yield "train.compile", "blocks that train.compile translates are not shared out"
+        if self.data.cache == "features":
+            yield "data.cache", "data.cache = 'features' runs no whole encoder in a step"
 
     def _cache_hurdles(self) -> Iterator[tuple[tuple[str, ...], str]]:
         """Yield why the encoder's frozen part cannot be run once an image, each with the keys that say so."""

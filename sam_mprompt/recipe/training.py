@@ -30,6 +30,9 @@ class TrainRecipe(Section):
     precision: Literal["no", "fp16", "bf16"] = Field("no", description="mixed precision, as accelerate names it")
     gradient_checkpointing: bool = Field(False, description="recompute the encoder's blocks: more time, less memory")
     compile: bool = Field(False, description="translate the encoder by torch.compile, once a crop size")
+    shard_encoder: bool = Field(
+        False, description="share out the frozen weights of a SAM encoder between the processes: less memory, more time"
+    )
     folds: Annotated[int, Field(ge=0, le=20)] = Field(
         0,
         description="K: train on all images where the dataset has no val split, and then hold out each K-th of them in "

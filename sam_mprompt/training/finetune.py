@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import PartialState
-from accelerate.utils import broadcast_object_list, parse_flag_from_env
+from accelerate.utils import broadcast_object_list
 
 from ..adapter.folder import AdapterFolder
 from ..adapter.hub import pinned_name
@@ -23,6 +22,7 @@ from ..render import save_image
 from .folds import hold_out_folds
 from .held_out import mean_mae
 from .observer import SILENT, Observer
+from .ranks import join_ranks, told_of_ranks
 from .run import RunFolder
 from .session import Outcome, TrainingSession
 from .splits import TrainingData
@@ -119,12 +119,11 @@ def claimed_run(
 
     Raises:
         UsageError: a faulty recipe or override, a folder in use, or nothing to resume.
-        RunError: the disk is full.
+        RunError: the disk is full, or another process has ended or cannot be reached.
     """
-    # Left alone, accelerate takes several processes on a machine without an accelerator for as many runs of one.
-    state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available())
+    state = join_ranks()
     chosen: list[Any] = [None, None]
-    with ExitStack() as stack:
+    with told_of_ranks(state.num_processes), ExitStack() as stack:
         if state.is_main_process:
             recipe = _pinned(named if isinstance(named, Recipe) else load_recipe(named, overrides))
             run = stack.enter_context(RunFolder.claimed(recipe.name, out, resume=resume))

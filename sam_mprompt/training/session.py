@@ -28,11 +28,11 @@ from .held_out import HeldOut, calibration_of, write_held_out
 from .log import MetricsLog, peak_memory_mb
 from .loop import Parts, Steps, train_epoch
 from .observer import SILENT, Observer
-from .ranks import told_of_ranks
 from .run import RunFolder
 from .schedule import learning_rate
 from .scope import scope_of
 from .setup import assemble, batch_loader, start_accelerator
+from .sharding import whole
 from .splits import TrainingData
 from .state import TrainingProgress, discard_before, load_state, save_state
 from .stopping import StopRequest, stop_on_signals
@@ -151,7 +151,6 @@ class TrainingSession:
         with ExitStack() as stack:
             stop = stack.enter_context(stop_on_signals(self.observer.say))
             stack.callback(self.observer.end)
-            stack.enter_context(told_of_ranks(self.accelerator.num_processes))
             log = stack.enter_context(
                 MetricsLog(self.run.metrics, kept_lines=self.progress.log_lines, active=self.is_main_process)
             )
@@ -266,6 +265,12 @@ class TrainingSession:
                 stack.enter_context(self.parts.average.applied(self.counter))
             yield
 
+    @contextmanager
+    def _ready_to_count(self) -> Iterator[None]:
+        """Let each process count images on its own, with the averaged weights; all enter together."""
+        with self._averaged(), whole(self.counter):  # in this order: what averages asks for the counter's state
+            yield
+
     def _validate(self) -> dict[str, float | None]:
         """Count the validation images with the averaged weights; keep the adapter when it is the best so far.
 
@@ -279,10 +284,10 @@ class TrainingSession:
             return {}
         seen = (self.counter, val.source, recipe.geometry, self.accelerator)
         if recipe.loss.density == 0:
-            with self._averaged():
+            with self._ready_to_count():
                 progress.val_iou = validate_masks(*seen, targets=recipe.targets)
             return {"val_iou": progress.val_iou}
-        with self._averaged():
+        with self._ready_to_count():
             counts = count_all(*seen, batch_size=recipe.infer.batch_size, precision=recipe.train.precision)
         predicted, actual = zip(*counts, strict=True)
         result = metrics(predicted, actual)
@@ -331,11 +336,11 @@ class TrainingSession:
         return scope_of(self.data.train.source, self.recipe.geometry, self.counter.stride)
 
     def _preview(self) -> None:
-        if not self.is_main_process:
-            return
-        self.run.expect_begun()
-        with self._averaged():
-            for index in range(min(_PREVIEWS, len(self.data.shown))):
+        pictures = min(_PREVIEWS, len(self.data.shown)) if self.is_main_process else 0
+        if pictures:
+            self.run.expect_begun()
+        with self._ready_to_count():
+            for index in range(pictures):
                 picture = preview_image(
                     self.counter,
                     self.data.shown,

@@ -26,6 +26,7 @@ from .loop import Parts
 from .observer import Observer
 from .optimizer import build_optimizer
 from .run import RunFolder
+from .sharding import hide_from_ddp, shard_frozen
 from .splits import TrainingData
 from .workers import POLL, start_worker
 
@@ -67,7 +68,12 @@ def assemble(
         begin_with_counts(counter, data.train.source)
     save_time_and_memory(train, counter)
     loss = MutualPromptLoss(recipe.loss, stride=counter.stride)
+    sharing = train.shard_encoder and accelerator.num_processes > 1
+    if sharing:
+        hide_from_ddp(counter)
     model, optimizer = accelerator.prepare(counter, build_optimizer(train, counter))
+    if sharing:
+        shard_frozen(counter, accelerator.num_processes, accelerator.device.type)
     cache = None
     if recipe.data.cache == "features":
         cache = cached_features(recipe, built, data, accelerator, observer)

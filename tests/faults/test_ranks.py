@@ -1,43 +1,24 @@
 """Two processes train one counter, and one of them is killed."""
 
 import json
-import os
 import signal
-import socket
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from faults.killing import Child, leftovers
-
-from sam_mprompt.cli.app import main
+from faults.killing import leftovers
+from faults.pairs import pair
 
 pytestmark = pytest.mark.slow
 
 
-def rank_of_two(number: int, port: int, words: list[object]):
-    """Return a job that is one of two processes, as torchrun starts them."""
-
-    def job(_folder: Path) -> None:
-        from accelerate.state import AcceleratorState, GradientState, PartialState
-
-        for state in (AcceleratorState, GradientState, PartialState):
-            state._reset_state()  # what earlier tests of this process have begun
-        told = {"RANK": number, "LOCAL_RANK": number, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2}
-        told |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "ACCELERATE_USE_CPU": "true"}
-        os.environ.update({name: str(value) for name, value in told.items()})
-        sys.argv = ["sam-mprompt", *map(str, words)]
-        main()
-
-    return job
-
-
-def pair(tmp_path: Path, words: list[object]) -> list[Child]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    return [Child(rank_of_two(number, port, words), tmp_path / f"rank-{number}") for number in (0, 1)]
+def test_where_the_main_process_refuses_the_other_ends_with_a_line(tmp_path, tiny_recipe, crowd_folder):
+    words = ["finetune", "--recipe", tiny_recipe, "--data", crowd_folder, "--resume", "--out", tmp_path / "none"]
+    main_one, other = [child.end() for child in pair(tmp_path, words)]
+    assert main_one.code == 2, main_one.said
+    assert other.code == 1, other.said
+    assert "another process of this training has ended" in other.said
+    assert "Traceback" not in main_one.said + other.said
 
 
 def step_of(run: Path) -> int:

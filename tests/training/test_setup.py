@@ -87,6 +87,19 @@ def test_a_training_is_put_together_from_its_recipe(built, segmentation):
     assert parts.cache is None
 
 
+@pytest.mark.parametrize(("wanted", "processes", "shared"), [(True, 2, True), (True, 1, False), (False, 2, False)])
+def test_frozen_weights_are_shared_out_where_the_recipe_says_so_and_there_is_another_process(
+    built, monkeypatch, wanted, processes, shared
+):
+    calls = []
+    monkeypatch.setattr(setup, "hide_from_ddp", calls.append)
+    monkeypatch.setattr(setup, "shard_frozen", lambda *given: calls.append(given))
+    recipe = recipe_of()
+    recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update={"shard_encoder": wanted})})
+    _, parts = assembled(recipe, process=Accelerating(processes=processes))
+    assert calls == ([parts.counter, (parts.counter, processes, "cpu")] if shared else [])
+
+
 def test_no_average_is_kept_where_its_decay_is_zero(built):
     assert assembled(recipe_of({"ema": 0.0}))[1].average is None
     assert assembled(recipe_of({"ema": 0.5}))[1].average is not None
