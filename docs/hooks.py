@@ -27,6 +27,7 @@ SHOWN = {
     "measured/gpu.md": "benchmarks/**/gpu.md",
     "measured/costs.md": "benchmarks/**/costs.md",
     "measured/prompt_content.md": "benchmarks/**/prompt_content.md",
+    "measured/conv_prompt.md": "benchmarks/**/conv_prompt.md",
 }
 """Pages that are files of the repository, which stay where they are read on their own."""
 
