@@ -110,18 +110,18 @@ def test_a_count_that_is_stopped_keeps_its_rows_and_writes_what_it_writes_in_the
 @pytest.mark.slow
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 def test_masks_that_are_stopped_leave_whole_ones_and_no_litter(tmp_path, crowd_folder, monkeypatch, number):
-    from sam_mprompt.masks import make
+    from sam_mprompt.masks import folder
 
-    read = make.read_image
+    read = folder.read_image
 
     def slowly(*arguments):
         time.sleep(0.2)
         return read(*arguments)
 
-    monkeypatch.setattr(make, "read_image", slowly)
+    monkeypatch.setattr(folder, "read_image", slowly)
 
-    def masks(folder: Path) -> None:
-        command("masks", "--source", "points", "--data", crowd_folder, "--out", folder / "masks")
+    def masks(out: Path) -> None:
+        command("masks", "--source", "points", "--data", crowd_folder, "--out", out / "masks")
 
     child = Child(masks, tmp_path / "out", group=True)
     wait_until(lambda: len(list((tmp_path / "out").rglob("*.png"))) >= 2, child)
