@@ -105,3 +105,21 @@ def test_gains_of_single_recipes_are_those_of_their_pairs(results):
     assert f"MAE gains {mean(_gains(by_adam, 'val_mae')):.0f} % by AdamW (three seeds" in results
     assert len(by_adam) == 3
     assert abs(gain["table2-crowd", "val_mae"]) < 1  # "and nothing by Muon"
+
+
+def test_bases_at_equal_seconds_are_what_records_give(results):
+    records = _records("photographs-shb-scratch")
+    cells = {
+        "lite0 frozen, side network": "frozen | a side network",
+        "lite0, everything trains": "the same | everything",
+        "sam-tiny frozen, side network": "the bundled `sam-tiny`, frozen | a side network and a stem",
+        "from scratch": "none (`shb-scratch`) | everything",
+        "lite0, everything trains, random weights": "random weights | everything",
+    }
+    assert {record.row for record in records} == set(cells)
+    for row, cell in cells.items():
+        assert sorted(record.seed for record in records if record.row == row) == [0, 1, 2]
+        assert f"{cell} | {_mean(records, row, lambda record: record.test_mae):.1f} |" in results
+    minutes = [mean(record.seconds for record in records if record.row == row) / 60 for row in cells]
+    assert (round(min(minutes)), round(max(minutes))) == (5, 8)
+    assert "After five to eight minutes on one thread" in results
