@@ -1,4 +1,4 @@
-"""The deployment for Ray Serve counts as `count` does. Ray is not installed here: its two decorators are stand-ins."""
+"""The deployment for Ray Serve counts as `count` does. Ray's two decorators are stand-ins."""
 
 import asyncio
 import importlib.util
