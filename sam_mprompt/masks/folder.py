@@ -86,16 +86,18 @@ class MaskFolder:
         """Whether an image's mask is there."""
         return mask_path(self.out, sample.image, self.images.data).is_file()
 
-    def add(self, sample: Sample, source: Callable[[ByteImage, Sample], Mask]) -> None:
-        """Make the mask of an image, unless it is there; it is written whole or not at all.
+    def add(self, sample: Sample, source: Callable[[ByteImage, Sample], Mask]) -> bool:
+        """Make an image's mask unless it is there, and return whether it was made; it is written whole or not at all.
 
         Raises:
             UsageError: the image cannot be read, or the source makes no mask of it.
             RunError: the disk is full.
         """
-        if not self.has(sample):
-            mask = source(read_image(sample.image, self.images.reading), sample)
-            write_mask(mask_path(self.out, sample.image, self.images.data), mask)
+        if self.has(sample):
+            return False
+        mask = source(read_image(sample.image, self.images.reading), sample)
+        write_mask(mask_path(self.out, sample.image, self.images.data), mask)
+        return True
 
     def preview(self) -> Path:
         """Draw some masks over their images, those that are there, and return the picture's path."""

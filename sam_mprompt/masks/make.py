@@ -135,8 +135,7 @@ def make_masks(
     folder.begin(source.settings)
     made = 0
     for done, sample in enumerate(images.samples, start=1):
-        made += not folder.has(sample)
-        folder.add(sample, source)
+        made += folder.add(sample, source)
         if progress is not None:
             progress(done, len(images.samples))
     return MasksMade(made, len(images.samples) - made, folder.preview(), images.problems)
