@@ -13,6 +13,7 @@ from ..data.dataset import Batch
 from ..losses import MutualPromptLoss
 from ..models.counter import CrowdCounter
 from ..recipe.schema import TrainRecipe
+from .depthwise import depthwise_gradients
 from .ema import MovingAverage
 from .feature_cache import FeatureCache
 from .optimizer import finite_values, take_step
@@ -107,7 +108,8 @@ def train_epoch(
         images = counter.normalise(batch.images.to(accelerator.device, non_blocking=True), batch.sizes)
         targets = batch.targets.to(accelerator.device)
         with nullcontext() if stepping else accelerator.no_sync(parts.model):
-            output = parts.model(images, *parts.encoded(batch))
+            with depthwise_gradients(accelerator.device, train):
+                output = parts.model(images, *parts.encoded(batch))
             terms = parts.loss(output.density, output.mask_logits, targets, epoch=progress.epoch, counts=output.counts)
             place = f"epoch {progress.epoch + 1}, batch {progress.batch + 1}"
             values = finite_values(terms, place, partial(_images, batch.keys, name_of))
