@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from .arrays import FloatArray, Mask
 
 _OUTLIER_RATIO = 2.0
+_FEW_REACH = 60.0
+"""Pixels, four kernels of the paper's density: the longest context where there are too few heads to say."""
 _DISCS = 4096
 """Discs that are drawn at once, which bounds the memory."""
 
@@ -72,8 +74,6 @@ def point_mask(points: FloatArray, size: tuple[int, int], *, dilation: int, stri
     A head's own cell is always on, so that no head disappears at a coarse stride. Source: paper section 3.1 (dilated
     point map).
     """
-    if len(points) == 0:
-        return np.zeros(grid_size(size, stride), np.bool_)
     return disc_mask(points, np.full(len(points), float(dilation)), size, stride=stride)
 
 
@@ -106,41 +106,43 @@ def _cells_between(low: float, high: float, cells: int, stride: int) -> tuple[in
 def context_mask(points: FloatArray, size: tuple[int, int], *, k: int = 3, stride: int = 1) -> Mask:
     """Return bool (ceil(H/stride), ceil(W/stride)): for each head the disc that reaches to its k-th nearest neighbour.
 
-    The m_K of Eq. 2, with the outlier rule of `context_radius`; with fewer than k+1 distinct heads there is no k-th
-    neighbour and the whole frame is context (all True). `points` may include heads outside the frame: their discs
-    reach into it.
+    The m_K of Eq. 2, with the radius of `context_radius`. `points` may include heads outside the frame: their discs
+    reach into it. Without any head nothing is context (all False).
     """
     return disc_mask(points, context_radius(points, k=k), size, stride=stride)
 
 
 def context_radius(points: FloatArray, *, k: int) -> NDArray[np.float64]:
-    """Return (N,) pixels: how far the context of each head reaches; infinity with fewer than k+1 distinct heads.
+    """Return (N,) pixels: how far the context of each head reaches.
 
     The radius is the distance to the k-th nearest other head. An outlying neighbour is stepped back from: while the
     radius exceeds twice the mean distance of the nearer ones, the next nearer is taken. Duplicates count as one head.
+
+    With fewer than k + 1 distinct heads there is no k-th neighbour, and the paper has no rule. The last one is taken
+    then, and no radius exceeds 60 pixels: whatever the counter sees further away from few heads is a false alarm, which
+    Eq. 2 would turn into a target.
     """
     distinct, inverse = np.unique(points.reshape(-1, 2), axis=0, return_inverse=True)
-    if len(distinct) < k + 1:
-        return np.full(len(points), np.inf)
+    if len(distinct) < 2:
+        return np.full(len(points), _FEW_REACH)
     from scipy.spatial import cKDTree  # here: counting imports this module and takes no scipy
 
+    few, k = len(distinct) < k + 1, min(k, len(distinct) - 1)
     distances = np.asarray(cKDTree(distinct).query(distinct, k=k + 1)[0])[:, 1:]
     rank = np.full(len(distinct), k - 1)
     for nearer in range(k - 1, 0, -1):
         outlier = distances[:, nearer] > _OUTLIER_RATIO * distances[:, :nearer].mean(axis=1)
         rank[(rank == nearer) & outlier] = nearer - 1
-    return np.take_along_axis(distances, rank[:, None], axis=1)[:, 0][inverse.ravel()]
+    radius = np.take_along_axis(distances, rank[:, None], axis=1)[:, 0][inverse.ravel()]
+    return np.minimum(radius, _FEW_REACH) if few else radius
 
 
 def disc_mask(points: FloatArray, radius: NDArray[np.float64], size: tuple[int, int], *, stride: int = 1) -> Mask:
     """Return bool (ceil(H/stride), ceil(W/stride)): cells whose centre is within `radius` (N,) of a point (N, 2).
 
-    The cell of a point inside the frame is always on, so that no head disappears at a coarse stride. An infinite
-    radius fills the frame, and so does a frame without any point (nothing is known about where its context ends).
+    The cell of a point inside the frame is always on, so that no head disappears at a coarse stride.
     """
     mask = np.zeros(grid_size(size, stride), np.bool_)
-    if len(points) == 0 or np.isinf(radius).any():
-        return np.ones_like(mask)
     kept = inside(points, size)
     mask[points[kept, 1].astype(np.intp) // stride, points[kept, 0].astype(np.intp) // stride] = True
     reach = radius[:, None]

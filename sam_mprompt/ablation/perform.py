@@ -188,7 +188,7 @@ def train_run(run: Run, data: Path | None, mark: str, *, test: bool, observer: O
 
 def refuse_other_training(run: Run, record: Record, records: Path, *, test: bool) -> None:
     """Raise UsageError when a record is not that of a run, or lacks the test figures that are asked for."""
-    if (record.recipe, record.settings) != (run.recipe, run.settings):
+    if not _same_training(run, record):
         other = " ".join((f"recipe '{record.recipe}' with", *record.settings))
         raise UsageError(f"'{records}' holds {run.label}, of another training: {other}.", about="other training")
     if test and record.test_mae is None:
@@ -197,6 +197,16 @@ def refuse_other_training(run: Run, record: Record, records: Path, *, test: bool
             about="trained without test",
             run=run.folder.path,
         )
+
+
+def _same_training(run: Run, record: Record) -> bool:
+    """Whether a record's settings make the same recipe as a run's, however either is spelt."""
+    if (record.recipe, record.settings) == (run.recipe, run.settings):
+        return True
+    try:
+        return load_recipe(record.recipe, record.settings) == load_recipe(run.recipe, run.settings)
+    except UsageError:  # a recipe or a key that is there no longer
+        return False
 
 
 def fingerprints(runs: Sequence[Run], data: Path | None) -> dict[Key, str]:

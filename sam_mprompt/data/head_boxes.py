@@ -16,11 +16,15 @@ def nominal_boxes(points: FloatArray | NDArray[np.float64], size: tuple[int, int
     """Return float64 (N, 4), (x1, y1, x2, y2): a square with each head (x, y) in its middle.
 
     Half a side is a quarter of the distance to the third nearest head, from 4 pixels to a fortieth of the longer side
-    of the image (height, width); at its edge less, so that the box lies inside and the head stays the middle.
+    of the image (height, width), which is also taken where there are fewer than four heads; at the image's edge less,
+    so that the box lies inside and the head stays the middle.
     """
     places = points.astype(np.float64)
     most = max(_LEAST, max(size) * _MOST_OF_SIDE)
-    half = np.clip(_OF_RADIUS * context_radius(points.astype(np.float32), k=_NEIGHBOURS), _LEAST, most)
+    if len(np.unique(places, axis=0)) > _NEIGHBOURS:
+        half = np.clip(_OF_RADIUS * context_radius(points.astype(np.float32), k=_NEIGHBOURS), _LEAST, most)
+    else:
+        half = np.full(len(places), most)
     return _around(places, np.repeat(half[:, None], 2, axis=1), size)
 
 

@@ -32,7 +32,7 @@ class MutualPromptLoss:
         """Return the segmenter's target, bool (B, 1, h, w), at a 0-based epoch (Eq. 1, and Eq. 2 from `kappa` on)."""
         mask = targets.pseudo_mask
         if self.recipe.offline:
-            mask = offline_prompt(mask, targets.density)
+            mask = offline_prompt(mask, targets.density, threshold=self.recipe.threshold)
         if self.recipe.online and epoch >= self.recipe.kappa:
             mask = online_prompt(mask, predicted_density, targets.context_mask, threshold=self.recipe.threshold)
         return mask

@@ -3,15 +3,18 @@
 from torch import Tensor
 
 
-def offline_prompt(pseudo_mask: Tensor, density: Tensor) -> Tensor:
-    """Eq. 1: m = m_p OR B(y). Bool and float (B, 1, h, w) -> bool (B, 1, h, w)."""
-    return pseudo_mask | (density > 0)
+def offline_prompt(pseudo_mask: Tensor, density: Tensor, *, threshold: float = 0.0) -> Tensor:
+    """Eq. 1: m = m_p OR B(y). Bool and float (B, 1, h, w) -> bool (B, 1, h, w).
+
+    `threshold` is that of B(.), in heads per cell. At 0 a cell is somebody's as soon as a kernel's edge touches it.
+    """
+    return pseudo_mask | (density > threshold)
 
 
 def online_prompt(mask: Tensor, predicted_density: Tensor, context_mask: Tensor, *, threshold: float = 0.0) -> Tensor:
     """Eq. 2: m <- (m OR B(y_hat)) AND m_K. Bool, float, bool (B, 1, h, w) -> bool; no gradient flows.
 
-    `threshold` is that of B(.), in heads per cell.
+    `threshold` is that of B(.), as in Eq. 1.
     """
     return (mask | (predicted_density.detach() > threshold)) & context_mask
 

@@ -20,7 +20,7 @@ class MutualPrompts(Section):
     offline: bool = Field(True, description="the offline prompt, Eq. 1")
     online: bool = Field(True, description="the online prompt, Eq. 2")
     kappa: Annotated[int, Field(ge=0, le=100_000)] = Field(50, description="epochs before the online prompt starts")
-    threshold: Weight = Field(0.0, description="of B(.) on predictions, in heads per cell")
+    threshold: Weight = Field(0.0, description="of B(.), 'somebody is here', in heads per cell")
 
     @property
     def block_bins(self) -> int:
@@ -80,7 +80,7 @@ class ZipLoss(MutualPrompts):
     bin_weight: Weight = Field(1.0, description="weight of the cross-entropy of the bins, beside the likelihood's 1")
     count: Weight = Field(1.0, description="weight of the absolute count errors of squares of 1, 2 and 4 blocks")
     # An expected count is never zero: at 0 every block would be one where somebody is.
-    threshold: Weight = Field(0.1, description="of B(.) on predictions, in expected heads per block")
+    threshold: Weight = Field(0.1, description="of B(.), 'somebody is here', in heads per block")
     density_scale: SquareSide = Field(400.0, description="terms are summed over a square of this side")
 
     @property

@@ -346,7 +346,7 @@ class TrainingSession:
                     self.data.shown,
                     index,
                     targets=self.recipe.targets,
-                    offline=self.recipe.loss.offline,
+                    loss=self.recipe.loss,
                     geometry=self.recipe.geometry,
                     device=self.accelerator.device,
                 )

@@ -16,6 +16,7 @@ from ..evaluation.metrics import mask_iou
 from ..geometry import Geometry
 from ..losses import offline_prompt
 from ..models.counter import CrowdCounter
+from ..recipe.loss import Loss
 from ..recipe.schema import TargetRecipe
 from ..render import preview
 
@@ -78,13 +79,13 @@ def preview_image(
     index: int,
     *,
     targets: TargetRecipe,
-    offline: bool,
+    loss: Loss,
     geometry: Geometry,
     device: torch.device,
 ) -> ByteImage:
     """Return the panels image, target and predicted density, target and predicted mask of one image.
 
-    With `offline` the target mask is that of the offline prompt (Eq. 1), which does not depend on the prediction.
+    The target mask is that of `loss` before its online prompt, which would depend on the prediction.
     """
     frame = source.frame(0, index)
     made = frame_targets(frame, targets, stride=counter.stride)
@@ -93,6 +94,6 @@ def preview_image(
     mask, predicted_mask = None, None
     if prediction.mask_logits is not None:
         pseudo, density = torch.from_numpy(made.pseudo_mask), torch.from_numpy(made.density)
-        mask = (offline_prompt(pseudo, density) if offline else pseudo).numpy()
+        mask = (offline_prompt(pseudo, density, threshold=loss.threshold) if loss.offline else pseudo).numpy()
         predicted_mask = np.asarray(prediction.mask_logits > 0)
     return preview(frame.image, made.density, prediction.density, mask, predicted_mask)

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from sam_mprompt.ablation.perform import perform, train_run
+from sam_mprompt.ablation.perform import perform, refuse_other_training, train_run
 from sam_mprompt.ablation.records import Record, append_record, read_records, run_fingerprint
 from sam_mprompt.ablation.report import csv_text, markdown, plot
 from sam_mprompt.ablation.variants import Ablation, dataset_of, load_ablation, plan
@@ -14,6 +14,7 @@ from sam_mprompt.data.masks import write_mask
 from sam_mprompt.data.sources import open_split
 from sam_mprompt.errors import RunError, UsageError
 from sam_mprompt.masks.make import PointMasks, make_masks
+from sam_mprompt.models.build import build_counter
 from sam_mprompt.recipe.find import recipe_files
 from sam_mprompt.recipe.schema import load_recipe
 from sam_mprompt.resources import bundled
@@ -339,6 +340,30 @@ def test_records_of_other_settings_are_not_mixed_in(tmp_path, tiny_recipe, two_r
     (tmp_path / "records.jsonl").write_text(record("all", 0, 5.0).model_dump_json() + "\n")
     with pytest.raises(UsageError, match="of another training"):
         list(perform([run], tmp_path / "records.jsonl", data=None, test=False))
+
+
+def test_a_record_is_that_of_a_run_however_its_settings_are_spelt(tmp_path, tiny_recipe, two_rows):
+    (run,) = plan(
+        load_ablation(two_rows), str(tiny_recipe), seeds={"regressor only": 0, "all": 1}, settings=(), out=tmp_path
+    )
+    same = record("all", 0, 5.0).model_copy(update={"recipe": run.recipe, "settings": ("loss.kind=mse", *run.settings)})
+    refuse_other_training(run, same, tmp_path, test=False)
+    for settings in (("loss.threshold=0.1", *run.settings), ("loss.kept_no_longer=1", *run.settings)):
+        with pytest.raises(UsageError, match="of another training"):
+            refuse_other_training(run, same.model_copy(update={"settings": settings}), tmp_path, test=False)
+
+
+def test_the_regressor_only_of_table_2_has_no_part_of_a_segmenter(tmp_path):
+    ablation = load_ablation("table2")
+    runs = plan(ablation, "shb-scratch", seeds={row.label: 1 for row in ablation.rows}, settings=(), out=tmp_path)
+    recipes = {run.row.label: load_recipe(run.recipe, run.settings) for run in runs}
+    built = {
+        label: build_counter(recipe.model, recipe.tuning, segmenter=recipe.loss.segmentation > 0)
+        for label, recipe in recipes.items()
+        if label in ("regressor only", "all")
+    }
+    assert built["regressor only"].counter.segmenter is None
+    assert built["all"].counter.predicts_masks
 
 
 def test_a_run_that_fails_does_not_stop_the_others(tmp_path, tiny_recipe, crowd_folder, two_rows, monkeypatch):

@@ -26,6 +26,18 @@ CONTEXT = maps([True, True], [False, True], dtype=torch.bool)
 TARGETS = Targets(DENSITY, PSEUDO, CONTEXT)
 
 
+def test_both_prompts_binarise_by_the_same_threshold():
+    density = torch.tensor([[[[0.04, 0.06]]]])
+    nobody, everywhere = torch.zeros(1, 1, 1, 2, dtype=torch.bool), torch.ones(1, 1, 1, 2, dtype=torch.bool)
+    loss = MutualPromptLoss(MseLoss(threshold=0.05, kappa=1), stride=8)
+    targets = Targets(density, nobody, everywhere)
+    assert loss.target_mask(targets, torch.zeros(1, 1, 1, 2), epoch=0).flatten().tolist() == [False, True]
+    assert loss.target_mask(Targets(density * 0, nobody, everywhere), density, epoch=1).flatten().tolist() == [
+        False,
+        True,
+    ]
+
+
 def test_the_offline_prompt_is_the_union_with_the_binarised_density():
     assert offline_prompt(PSEUDO, DENSITY).tolist() == [[[[True, True], [False, False]]]]
 

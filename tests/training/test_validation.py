@@ -11,6 +11,7 @@ from sam_mprompt.counting.predict import predict_density, predict_with_mask
 from sam_mprompt.counting.torch_backend import TorchBackend
 from sam_mprompt.data.augment import AnnotatedImage
 from sam_mprompt.geometry import Geometry
+from sam_mprompt.recipe.loss import MseLoss
 from sam_mprompt.recipe.schema import TargetRecipe
 from sam_mprompt.targets import box_mask, density_map
 from sam_mprompt.training.validation import count_all, preview_image, validate_masks
@@ -161,12 +162,13 @@ def test_masks_are_shared_between_processes_too():
 
 
 @pytest.mark.parametrize("segmenter", [False, True])
-@pytest.mark.parametrize("offline", [False, True])
-def test_a_preview_shows_image_target_prediction_and_masks(segmenter, offline, monkeypatch):
+@pytest.mark.parametrize(("offline", "threshold"), [(False, 0.0), (True, 0.0), (True, 0.05)])
+def test_a_preview_shows_image_target_prediction_and_masks(segmenter, offline, threshold, monkeypatch):
     counter = segmenting() if segmenter else small_counter()
     index, shown = 3, []
     monkeypatch.setattr("sam_mprompt.training.validation.preview", lambda *panels: (shown.extend(panels), "picture")[1])
-    picture = preview_image(counter, Images(), index, targets=BOXES, offline=offline, geometry=GEOMETRY, device=CPU)
+    loss = MseLoss(offline=offline, threshold=threshold)
+    picture = preview_image(counter, Images(), index, targets=BOXES, loss=loss, geometry=GEOMETRY, device=CPU)
     image, points = Images().original(index)
     density = density_map(points, SIZES[index], stride=4)
     boxes = box_mask(np.concatenate([points - 2, points + 2], axis=1), SIZES[index], stride=4)
@@ -174,8 +176,8 @@ def test_a_preview_shows_image_target_prediction_and_masks(segmenter, offline, m
     prediction = predict(TorchBackend(counter, CPU), image, GEOMETRY)
     masks = [None, None]
     if segmenter:
-        assert (boxes != (boxes | (density > 0))).any()
-        masks = [boxes | (density > 0) if offline else boxes, prediction.mask_logits > 0]
+        assert (boxes != (boxes | (density > threshold))).any()
+        masks = [boxes | (density > threshold) if offline else boxes, prediction.mask_logits > 0]
     assert picture == "picture"
     for panel, expected in zip(shown, [image, density, prediction.density, *masks], strict=True):
         np.testing.assert_array_equal(panel, expected)
@@ -198,5 +200,5 @@ def test_a_preview_marks_no_cell_whose_logit_is_exactly_zero(monkeypatch):
     counter, shown = segmenting(), []
     nn.init.zeros_(counter.segmenter.output.weight)
     monkeypatch.setattr("sam_mprompt.training.validation.preview", lambda *panels: shown.extend(panels))
-    preview_image(counter, Images(), 3, targets=BOXES, offline=False, geometry=GEOMETRY, device=CPU)
+    preview_image(counter, Images(), 3, targets=BOXES, loss=MseLoss(offline=False), geometry=GEOMETRY, device=CPU)
     assert not shown[4].any()

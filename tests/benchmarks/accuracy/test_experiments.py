@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.accuracy.experiments import experiments
 from benchmarks.pages import RECORDS
-from sam_mprompt.ablation.perform import fingerprints
+from sam_mprompt.ablation.perform import fingerprints, refuse_other_training
 from sam_mprompt.ablation.records import read_records
 
 
@@ -17,9 +17,9 @@ def test_every_row_of_every_experiment_is_a_valid_recipe(experiment):
 
 @pytest.mark.parametrize("experiment", experiments(), ids=lambda experiment: experiment.name)
 def test_every_committed_record_belongs_to_a_run_of_today(experiment):
-    runs = {run.key: (run.recipe, run.settings) for run in experiment.runs()}
+    runs = {run.key: run for run in experiment.runs()}
     for record in read_records(experiment.records):
-        assert runs[record.row, record.seed] == (record.recipe, record.settings)
+        refuse_other_training(runs[record.row, record.seed], record, experiment.records, test=experiment.test)
 
 
 def test_the_committed_fingerprints_are_those_of_the_recipes_of_today():
