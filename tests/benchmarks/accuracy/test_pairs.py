@@ -52,11 +52,36 @@ def test_a_pair_is_compared_in_percent_of_the_regressor_alone():
         _record("all", 1, val=16.0, nae=0.3),
         _record("regressor only", 1, *ALONE, val=20.0, nae=0.4),
     ]
-    twice_seed_0 = [record.model_copy(update={"seed": 0}) for record in records]
-    assert "| 2 | -15.0 % | 2 of 2 | -25.0 % | 1 of 1 |" in pair_table([("A", "dots", twice_seed_0)])
-    row = "| 2 | -15.0 % ± 5.0 | 2 of 2 | -25.0 % | 1 of 1 | +10.0 % | 0 of 1 |"
     lines = pair_table([("A", "dots", records), ("B", "lines", [])]).splitlines()
-    assert lines[-2:] == [f"| A {row}", f"| **dots** {row}"]
+    assert lines[-2:] == [
+        "| A | 2 | -15.0 % ± 5.0 | 2 of 2 | -25.0 % | 1 of 1 | +10.0 % | 0 of 1 |",
+        "| **dots** | 2 | -15.0 % | 2 of 2 | -25.0 % | 1 of 1 | +10.0 % | 0 of 1 |",
+    ]
+
+
+def test_pairs_of_one_seed_and_experiment_are_one_difference_of_all():
+    records = [
+        _record("all", 0, val=9.0),
+        _record("all, wide", 0, "data.crop=9", val=7.0),
+        _record("regressor only", 0, *ALONE, val=10.0),
+        _record("regressor only, wide", 0, *ALONE, "data.crop=9", val=10.0),
+        _record("all", 1, val=6.0),
+        _record("regressor only", 1, *ALONE, val=10.0),
+    ]
+    lines = pair_table([("A", "dots", records)]).splitlines()
+    assert [line.split(" | ")[:3] for line in lines[-3:]] == [
+        ["| A: all", "2", "-25.0 % ± 15.0"],
+        ["| A: all, wide", "1", "-30.0 %"],
+        ["| **dots**", "2", "-30.0 %"],
+    ]
+
+
+def test_the_gate_and_the_threshold_of_prompts_belong_to_prompts():
+    alone = _record("regressor only", 0, *ALONE, "model.gate=none", val=10.0)
+    gated = _record("all, gated", 0, "model.gate=segmenter", val=9.0)
+    narrow = _record("all, narrow", 0, "loss.threshold=0.05", val=8.0)
+    assert pairs([alone, gated, narrow]) == [(gated, alone), (narrow, alone)]
+    assert pairs([gated, narrow]) == []
 
 
 def test_what_was_measured_on_different_images_is_not_summed_up_together():
