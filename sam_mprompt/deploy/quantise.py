@@ -24,7 +24,8 @@ from .fixed_tile import on_a_fixed_tile
 from .metadata import Metadata
 
 INT8 = ("Conv", "MatMul", "Gemm")
-"""What is computed in int8. Everything else, attention's softmax and the normalisations among it, stays float32."""
+"""What is computed in int8. Everything else, attention's softmax and the normalisations among it, stays float32, but
+for the ReLUs of networks without normalisation layers: convolutions take them in, else they are passes of their own."""
 
 MOST_TILES = 32
 """That are looked at to learn the ranges of activations."""
@@ -58,12 +59,18 @@ def in_int8(model: Any, metadata: Metadata, images: Sequence[ImageLike], reading
             quant_format=quantisation.QuantFormat.QDQ,
             activation_type=quantisation.QuantType.QUInt8,
             weight_type=quantisation.QuantType.QInt8,
-            op_types_to_quantize=list(INT8),
+            op_types_to_quantize=_computed(graph),
             nodes_to_exclude=_kept(graph, weights),
             per_channel=True,
             reduce_range=not _has_int8_products(),
         )
         return onnx.load(str(made))
+
+
+def _computed(graph: Any) -> list[str]:
+    """Return the kinds of nodes that become int8. A ViT's few ReLUs would cost exactness and gain no time."""
+    plain = all(node.op_type != "LayerNormalization" for node in graph.node)
+    return [*INT8, "Relu"] if plain else list(INT8)
 
 
 def _kept(graph: Any, weights: set[str]) -> list[str]:

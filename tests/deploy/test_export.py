@@ -83,16 +83,33 @@ def test_an_int8_file_computes_in_int8_and_counts_nearly_the_same(folder, tmp_pa
     assert made.parity.total < 0.05
 
 
-@pytest.mark.slow
-def test_a_convolutional_counter_with_a_gate_is_one_file_for_all_sizes(tmp_path):
+@pytest.fixture(scope="module")
+def convolutional(tmp_path_factory):
+    """A folder of recipe shb-scratch with random weights."""
     from sam_mprompt.recipe.schema import load_recipe
 
     recipe = load_recipe("shb-scratch")
     assert isinstance(recipe.model, TimmModel)
     assert isinstance(recipe.tuning, Full)
     built = build_counter(recipe.model, recipe.tuning, segmenter=False)
-    path = tmp_path / "scratch"
+    path = tmp_path_factory.mktemp("convolutional") / "scratch"
     AdapterFolder.of(path, built, recipe, metrics={}).write()
+    return path
+
+
+@pytest.mark.slow
+def test_in_int8_the_convolutions_of_a_network_without_normalisation_take_its_relus_in(convolutional, tmp_path):
+    images = [noise(224, 300, seed=s) for s in range(4)]
+    made = export(AdapterFolder.read(convolutional), tmp_path / "int8.onnx", dtype="int8", tile=224, images=images)
+    left = [node.op_type for node in onnx.load(str(made.path)).graph.node]
+    assert left.count("Conv") > 40
+    assert left.count("Relu") == 1  # that of the density
+    assert made.parity.total < 0.05
+
+
+@pytest.mark.slow
+def test_a_convolutional_counter_with_a_gate_is_one_file_for_all_sizes(convolutional, tmp_path):
+    path = convolutional
     made = export(AdapterFolder.read(path), tmp_path / "scratch.onnx", images=[noise(224, 300)])
     image = noise(300, 411)
     assert load(made.path).count(image).count == pytest.approx(load(path).count(image).count, rel=1e-4, abs=1e-4)
