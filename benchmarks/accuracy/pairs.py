@@ -35,6 +35,18 @@ def pairs(records: Sequence[Record]) -> list[Pair]:
     return [(record, alone[kept]) for record in records if (kept := _kept(record)) in alone]
 
 
+def by_seed(found: Sequence[Pair]) -> list[list[Pair]]:
+    """The pairs of one experiment, those of a seed together."""
+    return [[pair for pair in found if pair[0].seed == seed] for seed in dict.fromkeys(p.seed for p, _ in found)]
+
+
+def differences(units: Sequence[Sequence[Pair]], metric: str) -> list[float]:
+    """Return what prompts change a metric by in % of the regressor only, the mean of each unit's pairs that have it."""
+    both = [[(getattr(prompted, metric), getattr(alone, metric)) for prompted, alone in unit] for unit in units]
+    known = [[100 * (a / b - 1) for a, b in unit if a is not None and b is not None] for unit in both]
+    return [float(np.mean(found)) for found in known if found]
+
+
 def pair_table(experiments: Sequence[tuple[str, str, Sequence[Record]]]) -> str:
     """Markdown: a row for every row of an experiment that has pairs, and one for all of a kind.
 
@@ -50,9 +62,9 @@ def pair_table(experiments: Sequence[tuple[str, str, Sequence[Record]]]) -> str:
         for label in labels:
             of_row = [pair for pair in of_one if pair[0].row == label]
             name = title if len(labels) == 1 else f"{title}: {label}"
-            lines.append(_row(name, _by_seed(of_row)) + [_interval(of_row)] * intervals)
+            lines.append(_row(name, by_seed(of_row)) + [_interval(of_row)] * intervals)
     for kind in dict.fromkeys(kind for _, kind, of_one in found if of_one):
-        everything = [unit for _, of_kind, of_one in found if of_kind == kind for unit in _by_seed(of_one)]
+        everything = [unit for _, of_kind, of_one in found if of_kind == kind for unit in by_seed(of_one)]
         lines.append(_row(f"**{kind}**", everything, spread=False) + [""] * intervals)
     if not intervals:
         return f"{_HEAD}\n{table(heads, lines)}\n"
@@ -87,21 +99,9 @@ def _kept(record: Record) -> frozenset[str]:
     return frozenset((record.recipe, *(text for text in record.settings if not text.startswith(_OF_PROMPTS))))
 
 
-def _by_seed(found: Sequence[Pair]) -> list[list[Pair]]:
-    """The pairs of one experiment, those of a seed together."""
-    return [[pair for pair in found if pair[0].seed == seed] for seed in dict.fromkeys(p.seed for p, _ in found)]
-
-
 def _row(title: str, units: Sequence[Sequence[Pair]], *, spread: bool = True) -> list[str]:
-    cells = [cell for metric in _METRICS for cell in _cells(_differences(units, metric), spread)]
+    cells = [cell for metric in _METRICS for cell in _cells(differences(units, metric), spread)]
     return [title, str(len(units)), *cells]
-
-
-def _differences(units: Sequence[Sequence[Pair]], metric: str) -> list[float]:
-    """In % of the regressor only, the mean of each unit's pairs that have the metric."""
-    both = [[(getattr(prompted, metric), getattr(alone, metric)) for prompted, alone in unit] for unit in units]
-    known = [[100 * (a / b - 1) for a, b in unit if a is not None and b is not None] for unit in both]
-    return [float(np.mean(differences)) for differences in known if differences]
 
 
 def _cells(differences: Sequence[float], spread: bool) -> tuple[str, str]:

@@ -8,7 +8,7 @@ import pytest
 from docs_pages import IN_A_CHECKOUT, ROOT
 
 from benchmarks.accuracy.experiments import experiments
-from benchmarks.accuracy.pairs import pairs
+from benchmarks.accuracy.pairs import by_seed, differences, pairs
 from sam_mprompt.ablation.records import Record, read_records
 
 pytestmark = pytest.mark.skipif(not IN_A_CHECKOUT, reason="the figures are compared with the checkout's records")
@@ -67,22 +67,23 @@ def test_test_errors_of_a_recipe_are_those_of_its_records(page, recipe, experime
 def test_gains_by_prompts_are_those_of_the_pairs_of_records(results):
     of_kind = {"procedural crowds": [], "on photographs": []}
     for experiment in experiments():
-        of_kind["on photographs" if experiment.data else "procedural crowds"] += pairs(read_records(experiment.records))
-    val, nae = (_gains(of_kind["procedural crowds"], of) for of in ("val_mae", "val_nae"))
-    better = [sum(gain > 0 for gain in gains) for gains in (val, nae)]
+        units = by_seed(pairs(read_records(experiment.records)))
+        of_kind["on photographs" if experiment.data else "procedural crowds"] += units
+    val, nae = (differences(of_kind["procedural crowds"], of) for of in ("val_mae", "val_nae"))
+    better = [sum(difference < 0 for difference in found) for found in (val, nae)]
     assert (
         f"on procedural crowds {better[0]} of {len(val)} are better with prompts in MAE on validation, by "
-        f"{mean(val):.1f} % on average, and {better[1]} of {len(nae)} in NAE, by {mean(nae):.0f} %"
+        f"{-mean(val):.1f} % on average, and {better[1]} of {len(nae)} in NAE, by {-mean(nae):.0f} %"
     ) in results
-    real, test = (_gains(of_kind["on photographs"], of) for of in ("val_mae", "test_mae"))
-    better = [sum(gain > 0 for gain in gains) for gains in (real, test)]
+    real, test = (differences(of_kind["on photographs"], of) for of in ("val_mae", "test_mae"))
+    better = [sum(difference < 0 for difference in found) for found in (real, test)]
     assert (
-        f"On photographs {better[0]} of {len(real)} are in MAE on validation, by {mean(real):.1f} %, and "
-        f"{better[1]} of {len(test)} on test, by {mean(test):.1f} %"
+        f"On photographs {better[0]} of {len(real)} are in MAE on validation, by {-mean(real):.1f} %, and "
+        f"{better[1]} of {len(test)} on test, by {-mean(test):.1f} %"
     ) in results
     assert (
-        f"Prompts gain {mean(val):.1f} % on procedural crowds and {mean(real):.1f} % on photographs (validation; "
-        f"{mean(test):.1f} % on test)"
+        f"Prompts gain {-mean(val):.1f} % on procedural crowds and {-mean(real):.1f} % on photographs (validation; "
+        f"{-mean(test):.1f} % on test)"
     ) in _words(ROOT / "README.md")
 
 
