@@ -20,9 +20,9 @@ from sam_mprompt.training.splits import TrainingData
 from sam_mprompt.training.state import TrainingProgress
 
 
-def opened(root: Path, name: str, settings: list[str]) -> TrainingSession:
+def opened(root: Path, name: str, settings: list[str], recipe_name: str = "shb") -> TrainingSession:
     """Return a training of the images in `root / "data"` that is ready for its first epoch."""
-    recipe = load_recipe("shb", settings)
+    recipe = load_recipe(recipe_name, settings)
     return TrainingSession.open(recipe, TrainingData.open(recipe, root / "data"), RunFolder(root / name))
 
 

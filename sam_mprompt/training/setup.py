@@ -4,6 +4,7 @@ from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
@@ -33,6 +34,9 @@ from .workers import POLL, start_worker
 
 def start_accelerator(train: TrainRecipe, run: RunFolder) -> Accelerator:
     """Return what knows devices and other processes."""
+    # accelerate keeps the precision of the first training in a process for all, and refuses another.
+    if AcceleratorState._shared_state and AcceleratorState().mixed_precision != train.precision:
+        AcceleratorState._reset_state()
     log_with = "tensorboard" if train.tensorboard else None
     return Accelerator(mixed_precision=train.precision, log_with=log_with, project_dir=run.path)
 

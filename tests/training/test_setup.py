@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from small_counter import small_counter
 from small_training import TABLE, TRAIN, Listener, Process, Shown
 from torch import nn
@@ -47,6 +48,15 @@ def test_accelerate_is_told_precision_log_and_folder(tmp_path, monkeypatch, tens
     train = TrainRecipe(precision="bf16", tensorboard=tensorboard)
     expected = {"mixed_precision": "bf16", "log_with": log_with, "project_dir": tmp_path}
     assert start_accelerator(train, RunFolder(tmp_path)) == expected
+
+
+def test_trainings_of_one_process_may_differ_in_precision(tmp_path):
+    try:
+        for precision in ("no", "bf16", "bf16", "no"):
+            started = start_accelerator(TrainRecipe(precision=precision), RunFolder(tmp_path))
+            assert started.mixed_precision == precision
+    finally:
+        AcceleratorState._reset_state()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.speed import adapters, busy_core, cached_epoch, counting, large_image, layout, start
+from benchmarks.speed import adapters, busy_core, cached_epoch, counting, large_image, layout, mixed_precision, start
 from sam_mprompt.recipe.schema import load_recipe
 
 
@@ -16,6 +16,11 @@ def test_adapters_are_loaded_and_switched_faster_than_everything_is_loaded_again
 
 def test_cached_features_are_trained_on(tiny_base):
     (row,) = cached_epoch.measure(str(tiny_base), crop=64, images=2, rounds=1)
+    assert row.ratio.median > 0
+
+
+def test_both_precisions_train():
+    (row,) = mixed_precision.measure(crop=64, images=2, rounds=1)
     assert row.ratio.median > 0
 
 
