@@ -76,9 +76,10 @@ def is_stream(path: Path) -> bool:
     if str(path) in _STANDARD:
         return True
     try:
-        return not (path.is_dir() or path.is_file()) and path.exists()
+        mode = path.stat().st_mode  # one look: another process may put a file there meanwhile
     except (OSError, ValueError):
         return False
+    return not (stat.S_ISDIR(mode) or stat.S_ISREG(mode))
 
 
 @contextmanager

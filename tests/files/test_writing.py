@@ -11,7 +11,16 @@ from pathlib import Path
 import pytest
 
 from sam_mprompt.errors import RunError, UsageError
-from sam_mprompt.files import appending, check_output, recover, recover_within, replacing, write_text, writing
+from sam_mprompt.files import (
+    appending,
+    check_output,
+    is_stream,
+    recover,
+    recover_within,
+    replacing,
+    write_text,
+    writing,
+)
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path):
@@ -354,3 +363,21 @@ def test_threads_that_write_one_path_leave_one_whole_file(tmp_path):
         thread.join()
     assert (tmp_path / "a").read_text() in texts
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_file_that_another_process_writes_meanwhile_is_never_written_into(tmp_path):
+    # Who has it mapped into memory would be killed by a file that is cut short under it.
+    path, end = tmp_path / "cached.npy", threading.Event()
+
+    def come_and_go():
+        while not end.is_set():
+            path.write_bytes(b"whole")
+            path.unlink()
+
+    other = threading.Thread(target=come_and_go)
+    other.start()
+    try:
+        assert not any(is_stream(path) for _ in range(20_000))
+    finally:
+        end.set()
+        other.join()
