@@ -7,17 +7,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import numpy as np
+import torch
+
 from ..counting.counter import load
 from ..data.formats.read import read_split
 from ..data.sample import Sample
 from ..data.sources import Source, data_root, open_split
 from ..errors import RunError, UsageError
 from ..evaluation.evaluate import Evaluation, evaluate
+from ..evaluation.metrics import mask_iou
 from ..files import locked, recover_within
 from ..recipe.schema import DataRecipe, Recipe, TargetRecipe, load_recipe
+from ..targets import box_mask
 from ..training.finetune import FinetuneResult, claimed_run, finetune
 from ..training.held_out import read_held_out
 from ..training.observer import SILENT, Observer
+from ..training.run import RunFolder
+from ..training.trained import load_run
 from ..version import __version__
 from .records import Record, append_record, read_records, run_fingerprint
 from .variants import Run
@@ -180,6 +187,7 @@ def train_run(run: Run, data: Path | None, mark: str, *, test: bool, observer: O
         test_rmse=tested and tested.rmse,
         test_nae=tested and tested.nae,
         val_errors=tuple(round(row.counted - row.heads, 2) for row in read_held_out(folder.held_out)) or None,
+        mask_iou=mask_overlap(folder, recipe, data),
         test_errors=counted and tuple(round(row.error, 2) for row in counted.rows if row.error is not None),
         version=__version__,
         fingerprint=folder.fingerprint,
@@ -241,6 +249,25 @@ def count_test(result: FinetuneResult, recipe: Recipe, data: Path | None) -> Eva
     counted = evaluate(load(result.adapter).count, _test_samples(recipe.data, root))
     assert counted.metrics is not None, "an annotated test split, as expect_test_splits saw"
     return counted
+
+
+def mask_overlap(run: RunFolder, recipe: Recipe, data: Path | None) -> float | None:
+    """Return the mean IoU, in [0, 1], of a run's masks (its last weights) with the head boxes of its validation images.
+
+    None without a segmenter, or where no image has boxes.
+    """
+    if recipe.loss.segmentation == 0:
+        return None
+    source = open_split(recipe, "val", data_root(recipe.data, data)).source
+    trained = load_run(run, device=torch.device("cpu"))
+    found = []
+    for index in range(len(source)):
+        frame = source.frame(0, index)
+        if frame.boxes is not None and len(frame.boxes):
+            logits = trained.predict(source.original(index)[0]).mask_logits
+            assert logits is not None, "a segmenter"
+            found.append(mask_iou(logits > 0, box_mask(frame.boxes, frame.size, stride=trained.counter.stride)))
+    return float(np.mean(found)) if found else None
 
 
 def _test_samples(data: DataRecipe, root: Path) -> list[Sample]:

@@ -37,6 +37,8 @@ class Record(BaseModel):
             made before they were kept.
         val_errors, test_errors: counted less annotated heads of each annotated image, in the order of the split, to a
             hundredth: what intervals over images are made of. None likewise.
+        mask_iou: mean IoU of the segmenter's masks, by the last weights, with the exact head boxes of the validation
+            images that have some; None without them or without a segmenter. None likewise.
         version: of this package; None in records made before it was kept.
         fingerprint: see `run_fingerprint`; None likewise.
     """
@@ -62,6 +64,7 @@ class Record(BaseModel):
     test_nae: float | None = None
     val_errors: tuple[float, ...] | None = None
     test_errors: tuple[float, ...] | None = None
+    mask_iou: float | None = None
     version: str | None = None
     fingerprint: str | None = None
 

@@ -11,7 +11,7 @@ from .variants import Ablation, Variant, dataset_of
 
 _COLUMNS = (
     *("row", "seed", "epochs", "seconds", "best_epoch"),
-    *("val_mae", "val_rmse", "val_nae", "test_mae", "test_rmse", "test_nae", "paper"),
+    *("val_mae", "val_rmse", "val_nae", "test_mae", "test_rmse", "test_nae", "mask_iou", "paper"),
 )
 # Column, attribute of a record, decimals.
 _METRICS = (
@@ -20,6 +20,7 @@ _METRICS = (
     ("test MAE", "test_mae", 1),
     ("test RMSE", "test_rmse", 1),
     ("test NAE", "test_nae", 3),
+    ("mask IoU", "mask_iou", 3),
 )
 
 

@@ -5,6 +5,8 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
+from accelerate import Accelerator
 
 from sam_mprompt.ablation.perform import perform, refuse_other_training, train_run
 from sam_mprompt.ablation.records import Record, append_record, read_records, run_fingerprint
@@ -16,8 +18,10 @@ from sam_mprompt.errors import RunError, UsageError
 from sam_mprompt.masks.make import PointMasks, make_masks
 from sam_mprompt.models.build import build_counter
 from sam_mprompt.recipe.find import recipe_files
-from sam_mprompt.recipe.schema import load_recipe
+from sam_mprompt.recipe.schema import TargetRecipe, load_recipe
 from sam_mprompt.resources import bundled
+from sam_mprompt.training.trained import load_run
+from sam_mprompt.training.validation import validate_masks
 
 ROWS = """
 title = "Two rows"
@@ -196,6 +200,36 @@ def test_a_run_that_was_killed_before_it_saved_anything_starts_again(tmp_path, t
     run.folder.metrics.write_text('{"epoch": 7}')
     (record,) = perform([run], tmp_path / "records.jsonl", data=crowd_folder, test=False)
     assert record.epochs == 1
+
+
+def test_a_record_has_the_overlap_of_masks_with_exact_boxes_where_there_are_both(
+    tmp_path, tiny_recipe, crowd_folder, two_rows
+):
+    def trained(data, out, *more):
+        settings = ["train.epochs=1", *more]
+        ablation = load_ablation(two_rows)
+        seeds = {row.label: 1 for row in ablation.rows}
+        runs = plan(ablation, str(tiny_recipe), seeds=seeds, settings=settings, out=out)
+        return runs, {record.row: record for record in perform(runs, out / "records.jsonl", data=data, test=False)}
+
+    runs, records = trained(crowd_folder, tmp_path / "boxes")
+    assert records["regressor only"].mask_iou is None
+    run = next(run for run in runs if run.row.label == "all")
+    recipe = load_recipe(run.recipe, run.settings)
+    source = open_split(recipe, "val", crowd_folder).source
+    counter = load_run(run.folder, device=torch.device("cpu")).counter
+    boxes = TargetRecipe(pseudo_mask="boxes")
+    expected = validate_masks(counter, source, recipe.geometry, Accelerator(), targets=boxes)
+    assert records["all"].mask_iou == pytest.approx(expected)
+    assert 0 < expected < 1
+
+    points = tmp_path / "points"
+    shutil.copytree(crowd_folder, points)
+    for file in points.rglob("*.json"):
+        annotated = json.loads(file.read_text())
+        if isinstance(annotated, dict) and annotated.pop("boxes", None) is not None:
+            file.write_text(json.dumps(annotated))
+    assert trained(points, tmp_path / "no-boxes", "targets.pseudo_mask=points")[1]["all"].mask_iou is None
 
 
 def test_records_without_test_figures_are_not_taken_for_tested_ones(tmp_path, tiny_recipe, crowd_folder, two_rows):
