@@ -1,8 +1,8 @@
 """ZIP: counts of blocks as zero-inflated Poisson variables.
 
 Source: ZIP: Scalable Crowd Counting via Zero-Inflated Poisson Modeling (Ma, Sanchez, Guha, 2025,
-https://arxiv.org/abs/2506.19955). Its full text was not at hand: the terms are those
-that its abstract and descriptions of it name, their weights are ours. No code of others is in it.
+https://arxiv.org/abs/2506.19955). Terms and weights are those of its authors' training code, which was read for them
+(https://github.com/Yiming-M/EBC-ZIP, in a copy; it names no licence). No code of others is in it.
 """
 
 import torch
@@ -19,12 +19,11 @@ SCALES = (1, 2, 4)
 
 
 class ZeroInflatedPoisson:
-    """L_den = NLL + `bin_weight` CE + `count` MSC, each summed over a square of `density_scale` pixels.
+    """L_den = NLL + `bin_weight` CE + `count` (MSC + C), each summed over a square of `density_scale` pixels.
 
     NLL is the negative log-likelihood of a block's annotated heads, whole numbers without a kernel. CE is the
     cross-entropy of the bin of a block's count, over blocks with heads: the rate is that of blocks with heads, and only
-    these say which it is. MSC is the absolute error of the expected count of squares of 1, 2 and 4 blocks, the mean of
-    the three.
+    these say which it is. MSC is that of `scale_errors`, C the absolute error of the crop's count.
 
     Args:
         recipe: weights.
@@ -43,9 +42,11 @@ class ZeroInflatedPoisson:
         terms = {
             "likelihood": square.of(counts.negative_log_likelihood(blocks)),
             "bins": square.of(bin_errors(counts, blocks)),
-            "scales": count_errors(density, blocks).mean() * square.factor(density),
+            "scales": scale_errors(density, blocks).mean() * square.factor(density),
+            "count": (density - blocks).sum(dim=(1, 2, 3)).abs().mean() * square.factor(density),
         }
-        own = terms["likelihood"] + recipe.bin_weight * terms["bins"] + recipe.count * terms["scales"]
+        counted = terms["scales"] + terms["count"]
+        own = terms["likelihood"] + recipe.bin_weight * terms["bins"] + recipe.count * counted
         return recipe.density * own, {"density": own, **terms}
 
 
@@ -56,12 +57,13 @@ def bin_errors(counts: BlockCounts, blocks: Tensor) -> Tensor:
     return torch.where(blocks > 0, error, torch.zeros_like(error))
 
 
-def count_errors(density: Tensor, blocks: Tensor) -> Tensor:
-    """Return (B,): the sum of absolute errors of squares of 1, 2 and 4 blocks, the mean of the three.
+def scale_errors(density: Tensor, blocks: Tensor) -> Tensor:
+    """Return (B,): absolute errors of the heads per block in squares of 1, 2 and 4 blocks, weighed by 1/4, 1/2 and 1.
 
     Squares that reach beyond the last row or column have nobody there.
     """
     rows, columns = density.shape[-2:]
-    error = F.pad(density - blocks, (0, -columns % max(SCALES), 0, -rows % max(SCALES)))
-    sums = [(F.avg_pool2d(error, scale) * scale**2).abs().sum(dim=(1, 2, 3)) for scale in SCALES]
-    return torch.stack(sums).mean(dim=0)
+    most = max(SCALES)
+    error = F.pad(density - blocks, (0, -columns % most, 0, -rows % most))
+    weighed = [F.avg_pool2d(error, scale).abs().sum(dim=(1, 2, 3)) * (scale / most) for scale in SCALES]
+    return torch.stack(weighed).sum(dim=0)

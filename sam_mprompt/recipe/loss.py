@@ -78,7 +78,9 @@ class ZipLoss(MutualPrompts):
         16, description="bins of a block's count: 1 to 6, then ever wider; the last has no end"
     )
     bin_weight: Weight = Field(1.0, description="weight of the cross-entropy of the bins, beside the likelihood's 1")
-    count: Weight = Field(1.0, description="weight of the absolute count errors of squares of 1, 2 and 4 blocks")
+    count: Weight = Field(
+        1.0, description="weight of the absolute count errors of a crop and of squares of 1, 2 and 4 blocks"
+    )
     # An expected count is never zero: at 0 every block would be one where somebody is.
     threshold: Weight = Field(0.1, description="of B(.), 'somebody is here', in heads per block")
     density_scale: SquareSide = Field(400.0, description="terms are summed over a square of this side")

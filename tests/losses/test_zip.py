@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sam_mprompt.losses import BlockCounts, Heads, MutualPromptLoss, Targets
-from sam_mprompt.losses.zip import bin_errors, count_errors
+from sam_mprompt.losses.zip import bin_errors, scale_errors
 from sam_mprompt.recipe.loss import ZipLoss
 
 STRIDE = 8
@@ -36,8 +36,10 @@ def test_the_terms_of_one_block_are_those_computed_by_hand():
     likelihood = -math.log(0.5 * rate**2 * math.exp(-rate) / 2)
     assert terms["likelihood"].item() == pytest.approx(likelihood, rel=1e-5)
     assert terms["bins"].item() == pytest.approx(-math.log(0.75))
-    assert terms["scales"].item() == pytest.approx(2 - 0.5 * rate)  # alone in squares of every scale
-    own = likelihood - 0.5 * math.log(0.75) + 2 - 0.5 * rate
+    error = 2 - 0.5 * rate
+    assert terms["scales"].item() == pytest.approx(error * (1 / 4 + 1 / 2 / 4 + 1 / 16))  # alone in each square
+    assert terms["count"].item() == pytest.approx(error)
+    own = likelihood - 0.5 * math.log(0.75) + error * (1 + 7 / 16)
     assert terms["density"].item() == pytest.approx(own, rel=1e-5)
     assert terms["loss"].item() == pytest.approx(3 * own, rel=1e-5)
 
@@ -62,22 +64,33 @@ def test_errors_of_neighbours_cancel_in_larger_squares_and_not_in_small_ones():
     blocks = torch.zeros(1, 1, 4, 4)
     density = blocks.clone()
     blocks[0, 0, 0, 0], density[0, 0, 0, 1] = 1, 1  # the neighbour, in the same squares of 2 and 4
-    assert count_errors(density, blocks).tolist() == pytest.approx([2 / 3])
+    assert scale_errors(density, blocks).tolist() == pytest.approx([2 / 4])
     density = torch.zeros(1, 1, 4, 4)
     density[0, 0, 3, 3] = 1  # the same square of 4 only
-    assert count_errors(density, blocks).tolist() == pytest.approx([4 / 3])
+    assert scale_errors(density, blocks).tolist() == pytest.approx([2 / 4 + 2 / 4 / 2])
 
 
 @pytest.mark.parametrize("other", [(1, 2), (2, 1)])
 def test_squares_begin_at_the_first_row_and_column(other):
     blocks, density = torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 4)
     blocks[0, 0, 1, 1], density[(0, 0, *other)] = 1, 1  # two squares of 2, one of 4
-    assert count_errors(density, blocks).tolist() == pytest.approx([4 / 3])
+    assert scale_errors(density, blocks).tolist() == pytest.approx([2 / 4 + 2 / 4 / 2])
 
 
 def test_squares_beyond_the_edge_hold_nobody():
     density = torch.ones(2, 1, 5, 3)
-    assert count_errors(density, torch.zeros_like(density)).tolist() == pytest.approx([15, 15])
+    assert scale_errors(density, torch.zeros_like(density)).tolist() == pytest.approx(
+        [15 * (1 / 4 + 1 / 8 + 1 / 16)] * 2
+    )
+
+
+def test_errors_that_cancel_within_a_crop_leave_its_count_alone():
+    _, counts = predicted()
+    total = counts.density.sum().item()
+    whole = int(total)
+    aims = targets([[1.0, 1.0]] * whole, (whole,))
+    recipe = ZipLoss(kind="zip", bins=3, segmentation=0, context=0, density_scale=2.0 * STRIDE)
+    assert terms_of(recipe, counts, aims)["count"].item() == pytest.approx(total - whole, rel=1e-4)
 
 
 @pytest.mark.parametrize(("points", "per_crop"), [([], (0, 0)), ([[1.0, 1.0]], (0, 1)), ([[1.0, 1.0]] * 30, (30, 0))])
