@@ -19,7 +19,7 @@ from .error_bars import LEVEL, ErrorBars, Level, check_level
 from .image_paths import Found, expand, named, picture_names
 from .outside import Outside
 from .ray_options import Actors, Engine, ImageTimeout, PartSize, PointsColumn, RayAddress, RayOptions, To
-from .together import Flip, Together, all_of, record
+from .together import Flip, Scales, Together, all_of, record, scales_of
 from .ui import (
     Adapter,
     Base,
@@ -80,6 +80,7 @@ def count(
     others: OtherAdapters = None,
     together: Together = None,
     flip: Flip = False,
+    scales: Scales = None,
     csv_file: CsvFile = None,
     resume_csv: ResumeCsv = False,
     as_json: AsJson = False,
@@ -115,8 +116,8 @@ def count(
     stopped goes on with --resume-csv. A video is a file, an address (rtsp://, http://), webcam:0, or images with --fps.
     """
     names = all_of(adapter := recorded(adapter), together)
-    how = {"base": base, "precision": precision, "compile": compiled, "max_pixels": max_pixels}
-    how |= {"stretch": stretch, "flip": flip}
+    how: dict[str, Any] = {"base": base, "precision": precision, "compile": compiled, "max_pixels": max_pixels}
+    how |= {"stretch": stretch, "flip": flip, "scales": (sizes := scales_of(scales))}
     made = Outputs(csv_file, resume_csv, as_json, overlay, points, regions, level)
     of_video = VideoOptions(every, smooth, fps, jsonl, plot, reconnect)
     ray = RayOptions(engine, to, actors, part_size, ray_address, image_timeout, points_column)
@@ -129,7 +130,7 @@ def count(
             raise UsageError("--adapter is for images: expected none with a video, which one adapter counts.")
         count_video(VideoRequest(video, of_video, made, max_pixels), adapter, loading, batch_size)
         return
-    counted_by = {"adapter": adapter} | record(together, flip=flip)
+    counted_by = {"adapter": adapter} | record(together, flip=flip, scales=sizes)
     _count_images(paths, adapter, others, loading, made, points_format, batch_size, counted_by)
 
 

@@ -40,13 +40,13 @@ class ErrorBars:
         from ..counting.result import OF_PARTS
 
         self.level, self.missing = level, OF_PARTS if of_parts else calibration.why_not(level)
-        self._few, self._of_parts = calibration.images > 0, of_parts
+        self._few, self._for_good = calibration.images > 0, of_parts or calibration.for_good
 
     def why_not(self) -> str:
         """Return the line that says why there are none and what to do, empty where there are some."""
         if self.missing is None:
             return ""
-        if self._of_parts:
+        if self._for_good:
             return f"No error bars: {self.missing}."
         if self._few:
             return f"No error bars: {self.missing}. Give a lower --level, or more images to 'sam-mprompt calibrate'."

@@ -16,7 +16,7 @@ from .error_bars import LEVEL, ErrorBars, Level, check_level
 from .evaluate_ray import evaluated_with_ray
 from .evaluation_tables import print_evaluation, print_regions
 from .ray_options import Actors, Engine, ImageTimeout, PartSize, RayAddress, RayOptions, To
-from .together import Flip, Together, all_of, record
+from .together import Flip, Scales, Together, all_of, record, scales_of
 from .ui import (
     Adapter,
     Base,
@@ -78,6 +78,7 @@ def evaluate(
     columns: Columns = "",
     together: Together = None,
     flip: Flip = False,
+    scales: Scales = None,
     split: Annotated[Split, typer.Option(help="Which split to count.")] = "test",
     per_image: Annotated[bool, typer.Option("--per-image", help="Print every image, not only the worst five.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write all as JSON.")] = None,
@@ -113,6 +114,7 @@ def evaluate(
     elsewhere = {"--localise": localise, "--locations": locations, "--masks": masks, "--regions": regions}
     with_ray = ray.asked(elsewhere)
     how: dict[str, Any] = {"base": base, "max_pixels": max_pixels, "stretch": stretch, "flip": flip}
+    how |= {"scales": (sizes := scales_of(scales))}
     counter = load(names, device=device, **how)
     bars = ErrorBars(counter.calibration, level, of_parts=parts.regions.ignores)
     samples = parts.kept(_samples(counter, data, split, data_format, label, columns))
@@ -124,7 +126,9 @@ def evaluate(
     else:
         evaluation = _evaluated(predict, samples, locate=localise or locations is not None, level=level)
     if json_file is not None:
-        told = {"adapter": adapter, **asked, "why_no_interval": bars.missing} | record(together, flip=flip)
+        told = {"adapter": adapter, **asked, "why_no_interval": bars.missing} | record(
+            together, flip=flip, scales=sizes
+        )
         _write_json(json_file, told | evaluation.as_dict() | _json_of(parts.metrics(samples)))
     _write_submissions(evaluation, submission, locations)
     _draw_worst(worst, evaluation, predict, counter)

@@ -17,12 +17,15 @@ from .predict import check_batch_size, count_each
 from .region import Region
 from .regions import Regions
 from .result import CountResult, ImageLike
+from .scales import ONCE, checked_scales
 from .scope import Scope
 from .video.every import Every
 from .video.frame import Notice, silent
 from .video.live import RECONNECT
 from .video.series import FrameCount, TrailingMedian, count_frames
 from .video.source import VideoLike, as_video
+
+_OTHER_SIZES = Calibration(missing="adapters are calibrated at their images' own size alone", for_good=True)
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,16 @@ class Ready:
 class AnyCounter(ABC):
     """Counts people in images and videos with networks that have names; `load` makes one of a folder or a file."""
 
-    def __init__(self, *, max_pixels: int | None = None, stretch: bool | None = None, flip: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        max_pixels: int | None = None,
+        stretch: bool | None = None,
+        flip: bool = False,
+        scales: Iterable[float] = ONCE,
+    ) -> None:
         self._max_pixels, self._stretch, self._flip = max_pixels, stretch, flip
+        self._scales = checked_scales(scales)
 
     @property
     @abstractmethod
@@ -94,11 +105,11 @@ class AnyCounter(ABC):
     @property
     def calibration(self) -> Calibration:
         """What is known of the active network's errors."""
-        return self.ready(self.active).calibration
+        return self._calibration_of(self.ready(self.active))
 
     def calibration_of(self, name: str) -> Calibration:
         """Return what is known of a loaded network's errors. Raises UsageError for a name that is none."""
-        return self.ready(name).calibration
+        return self._calibration_of(self.ready(name))
 
     @property
     def trained_on(self) -> TrainedOn:
@@ -221,7 +232,11 @@ class AnyCounter(ABC):
     def _setup(self, name: str) -> Setup:
         ready = self.ready(name)
         backend = Mirrored(ready.backend) if self._flip else ready.backend
-        return Setup(backend, ready.geometry, self._reading_for(ready), ready.calibration, ready.scope)
+        calibration, reading = self._calibration_of(ready), self._reading_for(ready)
+        return Setup(backend, ready.geometry, reading, calibration, ready.scope, self._scales)
+
+    def _calibration_of(self, ready: Ready) -> Calibration:
+        return ready.calibration if self._scales == ONCE else _OTHER_SIZES
 
     def _reading_for(self, ready: Ready) -> Reading:
         stretch = ready.trained_on.stretch if self._stretch is None else self._stretch

@@ -15,6 +15,7 @@ from ..geometry import Geometry
 from .backend import DensityBackend
 from .intervals import UNCALIBRATED, Calibration
 from .result import ImageLike
+from .scales import ONCE
 from .scope import Scope
 
 Item = TypeVar("Item")
@@ -35,6 +36,7 @@ class Setup:
         reading: how image files are decoded.
         calibration: what is known of the errors.
         scope: what training saw.
+        scales: factors of the size that the network is shown the image at; the mean of the densities counts.
     """
 
     backend: DensityBackend
@@ -42,6 +44,7 @@ class Setup:
     reading: Reading
     calibration: Calibration = UNCALIBRATED
     scope: Scope = ANYTHING
+    scales: tuple[float, ...] = ONCE
 
 
 def paired(

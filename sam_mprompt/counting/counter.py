@@ -1,10 +1,11 @@
 """The counter in user code: load an adapter once, count many images, switch between adapters on one base."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -21,6 +22,7 @@ from ..tuning.turns import Turns
 from .any_counter import AnyCounter, Ready, TrainedOn
 from .choice import Choice
 from .intervals import Calibration
+from .scales import ONCE
 from .scope import Range, Scope
 from .torch_backend import Precision, TorchBackend, check_precision, choose_device
 
@@ -35,6 +37,7 @@ def load(
     max_pixels: int | None = None,
     stretch: bool | None = None,
     flip: bool = False,
+    scales: Iterable[float] = ONCE,
 ) -> "Counter":
     """Load an adapter folder onto its base, ready to count; `sam_mprompt.load` says what the arguments mean.
 
@@ -47,7 +50,8 @@ def load(
     built.counter.to(chosen)
     if compile:
         compile_encoder(built.counter.encoder)
-    return Counter(built, folder, chosen, precision=precision, max_pixels=max_pixels, stretch=stretch, flip=flip)
+    how: dict[str, Any] = {"max_pixels": max_pixels, "stretch": stretch, "flip": flip, "scales": scales}
+    return Counter(built, folder, chosen, precision=precision, **how)
 
 
 @dataclass(frozen=True)
@@ -75,8 +79,9 @@ class Counter(AnyCounter):
         max_pixels: int | None = None,
         stretch: bool | None = None,
         flip: bool = False,
+        scales: Iterable[float] = ONCE,
     ) -> None:
-        super().__init__(max_pixels=max_pixels, stretch=stretch, flip=flip)
+        super().__init__(max_pixels=max_pixels, stretch=stretch, flip=flip, scales=scales)
         self.device, self.base, self.precision = device, built.base, precision
         self._turns = Turns(built.counter.encoder)
         self._choice = Choice(DEFAULT)

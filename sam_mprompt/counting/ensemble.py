@@ -1,15 +1,16 @@
 """Several counters as one: the mean of their densities. Free of torch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..errors import UsageError, did_you_mean
 from .any_counter import AnyCounter, Ready
 from .averaged import Averaged
 from .intervals import Calibration
+from .scales import ONCE
 
 NAME = "ensemble"
-_UNKNOWN = Calibration(missing="several adapters together have no calibration: it is of each alone.")
+_UNKNOWN = Calibration(missing="several adapters together have no calibration: it is of each alone", for_good=True)
 
 
 class Ensemble(AnyCounter):
@@ -31,8 +32,9 @@ class Ensemble(AnyCounter):
         max_pixels: int | None = None,
         stretch: bool | None = None,
         flip: bool = False,
+        scales: Iterable[float] = ONCE,
     ) -> None:
-        super().__init__(max_pixels=max_pixels, stretch=stretch, flip=flip)
+        super().__init__(max_pixels=max_pixels, stretch=stretch, flip=flip, scales=scales)
         backend = Averaged([ready.backend for _, ready in parts])
         self._path, first = parts[0]
         for path, ready in parts[1:]:

@@ -71,11 +71,13 @@ class Calibration:
         heads: (n,), annotated.
         counted: (n,), heads that were counted.
         missing: why there are none.
+        for_good: whether calibrating the adapter would not change that.
     """
 
     heads: NDArray[np.float64] = field(default_factory=_NOTHING.copy, repr=False)
     counted: NDArray[np.float64] = field(default_factory=_NOTHING.copy, repr=False)
     missing: str = _MISSING
+    for_good: bool = False
     _scales: "tuple[_Scale, ...]" = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

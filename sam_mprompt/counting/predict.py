@@ -20,6 +20,7 @@ from .backend import DensityBackend, MaskBackend
 from .by_adapter import ANYTHING, Setup, in_groups
 from .intervals import UNCALIBRATED, Calibration
 from .result import CountResult, ImageLike, Prediction
+from .scales import ONCE, mean_density, scaled
 from .scope import Scope, of_heads, of_pixels
 from .tiles import blend_tiles
 
@@ -112,7 +113,7 @@ def count_each(
 
         def submit() -> list[_Submitted]:
             return [
-                (image, setup, pool.submit(_Resized.read, image, setup.geometry, setup.reading))
+                (image, setup, pool.submit(_Resized.read, image, setup.geometry, setup.reading, setup.scales))
                 for image, setup in islice(remaining, batch_size)
             ]
 
@@ -143,13 +144,17 @@ def check_batch_size(batch_size: int) -> None:
 
 @dataclass(frozen=True)
 class _Resized:
-    """An image resized for the network; its original's (height, width) and the ratios new/old of (x, y)."""
+    """An image resized for the network; its original's (height, width) and the ratios new/old of (x, y).
+
+    `seen` are the sizes that the network is shown, where it is not `pixels` alone.
+    """
 
     pixels: ByteImage
     size: tuple[int, int]
     ratio: tuple[float, float]
     path: Path | None = None
     original: ByteImage | None = None
+    seen: tuple[ByteImage, ...] = ()
 
     @classmethod
     def of(cls, image: ByteImage, geometry: Geometry) -> "_Resized":
@@ -157,12 +162,17 @@ class _Resized:
         return cls(pixels, (image.shape[0], image.shape[1]), ratio)
 
     @classmethod
-    def read(cls, image: ImageLike, geometry: Geometry, reading: Reading) -> "_Resized":
+    def read(cls, image: ImageLike, geometry: Geometry, reading: Reading, scales: tuple[float, ...]) -> "_Resized":
         """Decode and resize; the original's pixels are kept only when there is no path to read them from again."""
         path = Path(image) if isinstance(image, str | PathLike) else None
-        found = as_decoded(image, reading, enough=partial(resized, geometry=geometry))
+        largest = scaled(geometry, max(1.0, *scales))
+        found = as_decoded(image, reading, enough=partial(resized, geometry=largest))
         pixels, ratio = resize_image(found.pixels, geometry, found.size)
-        return cls(pixels, found.size, ratio, path, found.pixels if path is None else None)
+        original = found.pixels if path is None else None
+        if scales == ONCE:
+            return cls(pixels, found.size, ratio, path, original)
+        seen = tuple(resize_image(found.pixels, scaled(geometry, scale), found.size)[0] for scale in scales)
+        return cls(pixels, found.size, ratio, path, original, seen)
 
     def warnings(self, density: FloatArray, stride: int, scope: Scope) -> tuple[str, ...]:
         """Say in which respects the image lies outside what training saw."""
@@ -203,5 +213,12 @@ def _densities(
     def forward(tiles: FloatArray) -> FloatArray:
         return backend.density(tiles)[:, None]
 
-    maps = blend_tiles([frame.pixels for frame in frames], forward, geometry, backend, batch_size=batch_size)
-    return [frame.prediction(found[0], None, backend.stride) for frame, found in zip(frames, maps, strict=True)]
+    seen = [frame.seen or (frame.pixels,) for frame in frames]
+    flat = [pixels for several in seen for pixels in several]
+    maps = iter(blend_tiles(flat, forward, geometry, backend, batch_size=batch_size))
+    found = []
+    for frame, several in zip(frames, seen, strict=True):
+        own = [(next(maps)[0], pixels.shape[:2]) for pixels in several]
+        density = mean_density(own, frame.pixels.shape[:2], stride=backend.stride)
+        found.append(frame.prediction(density, None, backend.stride))
+    return found

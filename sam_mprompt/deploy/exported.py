@@ -1,11 +1,13 @@
 """The counter of an exported file: counts as `Counter` does, by the same code, without torch."""
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
 from ..counting.any_counter import AnyCounter, Ready
 from ..counting.backend import DensityBackend
+from ..counting.scales import ONCE
 from ..errors import UsageError, did_you_mean
 from .metadata import Metadata
 
@@ -44,8 +46,9 @@ class ExportedCounter(AnyCounter):
         max_pixels: int | None = None,
         stretch: bool | None = None,
         flip: bool = False,
+        scales: Iterable[float] = ONCE,
     ) -> None:
-        super().__init__(max_pixels=max_pixels, stretch=stretch, flip=flip)
+        super().__init__(max_pixels=max_pixels, stretch=stretch, flip=flip, scales=scales)
         self.path, self.backend, self.device, self.metadata = path, backend, backend.device, backend.metadata
         known: Metadata = backend.metadata
         self._only = Ready(backend, known.geometry, known.calibration, known.scope, known.trained_on)

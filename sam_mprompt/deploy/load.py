@@ -1,6 +1,6 @@
 """`load`: an adapter's folder on its base, or an exported file, ready to count. Torch comes with a folder only."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from importlib.util import find_spec
 from os import PathLike
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..counting.any_counter import AnyCounter, Ready
 from ..counting.ensemble import Ensemble
+from ..counting.scales import ONCE, checked_scales
 from ..data.bounds import Reading
 from ..errors import UsageError
 from ..files import is_file, is_folder
@@ -38,6 +39,7 @@ def load(
     max_pixels: int | None = None,
     stretch: bool | None = None,
     flip: bool = False,
+    scales: Iterable[float] = ONCE,
 ) -> AnyCounter:
     """Load an adapter folder onto its base, or an exported file, ready to count; several count together.
 
@@ -57,16 +59,20 @@ def load(
         stretch: whether 16-bit images are scaled from the bits that they use; None for what each adapter was trained
             with (its recipe's data.stretch).
         flip: whether the mean density of each image and its mirror image counts, in twice the time.
+        scales: 1 to 8 factors from 0.25 to 4 of the size that images are brought to; the mean density of all counts, in
+            the time that their pixels take.
 
     Returns:
         A `Counter` of a folder, an `ExportedCounter` of a file, an `Ensemble` of a list.
 
     Raises:
-        UsageError: no such adapter, device or precision, damaged files, another base than it was trained on, an
-            option that an exported file does not take, or a list of adapters that see images differently.
+        UsageError: no such adapter, device or precision, damaged files, another base than it was trained on, scales
+            out of range, an option that an exported file does not take, or a list of adapters that see images
+            differently.
     """
     Reading(max_pixels=max_pixels)  # refused before anything is loaded
     reading: dict[str, Any] = {"max_pixels": max_pixels, "stretch": stretch, "flip": flip}
+    reading |= {"scales": checked_scales(scales)}
     if isinstance(adapter, Sequence) and not isinstance(adapter, str):
         one = partial(load, device=device, base=base, precision=precision, compile=compile)
         return Ensemble(_parts(adapter, one), **reading)

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from ..counting.counted import counted
 from ..counting.intervals import LEVEL
+from ..counting.scales import ONCE
 from ..data.image import read_header
 from ..deploy.load import is_exported, load
 from ..errors import RunError, SamMpromptError, UsageError
@@ -29,7 +30,7 @@ class HowToCount:
 
     Attributes:
         adapters: as `deploy.load.load` takes them; several count together.
-        base, precision, compile, max_pixels, stretch, flip: as `load` takes them.
+        base, precision, compile, max_pixels, stretch, flip, scales: as `load` takes them.
         batch_size: tiles per call of the network.
         level: of the error bars.
         points: whether rows have where the heads are.
@@ -42,6 +43,7 @@ class HowToCount:
     max_pixels: int | None = None
     stretch: bool | None = None
     flip: bool = False
+    scales: tuple[float, ...] = ONCE
     batch_size: int = 1
     level: float = LEVEL
     points: bool = False
@@ -109,6 +111,7 @@ class Counting:
             max_pixels=how.max_pixels,
             stretch=how.stretch,
             flip=how.flip,
+            scales=how.scales,
         )
 
     @property
