@@ -16,7 +16,7 @@ from ..adapter.folder import AdapterFolder
 from ..adapter.scope_file import ScopeFile
 from ..data.dataset import Batch, EpochBatches
 from ..environment import training_environment
-from ..errors import Interrupted
+from ..errors import Interrupted, RunError
 from ..evaluation.metrics import Metrics, metrics
 from ..files import write_text
 from ..models.build import BuiltCounter
@@ -210,10 +210,16 @@ class TrainingSession:
         self.batches.start(epoch, first)
         name_of = self.data.train.source.name
         batches = patiently(self.loader, partial(self._while_waiting, stop))
-        with told_of_workers():
-            terms = train_epoch(
-                self.parts, batches, self.steps, train, self.progress, name_of=name_of, after_batch=after_batch
-            )
+        try:
+            with told_of_workers():
+                terms = train_epoch(
+                    self.parts, batches, self.steps, train, self.progress, name_of=name_of, after_batch=after_batch
+                )
+        except RunError as error:
+            if error.about == "lost worker":
+                self._while_waiting(stop)  # who ends all processes of a program by its name ends the workers too
+                self._keep()
+            raise
         record: dict[str, Any] = {"epoch": epoch + 1, **rates(), **terms}
         self.progress.epoch, self.progress.batch = epoch + 1, 0
         if self._due(train.validate_every):
@@ -228,10 +234,16 @@ class TrainingSession:
         """Stop on request also when no batch comes; between two steps of a group the last state has to do."""
         if not stop.asked:
             return
-        if self.accelerator.num_processes == 1 and self.progress.batch % self.steps.accumulation == 0:
-            self.save()
+        if self._keep():
             raise Interrupted("stopped; the state is saved.", about="stopped", run=self.run.path)
         raise Interrupted("stopped while waiting for data.", about="stopped between saves", run=self.run.path)
+
+    def _keep(self) -> bool:
+        """Save what was trained, and return whether that was possible: by one process alone, and between two steps."""
+        alone = self.accelerator.num_processes == 1 and self.progress.batch % self.steps.accumulation == 0
+        if alone:
+            self.save()
+        return alone
 
     def _due(self, every: int) -> bool:
         """Whether what happens every so many epochs, and after the last, happens after those that are done."""

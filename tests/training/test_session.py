@@ -1,3 +1,4 @@
+import itertools
 import json
 import os
 import resource
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -32,6 +34,7 @@ from sam_mprompt.training.observer import SILENT, Observer
 from sam_mprompt.training.run import RunFolder
 from sam_mprompt.training.session import TrainingSession
 from sam_mprompt.training.splits import TrainingData
+from sam_mprompt.training.stopping import StopRequest
 from sam_mprompt.tuning.selection import base_tensors
 
 
@@ -293,6 +296,26 @@ def test_a_signal_to_the_whole_group_leaves_the_workers_to_finish_the_step(tmp_p
         said = process.stderr.read().decode()
     assert code == 130, said
     assert "the state is saved" in said
+
+
+@pytest.mark.parametrize("asked", [False, True], ids=["by itself", "with the whole program"])
+def test_a_worker_that_is_ended_costs_nothing_that_was_trained(tmp_path, tiny_recipe, crowd_folder, monkeypatch, asked):
+    """`pkill sam-mprompt` ends workers and asks the main process to stop."""
+    request = StopRequest()
+
+    def two_batches(loader, _while_waiting):
+        yield from itertools.islice(loader, 2)
+        request.asked = asked
+        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Terminated. ")
+
+    monkeypatch.setattr("sam_mprompt.training.session.patiently", two_batches)
+    monkeypatch.setattr("sam_mprompt.training.session.stop_on_signals", lambda _say: nullcontext(request))
+    cut = session(tiny_recipe, crowd_folder, tmp_path / "run", "train.epochs=1", "train.batch_size=2")
+    expected = (Interrupted, "the state is saved") if asked else (RunError, r"A data worker \(process 7\)")
+    with pytest.raises(expected[0], match=expected[1]):
+        cut.fit()
+    assert cut.progress.batch == 2
+    assert json.loads((tmp_path / "run" / "state" / "progress.json").read_text())["progress"]["batch"] == 2
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_batch_named(tmp_path, tiny_recipe, crowd_folder):
