@@ -18,6 +18,7 @@ from PIL import Image, UnidentifiedImageError
 from ..arrays import ByteImage
 from ..errors import DimImageWarning, SmallerCopyWarning, UsageError, did_you_mean
 from ..files import is_file
+from .bounded_file import BoundedFile
 from .bounds import Reading, Size, any_size, bounded, check_memory
 from .packages import is_installed, needed
 from .pixels import Decoded, decoded, orientation_of
@@ -260,7 +261,7 @@ def _opened(path: Path) -> Iterator[tuple[Image.Image, IO[bytes]]]:
         kind = path.stat().st_mode
         if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
             raise UsageError(f"Expected an image file, but '{path}' is a pipe or a device.")
-        with path.open("rb") as file, _open_any_size(file, path) as image:
+        with BoundedFile(path) as file, _open_any_size(file, path) as image:
             yield image, file
 
 

@@ -1,6 +1,7 @@
 """`python -m tests.fuzz FAMILY... --inputs 1000 --seed 0`: run fuzzers, print a table, keep what is found."""
 
 import argparse
+import json
 import sys
 import time
 from pathlib import Path
@@ -18,6 +19,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", type=int, help="run the input of this number alone")
     parser.add_argument("--keep", type=Path, default=Path("findings"), help="folder for what is found")
+    parser.add_argument("--record", type=Path, help="file of JSON lines, to which a line a family is added")
     asked = parser.parse_args()
     if unknown := set(asked.families) - set(FAMILIES):
         parser.error(f"no family {', '.join(sorted(unknown))}: expected some of {', '.join(FAMILIES)}")
@@ -27,7 +29,10 @@ def main() -> int:
     for family in asked.families or FAMILIES:
         started = time.monotonic()
         report = fuzz(family, numbers, seed=asked.seed, keep=asked.keep)
-        _print(report, time.monotonic() - started)
+        seconds = time.monotonic() - started
+        _print(report, seconds)
+        if asked.record is not None:
+            _record(asked.record, report, asked.seed, seconds)
         found += len(report.found)
     return int(found > 0)
 
@@ -40,6 +45,21 @@ def _print(report: Report, seconds: float) -> None:
         last = one.detail.strip().splitlines()[-1] if one.detail.strip() else ""
         sys.stdout.write(f"  {one.number} {one.kind}: {one.what!a:.300}\n    {last!a:.300}\n")
     sys.stdout.flush()
+
+
+def _record(file: Path, report: Report, seed: int, seconds: float) -> None:
+    row = {
+        "family": report.family,
+        "seed": seed,
+        "inputs": report.inputs,
+        **{kind: report.outcomes[kind] for kind in ("read", "refused")},
+        "found": len(report.found),
+        "slowest_seconds": round(report.slowest, 2),
+        "largest_bytes": report.largest,
+        "seconds": round(seconds),
+    }
+    with file.open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps(row) + "\n")
 
 
 def _row(cells: tuple[object, ...]) -> None:

@@ -83,10 +83,21 @@ def read(path: Path, stretch: bool) -> None:
 
 
 def _opened(path: Path) -> list[Image.Image]:
-    """Return what a user may have opened with Pillow; none where it cannot be opened."""
+    """Return what a user may have opened with Pillow; none where it cannot be opened or Pillow has no room for it."""
     with contextlib.suppress(Exception):
+        _load(path)
         return [Image.open(path), Image.open(io.BytesIO(path.read_bytes()))]
     return []
+
+
+def _load(path: Path) -> None:
+    """Decode with Pillow alone. Raises MemoryError, and nothing where something else is wrong: that is ours to tell."""
+    try:
+        Image.open(path).load()
+    except MemoryError:  # it makes room for as much as a chunk of a PNG says it has
+        raise
+    except Exception:
+        pass
 
 
 def _agree(decoded: tuple[int, ...], header: tuple[int, int]) -> None:
