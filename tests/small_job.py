@@ -8,6 +8,7 @@ from PIL import Image
 
 from sam_mprompt.distributed.job import IMAGE, QUARANTINED, Job
 from sam_mprompt.distributed.place import Place
+from sam_mprompt.errors import UsageError
 
 SCHEMA = pa.schema([(IMAGE, pa.string()), ("length", pa.int64()), (QUARANTINED, pa.string())])
 NAMES = tuple(f"{name}.png" for name in "abcdefg")
@@ -42,3 +43,14 @@ def photographs(folder: Path, number: int) -> Path:
         pixels = np.random.default_rng(index).integers(0, 255, (40 + index % 3, 50, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / f"{index:03}.png")
     return folder
+
+
+def made_elsewhere(monkeypatch, module, folder: Path) -> None:
+    """Let a command stand where its job would begin: its work is made in another folder, as on another machine."""
+
+    def worked_through(options, request, listed, work, **others):
+        monkeypatch.chdir(folder)
+        work()
+        raise UsageError("made elsewhere")
+
+    monkeypatch.setattr(module, "worked_through", worked_through)

@@ -68,6 +68,8 @@ def counted_with_ray(
     from ..distributed.counting import Counting, HowToCount
 
     names = [adapters] if isinstance(adapters, str) else adapters
+    if how.get("base") is not None:
+        how |= {"base": from_anywhere(how["base"])}
     counting = HowToCount(adapters=tuple(map(from_anywhere, names)), points=options.points_column, **how)
     request = {**asked, **counting.request()}
     work = partial(Counting, counting, request["fingerprints"], device)

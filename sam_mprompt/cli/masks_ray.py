@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError
-from .ray_job import digest_of, need_packages, say_quarantined, table_of, worked_through
+from .ray_job import digest_of, from_anywhere, need_packages, say_quarantined, table_of, worked_through
 from .ray_options import RayOptions
 from .ui import messages, say
 
@@ -50,8 +50,7 @@ def masks_with_ray(
     for line in folder.images.problems:
         say(messages(), line)
     images = [name_of(sample.image) for sample in folder.images.samples]
-    if how.run is not None:
-        how = replace(how, run=how.run.absolute())
+    how = replace(how, base=from_anywhere(how.base), run=None if how.run is None else how.run.absolute())
     here, there = data.absolute(), out.absolute()
     request: dict[str, Any] = {"work": "masks", "data": str(here), "out": str(there), "images": digest_of(images)}
     request |= {"by": dict(settings), "reading": vars(folder.images.reading)}

@@ -13,8 +13,9 @@ from bucket import bucket
 from PIL import Image
 from pooling_backend import MEAN
 from pooling_file import pooling_file
-from small_job import photographs
+from small_job import made_elsewhere, photographs
 
+from sam_mprompt.cli import count_ray
 from sam_mprompt.cli.count_ray import _listed
 from sam_mprompt.data.formats.tools.own_files import csv_rows
 from sam_mprompt.distributed.counting import Counting, HowToCount, fingerprint
@@ -162,6 +163,17 @@ def test_the_tables_hold_what_count_counts_bit_for_bit_and_why_an_image_has_no_c
     other = run_cli("count", pooling_file(tmp_path / "a.onnx"), *words[1:], *how)
     assert other.code == 2
     assert "holds another job: expected" in other.err
+
+
+def test_adapter_and_base_that_are_named_as_seen_from_here_are_found_by_machines_elsewhere(
+    run_cli, trained_run, tiny_base, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    for name, file in {"run": trained_run, "base.safetensors": tiny_base}.items():
+        (tmp_path / name).symlink_to(file)
+    made_elsewhere(monkeypatch, count_ray, tmp_path.parent)
+    words = "count", "run", photographs(tmp_path / "photos", 1), "--base", "base.safetensors", "--device", "cpu"
+    assert "made elsewhere" in run_cli(*words, "--engine", "ray", "--to", "out").err
 
 
 @pytest.mark.slow

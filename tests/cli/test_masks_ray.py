@@ -1,8 +1,13 @@
 """`masks --engine ray`: the same files as `masks` makes, and a killed command goes on."""
 
 import shutil
+from pathlib import Path
 
 import pytest
+from small_job import made_elsewhere
+from small_whole_sam import write_whole_sam
+
+from sam_mprompt.cli import masks_ray
 
 pytestmark = pytest.mark.usefixtures("ray_folder")
 
@@ -43,3 +48,32 @@ def test_the_files_are_those_of_the_local_command_and_none_is_made_again(run_cli
     other = run_cli(*words(crowd_folder, tmp_path / "ray", "--dilation", 3, *ray[7:]))
     assert other.code == 2
     assert "holds masks of" in other.err
+
+
+@pytest.fixture(params=["boxes", "segmenter", "sam"])
+def source(request, trained_run, tmp_path, monkeypatch):
+    """The words for a source; what it is loaded from is named as seen from the folder that the command runs in."""
+    monkeypatch.chdir(tmp_path)
+    if request.param == "segmenter":
+        (tmp_path / "run").symlink_to(trained_run)
+        return "segmenter", "--run", "run", "--set", "data.scale=0.5", "--set", "data.min_side=8"
+    return ("sam", "--base", write_whole_sam(Path("sam.pth"))) if request.param == "sam" else ("boxes",)
+
+
+def test_what_is_named_as_seen_from_here_is_found_by_machines_elsewhere(
+    run_cli, source, crowd_folder, tmp_path, monkeypatch
+):
+    (tmp_path / "data").symlink_to(crowd_folder)
+    made_elsewhere(monkeypatch, masks_ray, tmp_path.parent)
+    asked = "masks", "--source", *source, "--data", "data", "--out", "ray", "--engine", "ray", "--to", "job"
+    assert "made elsewhere" in run_cli(*asked, "--device", "cpu").err
+
+
+@pytest.mark.slow
+def test_masks_of_every_source_are_those_of_the_local_command(run_cli, source, crowd_folder, tmp_path):
+    asked = "masks", "--source", *source, "--data", crowd_folder, "--device", "cpu", "--out"
+    assert run_cli(*asked, "local").code == 0
+    ended = run_cli(*asked, "ray", "--engine", "ray", "--to", "job", "--part-size", 3, "--actors", 2)
+    assert ended.code == 0, ended.err
+    assert contents(tmp_path / "ray") == contents(tmp_path / "local")
+    assert len(set(contents(tmp_path / "local").values())) > 3, "these masks say nothing"

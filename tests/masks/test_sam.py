@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
-from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransformer
+from small_whole_sam import parts_of_decoder, write_whole_sam
 
 from sam_mprompt.data.sample import Sample
 from sam_mprompt.errors import UsageError
@@ -19,18 +19,7 @@ from sam_mprompt.models.sam_encoder import SamEncoder
 @pytest.fixture(scope="module")
 def whole_sam(tmp_path_factory):
     """A small SAM with random weights in the official file format."""
-    torch.manual_seed(0)
-    config = SamConfig(
-        embed_dim=16, depth=2, num_heads=2, global_attn_indexes=(1,), out_channels=32, window_size=4, grid=8
-    )
-    prompts = PromptEncoder(32, (4, 4), (64, 64), mask_in_chans=16)
-    transformer = TwoWayTransformer(depth=2, embedding_dim=32, mlp_dim=64, num_heads=8)
-    decoder = MaskDecoder(transformer_dim=32, transformer=transformer, iou_head_hidden_dim=24)
-    parts = {"image_encoder": SamEncoder.random(config), "prompt_encoder": prompts, "mask_decoder": decoder}
-    tensors = {f"{name}.{key}": t for name, part in parts.items() for key, t in part.state_dict().items()}
-    path = tmp_path_factory.mktemp("sam") / "sam_small.pth"
-    torch.save(tensors, path)
-    return path
+    return write_whole_sam(tmp_path_factory.mktemp("sam") / "sam_small.pth")
 
 
 def test_a_prompts_answer_does_not_depend_on_the_others_in_its_batch(whole_sam):
@@ -52,10 +41,7 @@ def test_its_decoder_answers_as_segment_anythings_own_model(whole_sam):
     prompter = PointPrompter.from_checkpoint(whole_sam)
     features, points = torch.randn(1, 32, 4, 4), torch.tensor([[10.0, 20.0], [50.0, 7.0]])
     tensors = torch.load(whole_sam, weights_only=True)
-    prompts = PromptEncoder(32, (4, 4), (64, 64), mask_in_chans=16)
-    transformer = TwoWayTransformer(depth=2, embedding_dim=32, mlp_dim=64, num_heads=8)
-    decoder = MaskDecoder(transformer_dim=32, transformer=transformer, iou_head_hidden_dim=24)
-    official = Sam(prompter.encoder, prompts, decoder)
+    official = Sam(prompter.encoder, *parts_of_decoder())
     official.load_state_dict(tensors, strict=False)
     sparse, dense = official.prompt_encoder((points[:, None], torch.ones(2, 1)), None, None)
     with torch.inference_mode():
