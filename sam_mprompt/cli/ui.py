@@ -6,9 +6,9 @@ Results go to stdout and can be piped; progress and messages go to stderr.
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.cells import cell_len
@@ -18,6 +18,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ..shown import shown
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, ProgressColumn
 
 Adapter = Annotated[
     str, typer.Argument(metavar="ADAPTER", help="Adapter folder, run folder, name, or hf://OWNER/NAME@REVISION.")
@@ -81,12 +84,17 @@ def never_fail_on_characters() -> None:
 @contextmanager
 def progress(label: str, total: int | None = None, *, console: Console | None = None) -> Iterator[Report]:
     """Show a bar on a terminal, nothing elsewhere; yields what to call with (done, in all)."""
-    from rich.progress import Progress
-
-    console = console or messages()
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+    with bar_on(console or messages()) as bar:
         task = bar.add_task(escape(shown(label)), total=total)
         yield lambda done, in_all: bar.update(task, completed=done, total=in_all)
+
+
+def bar_on(console: Console, *columns: "ProgressColumn") -> AbstractContextManager["Progress"]:
+    """Return a bar for a `with`, that shows on a terminal and goes with the block; it shows nothing elsewhere."""
+    from rich.progress import Progress
+
+    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    return nullcontext(bar) if bar.disable else bar  # older versions of rich end a disabled one with an empty line
 
 
 class PlainTable(Table):

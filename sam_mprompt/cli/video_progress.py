@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from .ui import bar_on
+
 if TYPE_CHECKING:
     from ..counting.video.frame import Video
     from ..counting.video.series import FrameCount
@@ -17,14 +19,14 @@ def video_progress(video: "Video", console: Console) -> "Iterator[Callable[[Fram
 
     Where the length is known, the time that is left follows from what was counted so far.
     """
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     from ..counting.video.times import clock
 
     text = TextColumn("{task.description}", markup=False)
     length = video.length
     columns = [text, BarColumn(), TaskProgressColumn(), TimeRemainingColumn()] if length else [SpinnerColumn(), text]
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with bar_on(console, *columns) as bar:
         task = bar.add_task("waiting for the first frame", total=length)
 
         def show(frame: "FrameCount") -> None:

@@ -5,9 +5,10 @@ import sys
 
 import pytest
 from rich.console import Console
+from rich.progress import Progress
 
 from sam_mprompt.cli import ui
-from sam_mprompt.cli.ui import print_table, say, table
+from sam_mprompt.cli.ui import print_table, progress, say, table
 
 RECIPES = [sys.executable, "-m", "sam_mprompt", "recipes", "list"]
 
@@ -34,6 +35,14 @@ def test_a_message_is_printed_as_it_is_and_its_control_characters_are_seen():
     console = Console(file=io.StringIO(), width=20)
     say(console, "a[/b].png is \x1b[31mred and longer than twenty characters")
     assert console.file.getvalue() == "a[/b].png is \\x1b[31mred and longer than twenty characters\n"
+
+
+def test_beside_a_terminal_no_bar_leaves_an_empty_line_whatever_the_version_of_rich(monkeypatch):
+    monkeypatch.setattr(Progress, "stop", lambda bar: bar.console.print())  # as of 13.7
+    console = Console(file=io.StringIO())
+    with progress("counting", 3, console=console) as report:
+        report(3, 3)
+    assert console.file.getvalue() == ""
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii:strict", "utf-8:strict"])
