@@ -9,6 +9,7 @@ from small_job import SCHEMA
 
 from sam_mprompt.distributed.counting import Counting
 from sam_mprompt.distributed.job import IMAGE
+from sam_mprompt.distributed.masking import Masking
 
 
 class SlowWork:
@@ -33,12 +34,14 @@ class SlowWork:
             yield {IMAGE: image, "length": len(image)}
 
 
-class SlowCounting(Counting):
-    """Counts, and leaves the same files; it begins when two processes do, for an image takes less than a process.
+class _Slow:
+    """Does the work of the class behind it, and leaves the same files.
+
+    It begins when two processes do, for an image takes less than a process.
 
     Args:
         told: the folder.
-        how: as `Counting` takes it.
+        how: as that class takes it.
     """
 
     def __init__(self, told: Path, *how):
@@ -53,6 +56,14 @@ class SlowCounting(Counting):
         for row in super().rows(images):
             time.sleep(0.1)
             yield row
+
+
+class SlowCounting(_Slow, Counting):
+    """Counts."""
+
+
+class SlowMasking(_Slow, Masking):
+    """Makes masks."""
 
 
 def _mark(told: Path) -> Path:

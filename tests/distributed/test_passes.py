@@ -5,18 +5,24 @@ import signal
 import threading
 import time
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 from pooling_file import pooling_file
-from slow_work import SlowCounting, SlowWork, processes
+from slow_work import SlowCounting, SlowMasking, SlowWork, processes
 from small_job import job_at, photographs
+from small_whole_sam import write_whole_sam
 
+from sam_mprompt.data.image import read_image
+from sam_mprompt.data.masks import mask_path, read_mask
 from sam_mprompt.deploy.load import load
 from sam_mprompt.distributed.counting import HowToCount
 from sam_mprompt.distributed.outcome import concluded, tables
 from sam_mprompt.distributed.passes import work_through
 from sam_mprompt.errors import RunError, UsageError
+from sam_mprompt.masks.folder import Annotated, MaskFolder
+from sam_mprompt.masks.how import HowToMask
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_folder")]
 IMAGES = [f"{number:03}.png" for number in range(40)]
@@ -112,6 +118,37 @@ def test_actors_are_killed_and_the_heads_of_every_image_are_in_its_one_row(tmp_p
         expected = counter.count(row["image"]).points()
         assert len(expected) > 0
         assert np.array_equal(np.array([row["x"], row["y"]], np.float32).T, expected)
+
+
+@pytest.mark.parametrize("source", ["segmenter", "sam"])
+def test_actors_are_killed_and_every_image_has_its_mask_made_once(source, crowd_folder, trained_run, tmp_path, told):
+    base = write_whole_sam(tmp_path / "sam.pth")
+    how = HowToMask(source, run=trained_run, base=str(base))
+    read, out = partial(Annotated.read, crowd_folder), tmp_path / "masks"
+    folder = MaskFolder(out, read())
+    settings = how.maker("cpu").settings
+    folder.begin(settings)
+    images = sorted(str(sample.image) for sample in folder.images.samples)
+    job = job_at(tmp_path / "job", images, part_size=2)
+    at_the_kill = {}
+
+    def kill(running):
+        deadline = time.monotonic() + PATIENCE
+        while not list(out.glob("*.png")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        for number in running:
+            os.kill(number, signal.SIGKILL)
+        at_the_kill.update({mask: mask.stat().st_mtime_ns for mask in out.glob("*.png")})
+
+    disturbed(job, told, kill, make=partial(SlowMasking, told, how, "cpu", read, out))
+    assert [row["image"] for table in tables(job) for row in table.to_pylist()] == images
+    assert 0 < len(at_the_kill) < len(images), "the kill came before or behind the masks"
+    assert {mask: mask.stat().st_mtime_ns for mask in at_the_kill} == at_the_kill, "a mask was made twice"
+    folder.begin(settings)  # as the same command begins: what was half is gone
+    assert sorted(out.iterdir()) == sorted([out / "masks.json", *(out / f"{Path(image).name}" for image in images)])
+    for sample in folder.images.samples:
+        expected = how.maker("cpu")(read_image(sample.image), sample)
+        assert np.array_equal(read_mask(mask_path(out, sample.image, crowd_folder), sample.size), expected)
 
 
 def test_an_image_that_hangs_is_quarantined_in_time_and_every_other_image_has_its_row(tmp_path, told):
