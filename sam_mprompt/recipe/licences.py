@@ -30,7 +30,7 @@ def checked_licence(name: str, what: str = "licence") -> str:
     if found not in LICENCES:
         raise UsageError(
             f"{what}: expected an identifier of the Hub's, such as 'apache-2.0', 'cc-by-nc-4.0' or 'other', got "
-            f"'{name}'.{did_you_mean(found, LICENCES)}"
+            f"{name!r}.{did_you_mean(found, LICENCES)}"
         )
     return found
 

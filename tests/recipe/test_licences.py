@@ -28,3 +28,8 @@ def test_a_recipe_says_the_licence_of_its_images_and_no_other_word():
     assert recipe.data.licence == "cc-by-4.0"
     with pytest.raises(UsageError, match=r"data\.licence.*identifier of the Hub's"):
         parse_recipe({"dataset": "a", "data": {"licence": "mine"}}, source="a")
+
+
+def test_a_licence_of_bytes_that_are_no_text_is_refused_beside_all_other_faults():
+    with pytest.raises(UsageError, match=r"(?s)2 faults.*train\.epochs.*data\.licence.*got '\\udcff'"):
+        parse_recipe({"dataset": "a", "data": {"licence": "\udcff"}, "train": {"epochs": 0}}, source="a")
