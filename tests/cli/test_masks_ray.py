@@ -1,6 +1,11 @@
 """`masks --engine ray`: the same files as `masks` makes, and a killed command goes on."""
 
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +15,7 @@ from small_whole_sam import write_whole_sam
 from sam_mprompt.cli import masks_ray
 
 pytestmark = pytest.mark.usefixtures("ray_folder")
+PATIENCE = 300
 
 
 def contents(folder):
@@ -77,3 +83,27 @@ def test_masks_of_every_source_are_those_of_the_local_command(run_cli, source, c
     assert ended.code == 0, ended.err
     assert contents(tmp_path / "ray") == contents(tmp_path / "local")
     assert len(set(contents(tmp_path / "local").values())) > 3, "these masks say nothing"
+
+
+@pytest.mark.slow
+def test_a_command_that_is_killed_goes_on_and_makes_no_mask_again(run_cli, crowd_folder, tmp_path):
+    asked = "masks", "--source", "sam", "--base", write_whole_sam(tmp_path / "sam.pth"), "--data", crowd_folder
+    ray = *asked, "--out", tmp_path / "ray", "--engine", "ray", "--to", tmp_path / "job", "--part-size", 1
+    ray = *ray, "--actors", 1, "--device", "cpu"
+    command = subprocess.Popen(
+        [sys.executable, "-m", "sam_mprompt", *map(str, ray)], stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    deadline = time.monotonic() + PATIENCE
+    while command.poll() is None and not list(tmp_path.glob("ray/*.png")) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.kill(command.pid, signal.SIGKILL)
+    command.wait()
+    done = {file: file.stat().st_mtime_ns for file in tmp_path.glob("ray/*.png")}
+    assert 0 < len(done) < 11
+
+    again = run_cli(*ray)
+    assert again.code == 0, again.err
+    assert "11 masks" in again.out
+    assert {file: file.stat().st_mtime_ns for file in done} == done
+    assert run_cli(*asked, "--out", tmp_path / "local", "--device", "cpu").code == 0
+    assert contents(tmp_path / "ray") == contents(tmp_path / "local")
