@@ -65,10 +65,14 @@ class OnnxBackend:
 
 def _only_input(session: Any, path: Path, tile: int | None) -> str:
     inputs, outputs = session.get_inputs(), session.get_outputs()
-    sides = [side if isinstance(side, int) else None for side in inputs[0].shape] if inputs else []
+    try:
+        sides = [side if isinstance(side, int) else None for side in inputs[0].shape] if inputs else []
+        name = str(inputs[0].name) if inputs else ""
+    except UnicodeDecodeError as error:
+        raise UsageError(f"'{path}' is damaged: names of its input are no text. Export it again.") from error
     float32 = bool(inputs) and inputs[0].type == "tensor(float)"
     check_signature(str(path), len(inputs), len(outputs), sides, tile, float32=float32)
-    return str(inputs[0].name)
+    return name
 
 
 def _runtime() -> Any:

@@ -63,6 +63,15 @@ def test_metadata_that_are_no_text_are_refused_in_one_line(tmp_path):
         OnnxBackend(tmp_path / "a.onnx")
 
 
+@pytest.mark.parametrize("names", [(b"\x0a\x03\x12\x01b", b"\x0a\x03\x12\x01\xff"), (b"tiles", b"tile\xff")])
+def test_names_of_the_input_that_are_no_text_are_refused_in_one_line(tmp_path, names):
+    whole = pooling_file(tmp_path / "a.onnx").read_bytes()
+    assert names[0] in whole
+    (tmp_path / "a.onnx").write_bytes(whole.replace(*names))
+    with pytest.raises(UsageError, match="names of its input are no text"):
+        OnnxBackend(tmp_path / "a.onnx")
+
+
 @pytest.mark.parametrize("device", ["cuda:x", "tpu", "mps"])
 def test_a_device_that_is_not_there_is_refused_and_those_that_are_there_are_named(tmp_path, device):
     with pytest.raises(UsageError, match=r"Available: cpu"):
