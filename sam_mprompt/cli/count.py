@@ -19,7 +19,7 @@ from .error_bars import LEVEL, ErrorBars, Level, check_level
 from .image_paths import Found, expand, named, picture_names
 from .outside import Outside
 from .ray_options import Actors, Engine, ImageTimeout, PartSize, PointsColumn, RayAddress, RayOptions, To
-from .together import Flip, Scales, Together, all_of, record, scales_of
+from .together import Flip, Means, Scales, Together
 from .ui import (
     Adapter,
     Base,
@@ -115,9 +115,10 @@ def count(
     Every count is printed and written as soon as there is one; an image that cannot be counted costs a line. What was
     stopped goes on with --resume-csv. A video is a file, an address (rtsp://, http://), webcam:0, or images with --fps.
     """
-    names = all_of(adapter := recorded(adapter), together)
+    means, adapter = Means.of(together, flip, scales), recorded(adapter)
+    names = means.adapters(adapter)
     how: dict[str, Any] = {"base": base, "precision": precision, "compile": compiled, "max_pixels": max_pixels}
-    how |= {"stretch": stretch, "flip": flip, "scales": (sizes := scales_of(scales))}
+    how |= {"stretch": stretch, **means.how}
     made = Outputs(csv_file, resume_csv, as_json, overlay, points, regions, level)
     of_video = VideoOptions(every, smooth, fps, jsonl, plot, reconnect)
     ray = RayOptions(engine, to, actors, part_size, ray_address, image_timeout, points_column)
@@ -130,7 +131,7 @@ def count(
             raise UsageError("--adapter is for images: expected none with a video, which one adapter counts.")
         count_video(VideoRequest(video, of_video, made, max_pixels), adapter, loading, batch_size)
         return
-    counted_by = {"adapter": adapter} | record(together, flip=flip, scales=sizes)
+    counted_by = {"adapter": adapter} | means.record()
     _count_images(paths, adapter, others, loading, made, points_format, batch_size, counted_by)
 
 

@@ -16,7 +16,7 @@ from .error_bars import LEVEL, ErrorBars, Level, check_level
 from .evaluate_ray import evaluated_with_ray
 from .evaluation_tables import print_evaluation, print_regions
 from .ray_options import Actors, Engine, ImageTimeout, PartSize, RayAddress, RayOptions, To
-from .together import Flip, Scales, Together, all_of, record, scales_of
+from .together import Flip, Means, Scales, Together
 from .ui import (
     Adapter,
     Base,
@@ -109,12 +109,11 @@ def evaluate(
     check_level(level)
     from ..deploy.load import load
 
-    parts, names = _parts(regions), all_of(adapter := recorded(adapter), together)
+    means, parts, adapter = Means.of(together, flip, scales), _parts(regions), recorded(adapter)
+    names = means.adapters(adapter)
     ray = RayOptions(engine, to, actors, part_size, ray_address, image_timeout)
-    elsewhere = {"--localise": localise, "--locations": locations, "--masks": masks, "--regions": regions}
-    with_ray = ray.asked(elsewhere)
-    how: dict[str, Any] = {"base": base, "max_pixels": max_pixels, "stretch": stretch, "flip": flip}
-    how |= {"scales": (sizes := scales_of(scales))}
+    with_ray = ray.asked({"--localise": localise, "--locations": locations, "--masks": masks, "--regions": regions})
+    how: dict[str, Any] = {"base": base, "max_pixels": max_pixels, "stretch": stretch, **means.how}
     counter = load(names, device=device, **how)
     bars = ErrorBars(counter.calibration, level, of_parts=parts.regions.ignores)
     samples = parts.kept(_samples(counter, data, split, data_format, label, columns))
@@ -126,9 +125,7 @@ def evaluate(
     else:
         evaluation = _evaluated(predict, samples, locate=localise or locations is not None, level=level)
     if json_file is not None:
-        told = {"adapter": adapter, **asked, "why_no_interval": bars.missing} | record(
-            together, flip=flip, scales=sizes
-        )
+        told = {"adapter": adapter, **asked, "why_no_interval": bars.missing} | means.record()
         _write_json(json_file, told | evaluation.as_dict() | _json_of(parts.metrics(samples)))
     _write_submissions(evaluation, submission, locations)
     _draw_worst(worst, evaluation, predict, counter)

@@ -1,6 +1,7 @@
 """`--together`, `--flip`, `--scales`: a count is the mean of several adapters', mirror images' or sizes'."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
@@ -20,8 +21,44 @@ Scales = Annotated[
 ]
 
 
-def scales_of(text: str | None) -> tuple[float, ...]:
-    """Return what `load` takes as scales. Raises UsageError for what are no numbers, or none that it takes."""
+@dataclass(frozen=True)
+class Means:
+    """What a count is the mean of.
+
+    Attributes:
+        together: further adapters.
+        flip: mirror images too.
+        scales: sizes of the image.
+    """
+
+    together: Sequence[str]
+    flip: bool
+    scales: tuple[float, ...]
+
+    @classmethod
+    def of(cls, together: Sequence[str] | None, flip: bool, scales: str | None) -> "Means":
+        """Read the options. Raises UsageError for sizes that are no numbers, or none that `load` takes."""
+        return cls([] if together is None else together, flip, _scales_of(scales))
+
+    @property
+    def how(self) -> dict[str, Any]:
+        """What `load` takes of it beside the adapters."""
+        return {"flip": self.flip, "scales": self.scales}
+
+    def adapters(self, adapter: str) -> str | list[str]:
+        """Return what `load` takes: one adapter, or all that count together."""
+        return [adapter, *map(recorded, self.together)] if self.together else adapter
+
+    def record(self) -> dict[str, Any]:
+        """Return what JSON says of it; nothing where one adapter sees each image once."""
+        from ..counting.scales import ONCE
+
+        several = {"together": list(self.together)} if self.together else {}
+        sizes = {} if self.scales == ONCE else {"scales": list(self.scales)}
+        return several | ({"flip": True} if self.flip else {}) | sizes
+
+
+def _scales_of(text: str | None) -> tuple[float, ...]:
     from ..counting.scales import ONCE, checked_scales
 
     if text is None:
@@ -32,16 +69,3 @@ def scales_of(text: str | None) -> tuple[float, ...]:
         raise UsageError(
             f"--scales: expected numbers from 0.25 to 4, at most 8 and none twice, such as 0.8,1,1.25; got '{text}'."
         ) from None
-
-
-def all_of(adapter: str, together: Sequence[str] | None) -> str | list[str]:
-    """Return what `load` takes: one adapter, or all that count together."""
-    return [adapter, *map(recorded, together)] if together else adapter
-
-
-def record(together: Sequence[str] | None, *, flip: bool, scales: tuple[float, ...]) -> dict[str, Any]:
-    """Return what JSON says of it; nothing where one adapter sees each image once."""
-    from ..counting.scales import ONCE
-
-    several = {"together": list(together)} if together else {}
-    return several | ({"flip": True} if flip else {}) | ({} if scales == ONCE else {"scales": list(scales)})
