@@ -29,6 +29,11 @@ def shown(text: object, *, lines: bool = False) -> str:
     return (_IN_LINES if lines else _IN_A_LINE).sub(_escaped, str(text))
 
 
+def cut(text: str, most: int) -> str:
+    """Return text, or as much of its beginning as fits into `most` characters with three dots behind it."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
 def csv_line(cells: Iterable[object]) -> str:
     """Return one row of a csv file, with the end of the line: see `csv_cell`."""
     row = io.StringIO()

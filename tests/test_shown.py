@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from sam_mprompt.shown import csv_cell, csv_line, shown
+from sam_mprompt.shown import csv_cell, csv_line, cut, shown
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,8 @@ def test_numbers_and_other_text_stay_as_they_are(value):
 
 def test_a_line_of_csv_reads_back_cell_by_cell():
     assert list(csv.reader(io.StringIO(csv_line(["a,\"b'", None, -2.5, "x\ny"])))) == [["a,\"b'", "", "-2.5", "x\\ny"]]
+
+
+@pytest.mark.parametrize(("text", "expected"), [("abcde", "abcde"), ("abcdef", "ab..."), ("", "")])
+def test_a_text_is_cut_where_it_is_longer_than_there_is_room_for(text, expected):
+    assert cut(text, 5) == expected

@@ -15,10 +15,14 @@ from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from torch import Tensor, nn
 
 from ..errors import UsageError, did_you_mean, listed
+from ..shown import cut
 from ..tensor_files import check_tensors
 from ..tuning.adapters import adapter_config
 from ..tuning.methods import method_of, methods
 from .contents import OF_THE_HUB
+
+_LONGEST = 300
+"""Characters of what peft says of values, which repeats them whole."""
 
 
 def adapter_state(encoder: nn.Module, adapter_name: str = "default") -> dict[str, Tensor]:
@@ -69,7 +73,7 @@ def config_from_dict(values: Mapping[str, Any]) -> peft.PeftConfig:
     if peft_type not in keys:
         raise UsageError(
             f"adapter_config.json: expected a peft_type that peft {peft.__version__} puts into encoders, got "
-            f"'{peft_type}'.{did_you_mean(peft_type, keys)}"
+            f"'{cut(peft_type, _LONGEST)}'.{did_you_mean(peft_type, keys)}"
         )
     known = keys[peft_type]
     if unknown := values.keys() - known:
@@ -82,7 +86,8 @@ def config_from_dict(values: Mapping[str, Any]) -> peft.PeftConfig:
         if isinstance(config.target_modules, str):
             re.compile(config.target_modules)
     except Exception as error:  # peft's classes check what they are given with whatever comes to hand
-        raise UsageError(f"adapter_config.json: {peft_type} does not take these values: {error}") from error
+        why = cut(str(error), _LONGEST)
+        raise UsageError(f"adapter_config.json: {peft_type} does not take these values: {why}") from error
     return config
 
 

@@ -6,6 +6,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from ..errors import UsageError, did_you_mean
+from ..shown import cut
 from .section import LENIENT, Section, members
 from .tuning import UNSUITED
 
@@ -157,7 +158,7 @@ def _shown(value: object) -> str:
         text = repr(list(value) if isinstance(value, tuple) else value)
     except (ValueError, RecursionError):  # Python writes no integer of more than 4300 digits
         return "a number too long to be shown"
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+    return cut(text, _LONGEST)
 
 
 def _no_member(value: object, by_value: dict[str, type[Section]]) -> str:

@@ -327,6 +327,17 @@ def test_configurations_that_peft_would_stumble_over_are_refused(values, message
         config_from_dict(values)
 
 
+@pytest.mark.parametrize(
+    "values",
+    [{"peft_type": "MPROMPT", "target_modules": ["attn"] * 99_999 + [7]}, {"peft_type": ["LORA"] * 99_999}],
+    ids=["targets", "type"],
+)
+def test_what_was_given_is_not_repeated_at_any_length(values):
+    with pytest.raises(UsageError) as said:
+        config_from_dict(values)
+    assert len(str(said.value)) < 600
+
+
 def test_each_of_several_adapters_has_a_configuration_of_its_own():
     encoder = attach(small_sam(), adapter_name="default", bottleneck=4)
     attach(encoder, adapter_name="gate", bottleneck=5)
