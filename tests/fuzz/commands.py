@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,19 @@ def _options(command: list[str]) -> list[str]:
     return [option for option in options if option != "--compile"]  # a compiler takes its time
 
 
+@contextlib.contextmanager
+def _reading(pipe: Path) -> Iterator[None]:
+    """Read from a pipe, which whoever writes to it waits for as any program does."""
+    if not pipe.is_fifo():
+        yield
+        return
+    end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        yield
+    finally:
+        os.close(end)
+
+
 def _run(words: list[str]) -> None:
     from sam_mprompt.cli.app import main
     from sam_mprompt.errors import RunError, UsageError
@@ -178,7 +192,7 @@ def _run(words: list[str]) -> None:
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
     before, sys.argv = sys.argv, ["sam-mprompt", *words]
     try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), _reading(Path("fifo")):
             main()
         code: Any = 0
     except SystemExit as stopped:
