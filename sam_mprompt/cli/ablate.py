@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ..errors import Interrupted
-from .ui import DataOfRecipe, Format, Overrides, check_outputs, format_override, messages, print_json, say
+from .ui import DataOfRecipe, Format, Overrides, check_outputs, format_override, messages, print_json, print_text, say
 
 EXAMPLE = "Example: `sam-mprompt ablate --rows table2 --recipe sha --data data/part_A --seeds 3 --test`"
 
@@ -60,7 +60,7 @@ def ablate(
     if as_json:
         print_json([record.model_dump() for record in found])
     else:
-        typer.echo(text)
+        print_text(text)
     say(console, f"{progress_of(runs, records)}: {folder}")
     if not drawn:
         say(console, "No plot was drawn: pip install 'sam-mprompt[plots]'.")

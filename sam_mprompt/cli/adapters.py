@@ -7,7 +7,7 @@ import typer
 
 from ..errors import UsageError
 from .advice import advised
-from .ui import AsJson, Base, messages, print_json, print_table, say, table
+from .ui import AsJson, Base, messages, print_json, print_table, print_text, say, table
 
 if TYPE_CHECKING:
     from ..deploy.exported import ExportedCounter
@@ -88,7 +88,7 @@ def verify_adapter(
 
     folder = AdapterFolder.read(find_adapter(adapter))
     built = load_adapter(folder, base)
-    typer.echo(f"{folder.path}: intact, fits base {built.base.name} ({built.base.fingerprint})")
+    print_text(f"{folder.path}: intact, fits base {built.base.name} ({built.base.fingerprint})")
 
 
 @adapters.command("push", epilog="Example: `sam-mprompt adapters push runs/shb hf://me/shb --license cc-by-nc-4.0`")
@@ -130,4 +130,4 @@ def push_adapter(
     for line in pushed.cautions:
         say(messages(), line)
     seen = "private" if pushed.private else "public"
-    typer.echo(f"{pushed.repo.address}  {pushed.size / 1e6:.2f} MB  {seen}")
+    print_text(f"{pushed.repo.address}  {pushed.size / 1e6:.2f} MB  {seen}")

@@ -24,6 +24,7 @@ from .ui import (
     messages,
     print_json,
     print_table,
+    print_text,
     progress,
     say,
     table,
@@ -130,6 +131,6 @@ def _print(shown: dict[str, object], bars: ErrorBars) -> None:
         for row in examples:
             rows.add_row(f"{row['count']:,.0f}", f"{row['low']:,.0f} to {row['high']:,.0f}")
         print_table(rows)
-    typer.echo(f"adapter {shown['adapter']}")
+    print_text(f"adapter {shown['adapter']}")
     if line := bars.why_not():
         say(messages(), line)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .ui import AsJson, print_json, print_table, progress, table
+from .ui import AsJson, print_json, print_table, print_text, progress, table
 
 if TYPE_CHECKING:
     from ..bases.locate import Status
@@ -47,7 +47,7 @@ def pull_checkpoint(name: Name) -> None:
 
     with progress(name) as report:
         path = pull(name, progress=report)
-    typer.echo(str(path))
+    print_text(str(path))
 
 
 @checkpoints.command("verify", epilog="Example: `sam-mprompt checkpoints verify sam_vit_b`")
@@ -58,7 +58,7 @@ def verify_checkpoint(name: Name) -> None:
     status = verify(name)
     if status.state != "ready":
         raise status.refusal()
-    typer.echo(f"{status.path}: {status.detail or 'intact'}")
+    print_text(f"{status.path}: {status.detail or 'intact'}")
 
 
 def _bytes(status: "Status") -> int | None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from .image_paths import expand
-from .ui import Adapter, Device, Paths, messages, print_table, progress, say, table
+from .ui import Adapter, Device, Paths, messages, print_table, print_text, progress, say, table
 
 EXAMPLE = "Example: `sam-mprompt compare runs/shb runs/shb-2 street.jpg --out sheet.jpg`"
 
@@ -39,4 +39,4 @@ def compare(
     for image, one, other in counts:
         shown.add_row(str(image), f"{one:.1f}", f"{other:.1f}")
     print_table(shown)
-    typer.echo(f"picture {out}")
+    print_text(f"picture {out}")

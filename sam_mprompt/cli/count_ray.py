@@ -4,12 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from .image_paths import expand
 from .ray_job import from_anywhere, need_packages, say_quarantined, table_of, worked_through
 from .ray_options import RayOptions
-from .ui import messages, print_json, say
+from .ui import messages, print_json, print_text, say
 from .video_options import VideoOptions
 from .video_request import Outputs
 
@@ -89,9 +87,9 @@ def tell(outcome: "Outcome", *, as_json: bool) -> None:
     if as_json:
         print_json(vars(outcome) | {"first": [list(pair) for pair in outcome.first]})
         return
-    typer.echo(f"{outcome.images} images, each in one row of {outcome.rows}")
+    print_text(f"{outcome.images} images, each in one row of {outcome.rows}")
     if outcome.quarantined:
-        typer.echo(f"{outcome.quarantined} of them are quarantined, with their reasons: {outcome.list}")
+        print_text(f"{outcome.quarantined} of them are quarantined, with their reasons: {outcome.list}")
 
 
 def _listed(paths: Sequence[str]) -> "pa.Table":

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from ..errors import Interrupted, RunError, UsageError
+from ..shown import shown
 from .advice import advised
 from .count_regions import counted_regions
 from .error_bars import ErrorBars
@@ -235,4 +236,4 @@ class _Made:
             print_json({"adapter": adapter, **report.record()})
             return
         for line in report.lines():
-            typer.echo(line, err=self.request.prints_rows)
+            typer.echo(shown(line), err=self.request.prints_rows)

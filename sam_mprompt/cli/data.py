@@ -9,7 +9,7 @@ from rich.console import Console
 from ..errors import RunError
 from ..recipe.limits import MOST_SEEDS
 from .data_report import print_conversion, print_report
-from .ui import AsJson, Columns, Format, Label, MaxPixels, Stretch, print_json, progress
+from .ui import AsJson, Columns, Format, Label, MaxPixels, Stretch, print_json, print_text, progress
 
 data = typer.Typer(help="Look at datasets before training.", no_args_is_help=True)
 
@@ -107,7 +107,7 @@ def unpack_data(
 
     with progress("unpacking") as shown:
         written = unpack(directory, shown)
-    typer.echo(f"{len(written):,} images written in {directory}")
+    print_text(f"{len(written):,} images written in {directory}")
 
 
 @data.command("synthesize", epilog="Example: `sam-mprompt data synthesize data/scenes --sheet scenes.png`")
@@ -134,4 +134,4 @@ def synthesize_data(
         scenes = [crowd_scene(seed, index) for index in range(min(16, train))]
         captions = [f"{len(scene.points)} heads" for scene in scenes]
         save_image(sheet, contact_sheet([scene.image for scene in scenes], captions=captions))
-    typer.echo(str(directory))
+    print_text(str(directory))

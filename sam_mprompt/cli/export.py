@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..errors import UsageError
-from .ui import Adapter, Base, check_outputs, messages, print_table, progress, table
+from .ui import Adapter, Base, check_outputs, messages, print_table, print_text, progress, table
 
 if TYPE_CHECKING:
     from ..adapter.folder import AdapterFolder
@@ -63,7 +63,7 @@ def export(
     if kind == "folder":
         check_folder(found)
         exported = found.export(to, dtype="float16" if dtype == "float16" else "float32")
-        typer.echo(f"{exported.path}  {exported.size_on_disk() / 1e6:.2f} MB  {exported.info.dtype}")
+        print_text(f"{exported.path}  {exported.size_on_disk() / 1e6:.2f} MB  {exported.info.dtype}")
     else:
         _print(_file(found, to, kind, dtype, tile, images or [], base))
 
@@ -91,7 +91,7 @@ def _file(
 
 def _print(exported: "Exported") -> None:
     parity, size = exported.parity, exported.path.stat().st_size
-    typer.echo(f"{exported.path}  {size / 1e6:.2f} MB  {exported.metadata.dtype}")
+    print_text(f"{exported.path}  {size / 1e6:.2f} MB  {exported.metadata.dtype}")
     rows = table("compared with PyTorch", "largest difference", right=("largest difference",))
     rows.add_row("images", f"{parity.images}")
     rows.add_row("density, of the fullest cell", f"{parity.density:.1e}")

@@ -19,6 +19,7 @@ from .ui import (
     format_override,
     marks_override,
     messages,
+    print_text,
 )
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def finetune(
     if as_json:
         typer.echo(json.dumps(result.as_dict()))
     else:
-        typer.echo(_counter(result) if isinstance(result, FinetuneResult) else _segmenter(result))
+        print_text(_counter(result) if isinstance(result, FinetuneResult) else _segmenter(result))
 
 
 def _by_recipe(

@@ -17,6 +17,7 @@ from .ui import (
     StretchOfAdapter,
     check_outputs,
     messages,
+    print_text,
     progress,
     say,
 )
@@ -78,5 +79,5 @@ def masks(
 
 
 def _tell(what: str, out: Path, preview: Path) -> None:
-    typer.echo(f"{what}: {out}\nlook at {preview}")
-    typer.echo(f"use them with --set targets.pseudo_mask=files --set targets.masks={out}")
+    print_text(f"{what}: {out}\nlook at {preview}")
+    print_text(f"use them with --set targets.pseudo_mask=files --set targets.masks={out}")

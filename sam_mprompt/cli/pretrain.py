@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .ui import Overrides, Resume, check_outputs, messages
+from .ui import Overrides, Resume, check_outputs, messages, print_text
 
 EXAMPLE = "Example: `sam-mprompt pretrain --recipe sam-tiny --set train.minutes=120`"
 
@@ -29,4 +29,4 @@ def pretrain(
         if resume:
             resolved = load_pretrain_recipe(run.recipe, overrides or ())
         checkpoint = train(resolved, run, resume=resume, observer=display)
-    typer.echo(str(checkpoint))
+    print_text(str(checkpoint))

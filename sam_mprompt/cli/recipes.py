@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import UsageError
-from .ui import AsJson, print_json, print_table, table
+from .ui import AsJson, print_json, print_table, print_text, table
 
 recipes = typer.Typer(help="List, show and copy recipes.", no_args_is_help=True)
 
@@ -65,4 +65,4 @@ def copy_recipe(
         raise UsageError(f"'{to}' exists already: choose another name.")
     source = find_recipe(name)
     write_with(to, lambda temporary: shutil.copyfile(source, temporary))
-    typer.echo(str(to))
+    print_text(str(to))

@@ -74,6 +74,11 @@ def say(console: Console, line: str) -> None:
     console.print(shown(line, lines=True), markup=False, highlight=False, soft_wrap=True)
 
 
+def print_text(text: str) -> None:
+    """Print a result on stdout; what would act on a terminal, as a strange name of a file may, is seen instead."""
+    typer.echo(shown(text, lines=True))
+
+
 def never_fail_on_characters() -> None:
     """Let stdout and stderr write what their encoding lacks with a backslash, instead of ending the command."""
     for stream in (sys.stdout, sys.stderr):
