@@ -8,6 +8,7 @@ from docs_pages import IN_A_CHECKOUT, ROOT
 from benchmarks.accuracy.experiments import experiments
 from benchmarks.accuracy.pairs import bootstrap, by_seed, differences, pairs
 from sam_mprompt.ablation.records import Record, read_records
+from sam_mprompt.ablation.variants import load_ablation
 
 pytestmark = pytest.mark.skipif(not IN_A_CHECKOUT, reason="the figures are compared with the checkout's records")
 
@@ -36,3 +37,13 @@ def test_the_table_is_what_the_records_give(records):
     expected = lines_of(records)
     assert len(expected) == 4
     assert [line for line in page.splitlines() if line in expected] == expected
+
+
+def test_no_interval_leaves_out_zero_and_each_leaves_out_the_papers_smallest_gain(records):
+    found = pairs(records)
+    paper = load_ablation("table2").rows
+    gains = [1 - paper[-1].paper[name] / paper[0].paper[name] for name in paper[0].paper]
+    assert round(100 * min(gains)) == 12
+    for label in {prompted.row for prompted, _ in found}:
+        low, high = bootstrap([pair for pair in found if pair[0].row == label]) or (0.0, 0.0)
+        assert -100 * min(gains) < low < 0 < high
