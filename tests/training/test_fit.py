@@ -380,7 +380,8 @@ def test_previews_are_made_of_the_averaged_weights_as_the_recipe_says(tmp_path, 
     assert [index for _, _, index, _, _ in asked] == [0, 1]
     for counter, source, _, options, weight in asked:
         assert (counter, source) == (session.counter, session.data.shown)
-        assert (options["targets"], options["offline"]) == (recipe.targets, offline)
+        assert (options["targets"], options["loss"]) == (recipe.targets, recipe.loss)
+        assert recipe.loss.offline == offline
         assert options["geometry"].tile == 32
         assert options["device"] == torch.device("cpu")
         assert torch.equal(weight, session.parts.average.values["regressor.output.weight"])
