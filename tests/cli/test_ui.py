@@ -37,6 +37,13 @@ def test_a_message_is_printed_as_it_is_and_its_control_characters_are_seen():
     assert console.file.getvalue() == "a[/b].png is \\x1b[31mred and longer than twenty characters\n"
 
 
+def test_a_result_is_printed_with_its_control_characters_seen(run_cli, trained_run, crowd_folder, tmp_path):
+    done = run_cli("compare", trained_run, trained_run, crowd_folder / "5.png", "--out", tmp_path / "\u202ex.png")
+    assert done.code == 0, done.err
+    assert done.out.endswith("\\u202ex.png\n")
+    assert "\u202e" not in done.out
+
+
 def test_beside_a_terminal_no_bar_leaves_an_empty_line_whatever_the_version_of_rich(monkeypatch):
     monkeypatch.setattr(Progress, "stop", lambda bar: bar.console.print())  # as of 13.7
     console = Console(file=io.StringIO())
