@@ -183,5 +183,5 @@ class Films:
         self._end(film, "failed", line)
 
     def _end(self, film: Film, state: Literal["done", "stopped", "failed"], line: str) -> None:
+        film.path.unlink(missing_ok=True)  # first: who is told that it ended finds nothing left
         film.state, film.line = state, line
-        film.path.unlink(missing_ok=True)
