@@ -112,19 +112,19 @@ def context_mask(points: FloatArray, size: tuple[int, int], *, k: int = 3, strid
     return disc_mask(points, context_radius(points, k=k), size, stride=stride)
 
 
-def context_radius(points: FloatArray, *, k: int) -> NDArray[np.float64]:
+def context_radius(points: FloatArray, *, k: int, zoom: float = 1.0) -> NDArray[np.float64]:
     """Return (N,) pixels: how far the context of each head reaches.
 
     The radius is the distance to the k-th nearest other head. An outlying neighbour is stepped back from: while the
     radius exceeds twice the mean distance of the nearer ones, the next nearer is taken. Duplicates count as one head.
 
     With fewer than k + 1 distinct heads there is no k-th neighbour, and the paper has no rule. The last one is taken
-    then, and no radius exceeds 60 pixels: whatever the counter sees further away from few heads is a false alarm, which
-    Eq. 2 would turn into a target.
+    then, and no radius exceeds 60 pixels of the image as it is trained on, `zoom` times as large as this one: whatever
+    the counter sees further away from few heads is a false alarm, which Eq. 2 would turn into a target.
     """
     distinct, inverse = np.unique(points.reshape(-1, 2), axis=0, return_inverse=True)
     if len(distinct) < 2:
-        return np.full(len(points), _FEW_REACH)
+        return np.full(len(points), _FEW_REACH / zoom)
     from scipy.spatial import cKDTree  # here: counting imports this module and takes no scipy
 
     few, k = len(distinct) < k + 1, min(k, len(distinct) - 1)
@@ -134,7 +134,7 @@ def context_radius(points: FloatArray, *, k: int) -> NDArray[np.float64]:
         outlier = distances[:, nearer] > _OUTLIER_RATIO * distances[:, :nearer].mean(axis=1)
         rank[(rank == nearer) & outlier] = nearer - 1
     radius = np.take_along_axis(distances, rank[:, None], axis=1)[:, 0][inverse.ravel()]
-    return np.minimum(radius, _FEW_REACH) if few else radius
+    return np.minimum(radius, _FEW_REACH / zoom) if few else radius
 
 
 def disc_mask(points: FloatArray, radius: NDArray[np.float64], size: tuple[int, int], *, stride: int = 1) -> Mask:

@@ -121,6 +121,15 @@ def test_fewer_than_k_plus_one_heads_reach_to_the_last_of_them_and_no_further_th
     assert context_radius(np.array(points, np.float32).reshape(-1, 2), k=3) == pytest.approx(radii)
 
 
+def test_the_bound_for_few_heads_is_of_the_image_as_it_is_trained_on():
+    one = np.array([[5, 5]], np.float32)
+    two = np.array([[5, 5], [905, 5]], np.float32)
+    assert context_radius(one, k=3, zoom=0.25) * 0.25 == pytest.approx([60])
+    assert context_radius(two, k=3, zoom=2.0) * 2.0 == pytest.approx([60, 60])
+    many = np.array([[0, 0], [100, 0], [200, 0], [300, 0]], np.float32)
+    np.testing.assert_array_equal(context_radius(many, k=3, zoom=2.0), context_radius(many, k=3))
+
+
 def test_nothing_is_context_where_nobody_is_and_little_around_one_head():
     assert not context_mask(np.zeros((0, 2), np.float32), (400, 400)).any()
     mask = context_mask(np.array([[200, 200]], np.float32), (400, 400))

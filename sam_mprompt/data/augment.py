@@ -18,7 +18,7 @@ class AnnotatedImage:
     Attributes:
         image: uint8 (H, W, 3), RGB.
         points: float32 (N, 2) as (x, y); after a crop also those outside it.
-        radius: float64 (N,), how far the context of each head reaches (may be infinite).
+        radius: float64 (N,), pixels, how far the context of each head reaches.
         boxes: float32 (M, 4) as (x1, y1, x2, y2), or None.
         mask: bool (H, W), a pseudo mask that was made before, or None.
     """

@@ -1,5 +1,6 @@
 """Where annotated images come from: a dataset on disk, or procedural scenes painted on demand."""
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -126,10 +127,10 @@ class DiskSource:
         sample = self.samples[index]
         if points is None:
             raise UsageError(f"'{sample.image}' has no annotation to train on.")
-        if index not in self._radii:  # the same in every epoch, and the dearest part of a crowd's targets
-            self._radii[index] = context_radius(points, k=self.context_k)
-        mask = read_mask(self.mask_of(sample.image), sample.size) if self.mask_of is not None else None
         ratio = image.shape[1] / sample.size[1], image.shape[0] / sample.size[0]
+        if index not in self._radii:  # the same in every epoch, and the dearest part of a crowd's targets
+            self._radii[index] = context_radius(points, k=self.context_k, zoom=math.sqrt(ratio[0] * ratio[1]))
+        mask = read_mask(self.mask_of(sample.image), sample.size) if self.mask_of is not None else None
         return AnnotatedImage(image, points, self._radii[index], sample.boxes, mask).moved(image, ratio, (0.0, 0.0))
 
 
@@ -179,7 +180,7 @@ class SyntheticSource:
         """Paint and resize one scene."""
         scene = self._scene(epoch * self.length + index if self.fresh else index)
         image, ratio = resize_image(scene.image, self.geometry)
-        radius = context_radius(scene.points, k=self.context_k)
+        radius = context_radius(scene.points, k=self.context_k, zoom=math.sqrt(ratio[0] * ratio[1]))
         return AnnotatedImage(scene.image, scene.points, radius, scene.boxes).moved(image, ratio, (0.0, 0.0))
 
     def _scene(self, number: int) -> Scene:

@@ -53,6 +53,17 @@ def test_procedural_scenes_are_trained_on_at_the_size_at_which_they_are_counted(
     assert frame.boxes.max() > 96
 
 
+def test_the_context_of_few_heads_is_bounded_at_the_size_that_is_trained_on(tmp_path):
+    for split in ("train", "val"):
+        Image.new("RGB", (400, 300)).save(tmp_path / f"of-{split}.png")
+        (tmp_path / f"of-{split}.json").write_text('{"points": [[100, 50]]}')
+        (tmp_path / f"{split}.txt").write_text(f"of-{split}.png")
+    for scale in (0.5, 1.0, 2.0):
+        settings = ["data.format=points", f"data.scale={scale}", "data.min_side=32"]
+        source = open_split(load_recipe("sha-tiny-prompt", settings), "train", tmp_path).source
+        assert source.frame(0, 0).radius == pytest.approx([60])
+
+
 def test_pseudo_masks_from_boxes_need_boxes(tmp_path, crowd_folder):
     for name in ("a", "b"):
         Image.new("RGB", (32, 32)).save(tmp_path / f"{name}.png")
