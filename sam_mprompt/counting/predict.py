@@ -171,7 +171,10 @@ class _Resized:
         original = found.pixels if path is None else None
         if scales == ONCE:
             return cls(pixels, found.size, ratio, path, original)
-        seen = tuple(resize_image(found.pixels, scaled(geometry, scale), found.size)[0] for scale in scales)
+        seen = tuple(
+            pixels if scale == 1 else resize_image(found.pixels, scaled(geometry, scale), found.size)[0]
+            for scale in scales
+        )
         return cls(pixels, found.size, ratio, path, original, seen)
 
     def warnings(self, density: FloatArray, stride: int, scope: Scope) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ ONCE = (1.0,)
 _LEAST, _MOST, _NUMBER = 0.25, 4.0, 8
 
 
-def checked_scales(scales: Iterable[float]) -> tuple[float, ...]:
+def checked_scales(scales: Iterable[float | str]) -> tuple[float, ...]:
     """Return factors of an image's size as numbers.
 
     Raises:

@@ -50,7 +50,7 @@ def test_count_and_evaluate_take_the_mean_of_several_sizes_and_json_says_so(
 def test_sizes_that_are_none_end_with_2_and_one_line(run_cli, trained_run, crowd_folder, text):
     done = run_cli("count", trained_run, crowd_folder / "5.png", "--scales", text)
     assert done.code == 2
-    assert done.err.startswith("sam-mprompt: --scales: expected numbers from 0.25 to 4")
+    assert done.err.startswith("sam-mprompt: scales: expected 1 to 8 different numbers from 0.25 to 4")
     assert done.err.count("\n") == 1
 
 

@@ -61,7 +61,9 @@ def test_a_scaled_geometry_brings_any_image_to_that_share_of_its_size(geometry, 
         assert resized(size, scaled(geometry, scale)) == pytest.approx(expected, abs=1.6)
 
 
-@pytest.mark.parametrize("scales", [[], [0], [0.2], [4.1], [1, 1], [float("nan")], ["a"], None, [1.0] * 9, "0.8,1"])
+@pytest.mark.parametrize(
+    "scales", [[], [0], [0.2], [4.1], [1, 1], [float("nan")], ["a"], None, [1.0] * 9, "0.8,1", ["0.8", ""]]
+)
 def test_scales_that_are_none_are_refused(scales):
     with pytest.raises(UsageError, match=r"^scales: expected 1 to 8 different numbers from 0\.25 to 4"):
         checked_scales(scales)
