@@ -13,7 +13,7 @@ import torch
 from ..counting.counter import load
 from ..data.formats.read import read_split
 from ..data.sample import Sample
-from ..data.sources import Source, data_root, open_split
+from ..data.sources import DiskSource, Source, data_root, open_split
 from ..errors import RunError, UsageError
 from ..evaluation.evaluate import Evaluation, evaluate
 from ..evaluation.metrics import mask_iou
@@ -259,6 +259,8 @@ def mask_overlap(run: RunFolder, recipe: Recipe, data: Path | None) -> float | N
     if recipe.loss.segmentation == 0:
         return None
     source = open_split(recipe, "val", data_root(recipe.data, data)).source
+    if isinstance(source, DiskSource) and all(sample.boxes is None for sample in source.samples):
+        return None
     trained = load_run(run, device=torch.device("cpu"))
     found = []
     for index in range(len(source)):

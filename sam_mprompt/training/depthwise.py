@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
 from torch.overrides import TorchFunctionMode
 
 from ..recipe.schema import TrainRecipe
@@ -43,7 +42,7 @@ class _Depthwise(TorchFunctionMode):
 class _Float32Gradients(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: FunctionCtx,
+        ctx: Any,
         images: Tensor,
         weight: Tensor,
         stride: tuple[int, int],
@@ -53,7 +52,7 @@ class _Float32Gradients(torch.autograd.Function):
         """(B, C, H, W) and (C, 1, kh, kw) -> bfloat16 (B, C, h, w)."""
         half = images.to(torch.bfloat16)
         ctx.save_for_backward(half, weight)
-        ctx.geometry, ctx.came_as = (stride, padding, dilation), images.dtype  # type: ignore[attr-defined]
+        ctx.geometry, ctx.came_as = (stride, padding, dilation), images.dtype
         return torch.conv2d(half, weight.to(torch.bfloat16), None, stride, padding, dilation, len(weight))
 
     @staticmethod
