@@ -1,7 +1,7 @@
 """Training in bfloat16 against float32 on a CPU: python -m benchmarks.speed.mixed_precision
 
-Recipe `shb-lite0-full` with random weights, whole epochs on the same procedural images. A CPU that has no products in
-bfloat16 (avx512_bf16 or AMX) is slower by it.
+Recipe `shb-lite0-full` with random weights, whole epochs on the same procedural images. It is for a CPU that has
+products in bfloat16 (avx512_bf16 or AMX).
 """
 
 import tempfile
