@@ -1,7 +1,10 @@
 """Ray itself: actors and nodes die, and every image has one row all the same."""
 
 import os
+import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 from functools import partial
@@ -9,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import unmade_work
 from pooling_file import pooling_file
 from slow_work import SlowCounting, SlowMasking, SlowWork, processes
 from small_job import job_at, photographs
@@ -20,7 +24,6 @@ from sam_mprompt.deploy.load import load
 from sam_mprompt.distributed.counting import HowToCount
 from sam_mprompt.distributed.outcome import concluded, tables
 from sam_mprompt.distributed.passes import work_through
-from sam_mprompt.errors import RunError, UsageError
 from sam_mprompt.masks.folder import Annotated, MaskFolder
 from sam_mprompt.masks.how import HowToMask
 
@@ -168,18 +171,15 @@ def test_an_image_that_hangs_is_quarantined_in_time_and_every_other_image_has_it
     assert len(processes(told)) > 1
 
 
-def refused():
-    raise UsageError("no such adapter here")
-
-
-def broken():
-    raise OSError("no library")
-
-
-def test_a_work_that_cannot_be_made_ends_the_command_with_its_own_line(tmp_path):
-    job = job_at(tmp_path / "job")
-    options = {"actors": 1, "address": None, "gpu": False, "on_part": lambda *_: None}
-    with pytest.raises(UsageError, match=r"^no such adapter here$"):
-        work_through(job, refused, **options)
-    with pytest.raises(RunError, match=r"3 of 3 parts are not done, and 3 passes brought none further: .*no library"):
-        work_through(job, broken, **options)
+@pytest.mark.parametrize(
+    ("work", "told"),
+    [
+        ("refused", r"UsageError no such adapter here"),
+        ("broken", r"RunError 3 of 3 parts are not done, and 3 passes brought none further: .*no library\."),
+    ],
+)
+def test_a_work_that_cannot_be_made_ends_the_command_with_its_own_line(tmp_path, work, told):
+    words = [sys.executable, unmade_work.__file__, str(tmp_path / "job"), work]
+    ended = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert re.fullmatch(told, ended.stdout.strip()), ended.stdout
