@@ -1,9 +1,10 @@
 """Exported files against PyTorch on a CPU: python -m benchmarks.speed.deployed
 
-Three counters on one tile of 448 px: SAM-base with prompt modules and random weights, the demo adapter on sam-tiny,
-and `shb-scratch` with random weights. PyTorch eager and compiled, ONNX Runtime and OpenVINO in float32, float16 and
-int8. Counts are compared on procedural crowds that nothing was calibrated with; those of random weights say little.
-Beside them what the command `count` takes for one image, from its start to its end.
+Four counters on one tile of 448 px: SAM-base with prompt modules and random weights, the demo adapter on sam-tiny,
+`shb-scratch` with random weights, and `street`, EfficientNet-Lite0 as it was trained. PyTorch eager and compiled, ONNX
+Runtime and OpenVINO in float32, float16 and int8. Counts are compared on procedural crowds that nothing was calibrated
+with; those of random weights say little. Beside them what the command `count` takes for one image, from its start to
+its end.
 
 Each model's rows are kept as soon as it is measured, so that a long measurement goes on with the models that it names:
 python -m benchmarks.speed.deployed "sam-tiny, demo". On one core time is the processor's, which neighbours on the
@@ -49,7 +50,8 @@ _RANDOM: Mapping[str, tuple[str, Sequence[str]]] = {
     "SAM-base, random": ("shb", ("model.base=random:vit_b",)),
     "shb-scratch, random": ("shb-scratch", ()),
 }
-MODELS = ("sam-tiny, demo", "shb-scratch, random", "SAM-base, random")
+_SHIPPED: Mapping[str, str] = {"sam-tiny, demo": "demo", "lite0, street": "street"}
+MODELS = ("sam-tiny, demo", "shb-scratch, random", "lite0, street", "SAM-base, random")
 DTYPES = ("float32", "float16", "int8")
 
 _COLD = """
@@ -92,7 +94,9 @@ def random_adapter(path: Path, recipe_name: str, overrides: Sequence[str]) -> Ad
 
 def adapter_of(name: str, root: Path) -> AdapterFolder:
     """Return the adapter of a model."""
-    return random_adapter(root / name, *_RANDOM[name]) if name in _RANDOM else AdapterFolder.read(find_adapter("demo"))
+    if name in _RANDOM:
+        return random_adapter(root / name, *_RANDOM[name])
+    return AdapterFolder.read(find_adapter(_SHIPPED[name]))
 
 
 def files_of(folder: AdapterFolder, root: Path, dtypes: Sequence[str], images: Sequence[ByteImage]) -> dict[str, Path]:

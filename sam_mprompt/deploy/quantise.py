@@ -25,7 +25,8 @@ from .metadata import Metadata
 
 INT8 = ("Conv", "MatMul", "Gemm")
 """What is computed in int8. Everything else, attention's softmax and the normalisations among it, stays float32, but
-for the ReLUs of networks without normalisation layers: convolutions take them in, else they are passes of their own."""
+for the ReLUs of networks without normalisation layers: convolutions take them in. Outside of them they would be passes
+of their own, and an int8 convolution in front of a ReLU6 would keep its few bits for values that are cut off next."""
 
 MOST_TILES = 32
 """That are looked at to learn the ranges of activations."""
@@ -68,9 +69,12 @@ def in_int8(model: Any, metadata: Metadata, images: Sequence[ImageLike], reading
 
 
 def _computed(graph: Any) -> list[str]:
-    """Return the kinds of nodes that become int8. A ViT's few ReLUs would cost exactness and gain no time."""
+    """Return the kinds of nodes that become int8, ReLU6 (ONNX's Clip) among them.
+
+    A ViT's few ReLUs would cost exactness and gain no time.
+    """
     plain = all(node.op_type != "LayerNormalization" for node in graph.node)
-    return [*INT8, "Relu"] if plain else list(INT8)
+    return [*INT8, "Relu", "Clip"] if plain else list(INT8)
 
 
 def _kept(graph: Any, weights: set[str]) -> list[str]:

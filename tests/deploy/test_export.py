@@ -4,6 +4,7 @@ import pytest
 from pooling_backend import noise
 
 from sam_mprompt import load
+from sam_mprompt.adapter.find import find_adapter
 from sam_mprompt.adapter.folder import AdapterFolder
 from sam_mprompt.deploy.capture import merged
 from sam_mprompt.deploy.export import export
@@ -105,6 +106,15 @@ def test_in_int8_the_convolutions_of_a_network_without_normalisation_take_its_re
     assert left.count("Conv") > 40
     assert left.count("Relu") == 1  # that of the density
     assert made.parity.total < 0.05
+
+
+@pytest.mark.slow
+def test_in_int8_a_trained_network_with_relu6_counts_as_before(tmp_path):
+    made = export(AdapterFolder.read(find_adapter("street")), tmp_path / "int8.onnx", dtype="int8", tile=448)
+    left = [node.op_type for node in onnx.load(str(made.path)).graph.node]
+    assert left.count("DequantizeLinear") > 60
+    assert "Clip" not in left
+    assert made.parity.total < 0.03
 
 
 @pytest.mark.slow
