@@ -3,8 +3,9 @@
 Four counters on one tile of 448 px: SAM-base with prompt modules and random weights, the demo adapter on sam-tiny,
 `shb-scratch` with random weights, and `street`, EfficientNet-Lite0 as it was trained. PyTorch eager and compiled, ONNX
 Runtime and OpenVINO in float32, float16 and int8. Counts are compared on procedural crowds that nothing was calibrated
-with; those of random weights say little. Beside them what the command `count` takes for one image, from its start to
-its end.
+with; those of random weights say little, and those of `street` differ in float32 already, as it sees the edges that
+fill its smaller images up to the tile. Beside them what the command `count` takes for one image, from its start to its
+end.
 
 Each model's rows are kept as soon as it is measured, so that a long measurement goes on with the models that it names:
 python -m benchmarks.speed.deployed "sam-tiny, demo". On one core time is the processor's, which neighbours on the
