@@ -16,6 +16,7 @@ from ..models.counter import CrowdCounter
 from ..models.sam_encoder import SamEncoder
 from ..tuning.adapters import merge
 from .free_sizes import free_sizes
+from .same_padding import plain_padding
 
 INPUT, OUTPUT = "tiles", "density"
 _MOST_TILES = 4096
@@ -66,6 +67,7 @@ def capture(counter: CrowdCounter, tile: int | None) -> ExportedProgram:
             most = largest_side(counter) // unit
             if _sam(counter) is not None:
                 stack.enter_context(free_sizes())
+            stack.enter_context(plain_padding())
             count, rows, columns = _EXAMPLE[0], min(_EXAMPLE[1], most - 1), min(_EXAMPLE[2], most)
             example = torch.zeros(count, 3, rows * unit, columns * unit)
             least = max(2, -(-64 // unit))
