@@ -2,10 +2,10 @@
 
 Four counters on one tile of 448 px: SAM-base with prompt modules and random weights, the demo adapter on sam-tiny,
 `shb-scratch` with random weights, and `street`, EfficientNet-Lite0 as it was trained. PyTorch eager and compiled, ONNX
-Runtime and OpenVINO in float32, float16 and int8. Counts are compared on procedural crowds that nothing was calibrated
-with; those of random weights say little, and those of `street` differ in float32 already, as it sees the edges that
-fill its smaller images up to the tile. Beside them what the command `count` takes for one image, from its start to its
-end.
+Runtime and OpenVINO in float32, float16 and int8, and OpenVINO in bfloat16 where the CPU has it. Counts are compared on
+procedural crowds that nothing was calibrated with; those of random weights say little, and those of `street` differ in
+float32 already, as it sees the edges that fill its smaller images up to the tile. Beside them what the command `count`
+takes for one image, from its start to its end.
 
 Each model's rows are kept as soon as it is measured, so that a long measurement goes on with the models that it names:
 python -m benchmarks.speed.deployed "sam-tiny, demo". On one core time is the processor's, which neighbours on the
@@ -38,6 +38,7 @@ from sam_mprompt.deploy.export import export
 from sam_mprompt.deploy.load import load
 from sam_mprompt.deploy.narrow import in_float16
 from sam_mprompt.deploy.onnx_files import write_onnx
+from sam_mprompt.deploy.openvino_backend import computes_bfloat16
 from sam_mprompt.deploy.openvino_files import openvino_network, write_openvino
 from sam_mprompt.deploy.quantise import in_int8
 from sam_mprompt.models.build import build_counter
@@ -53,7 +54,7 @@ _RANDOM: Mapping[str, tuple[str, Sequence[str]]] = {
 }
 _SHIPPED: Mapping[str, str] = {"sam-tiny, demo": "demo", "lite0, street": "street"}
 MODELS = ("sam-tiny, demo", "shb-scratch, random", "lite0, street", "SAM-base, random")
-DTYPES = ("float32", "float16", "int8")
+DTYPES = ("float32", "bfloat16", "float16", "int8")
 
 _COLD = """
 import resource, sys
@@ -107,11 +108,14 @@ def files_of(folder: AdapterFolder, root: Path, dtypes: Sequence[str], images: S
     found: dict[str, Path] = {}
     for dtype in dtypes:
         metadata = replace(made.metadata, dtype=dtype)
-        source, half = onnx.load(str(plain)), dtype == "float16"
+        source, half = onnx.load(str(plain)), dtype in ("bfloat16", "float16")
         model = in_int8(source, metadata, images, Reading()) if dtype == "int8" else source
-        write_openvino(openvino_network(model, half=half), metadata, root / f"{dtype}.openvino")
-        write_onnx(in_float16(model) if half else model, metadata, root / f"{dtype}.onnx")
-        found |= {f"ONNX Runtime {dtype}": root / f"{dtype}.onnx", f"OpenVINO {dtype}": root / f"{dtype}.openvino"}
+        if dtype != "bfloat16":
+            found[f"ONNX Runtime {dtype}"] = root / f"{dtype}.onnx"
+            write_onnx(in_float16(model) if half else model, metadata, found[f"ONNX Runtime {dtype}"])
+        if dtype != "bfloat16" or computes_bfloat16():
+            found[f"OpenVINO {dtype}"] = root / f"{dtype}.openvino"
+            write_openvino(openvino_network(model, half=half), metadata, found[f"OpenVINO {dtype}"])
     return found
 
 

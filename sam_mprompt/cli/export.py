@@ -29,7 +29,7 @@ def export(
         typer.Option("--format", help="folder: goes onto its base; onnx, openvino, pt2: one file with its base."),
     ] = None,
     dtype: Annotated[
-        Literal["float32", "float16", "int8"],
+        Literal["float32", "bfloat16", "float16", "int8"],
         typer.Option(help="Of a folder's prompt modules (float32, float16), or of a file's network."),
     ] = "float32",
     tile: Annotated[
@@ -70,7 +70,7 @@ def export(
 
 def _check_folder(dtype: str, tile: int | None, images: list[str] | None) -> None:
     """Refuse what only a file can be, or has."""
-    given = {"--dtype int8": dtype == "int8", "--tile": tile is not None, "--images": bool(images)}
+    given = {f"--dtype {dtype}": dtype in ("bfloat16", "int8"), "--tile": tile is not None, "--images": bool(images)}
     if only := [name for name, value in given.items() if value]:
         raise UsageError(f"{only[0]} is for a file: give --format onnx and --to FILE.onnx.")
 

@@ -24,6 +24,7 @@ from .load import backend_of
 from .metadata import DTYPES, Metadata
 from .narrow import in_float16
 from .onnx_files import needed, onnx_model, write_onnx
+from .openvino_backend import computes_bfloat16
 from .openvino_files import openvino_network, write_openvino
 from .parity import Parity, check, compare, scenes
 from .pt2_files import write_pt2
@@ -68,7 +69,8 @@ def export(
         to: the file to write; one that stands there is replaced, once the new one has been compared.
         kind: "onnx"; "openvino", which OpenVINO alone runs; or "pt2", PyTorch's own, which is float32.
         dtype: what the network computes in: "float32"; "float16", with normalisation and attention's softmax in
-            float32 (OpenVINO's kind only keeps weights so); "int8".
+            float32 (OpenVINO's kind only keeps weights so); "bfloat16", of OpenVINO's kind, on CPUs that have it;
+            "int8".
         tile: side of the one size of tile that the network takes, for devices that want fixed shapes. By default the
             sides are free, and images of every size are counted as PyTorch counts them.
         base: checkpoint name or file when the base is not found under its recorded name.
@@ -83,6 +85,8 @@ def export(
     check_kind(kind, dtype)
     if kind == "openvino":
         needed("openvino", extra="openvino")
+    if dtype == "bfloat16" and not computes_bfloat16():
+        raise UsageError("This CPU does not compute in bfloat16, so that it cannot compare: expected another --dtype.")
     told = progress or (lambda _step, _done, _all: None)
     built = load_adapter(folder, base)
     check_tile(built.counter, tile, folder.geometry.tile)
@@ -120,7 +124,7 @@ def _writer(
         return partial(write_pt2, program)
     if kind == "onnx":
         return partial(write_onnx, _narrowed(onnx_model(program), metadata, seen, reading))
-    half = metadata.dtype == "float16"
+    half = metadata.dtype in ("float16", "bfloat16")
     model = onnx_model(program) if half else _narrowed(onnx_model(program), metadata, seen, reading)
     return partial(write_openvino, openvino_network(model, half=half))
 
@@ -166,9 +170,10 @@ def check_kind(kind: str, dtype: str) -> None:
     """Raise UsageError for a kind of file that is none, or that there is not in a dtype."""
     if dtype not in DTYPES:
         raise UsageError(f"dtype: expected one of {', '.join(DTYPES)}, got '{dtype}'.")
-    if kind not in KINDS or (kind == "pt2" and dtype != "float32"):
+    if kind not in KINDS or (kind == "pt2" and dtype != "float32") or (kind == "onnx" and dtype == "bfloat16"):
         raise UsageError(
-            f"Expected an ONNX file, one of OpenVINO's, or a pt2 file in float32, got '{kind}' in {dtype}."
+            "Expected an ONNX file (not in bfloat16), one of OpenVINO's, or a pt2 file in float32, "
+            f"got '{kind}' in {dtype}."
         )
 
 

@@ -18,7 +18,7 @@ from ..geometry import Geometry, round_up
 
 KEY = "sam_mprompt"
 FORMAT_VERSION = 1
-DTYPES = ("float32", "float16", "int8")
+DTYPES = ("float32", "bfloat16", "float16", "int8")
 _MOST = 10**6
 """Held-out images, and names."""
 

@@ -19,7 +19,7 @@ def openvino_network(model: Any, *, half: bool) -> tuple[bytes, bytes]:
 
     Args:
         model: in float32 or int8.
-        half: whether weights are kept in float16. The CPU computes in float32.
+        half: whether weights are kept in float16, whatever the CPU computes in.
 
     Raises:
         UsageError: OpenVINO is not installed.

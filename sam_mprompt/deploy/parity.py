@@ -18,8 +18,8 @@ from ..geometry import Geometry
 from ..models.counter import CrowdCounter
 from .fixed_tile import on_a_fixed_tile
 
-LIMITS = {"float32": 1e-4, "float16": 1e-2, "int8": 5e-2}
-"""By dtype, how far counts may be off, as a share: the worst image's in float32 and float16, that of all in int8."""
+LIMITS = {"float32": 1e-4, "bfloat16": 2e-2, "float16": 1e-2, "int8": 5e-2}
+"""By dtype, how far counts may be off, as a share: the worst image's in float32 and float16, else that of all."""
 
 _SIZES = ((448, 448), (300, 520), (620, 430), (768, 1024))
 """Of the procedural scenes: square, wide, high, and larger than many tiles."""
@@ -50,7 +50,7 @@ class Parity:
     def fault(self, dtype: str) -> str | None:
         """Say what is off, None where nothing is."""
         limit = LIMITS[dtype]
-        found = self.total if dtype == "int8" else self.count
+        found = self.total if dtype in ("bfloat16", "int8") else self.count
         if found <= limit and (dtype != "float32" or self.density <= limit):
             return None
         return (

@@ -6,10 +6,12 @@ from pooling_backend import noise
 from sam_mprompt import load
 from sam_mprompt.adapter.find import find_adapter
 from sam_mprompt.adapter.folder import AdapterFolder
+from sam_mprompt.deploy import export as module
 from sam_mprompt.deploy.capture import merged
 from sam_mprompt.deploy.export import export
 from sam_mprompt.deploy.metadata import Metadata
 from sam_mprompt.deploy.narrow import IN_FLOAT32
+from sam_mprompt.deploy.openvino_backend import computes_bfloat16
 from sam_mprompt.errors import RunError, UsageError
 from sam_mprompt.models.build import build_counter
 from sam_mprompt.recipe.model import SamModel, TimmModel
@@ -174,6 +176,31 @@ def test_a_tile_that_the_network_does_not_take_is_refused_before_any_work(folder
         export(folder, tmp_path / "a.onnx", tile=tile)
 
 
+@pytest.mark.slow
+def test_a_bfloat16_file_counts_nearly_the_same_and_is_smaller(folder, tmp_path):
+    pytest.importorskip("openvino")
+    if not computes_bfloat16():
+        pytest.skip("a CPU that multiplies bfloat16 is needed")
+    wide, narrow = (
+        export(folder, tmp_path / f"{dtype}.openvino", kind="openvino", dtype=dtype)
+        for dtype in ("float32", "bfloat16")
+    )
+    assert narrow.metadata.dtype == "bfloat16"
+    assert 0 < narrow.parity.total < 0.02
+    assert narrow.path.stat().st_size < 0.75 * wide.path.stat().st_size  # the graph is a third of so small a network
+    # OpenVINO would choose bfloat16 by itself for each file
+    assert wide.parity.count < 1e-4
+
+
+def test_bfloat16_is_refused_where_nothing_can_be_compared_in_it(folder, tmp_path, monkeypatch):
+    pytest.importorskip("openvino")
+    monkeypatch.setattr(module, "computes_bfloat16", lambda: False)
+    with pytest.raises(UsageError, match="This CPU does not compute in bfloat16"):
+        export(folder, tmp_path / "a.openvino", kind="openvino", dtype="bfloat16")
+    with pytest.raises(UsageError, match="got 'onnx' in bfloat16"):
+        export(folder, tmp_path / "a.onnx", dtype="bfloat16")
+
+
 def test_an_unknown_dtype_is_refused(folder, tmp_path):
     with pytest.raises(UsageError, match="float8"):
         export(folder, tmp_path / "a.onnx", dtype="float8")
@@ -181,8 +208,6 @@ def test_an_unknown_dtype_is_refused(folder, tmp_path):
 
 def test_nothing_is_left_of_a_file_whose_counts_are_off(folder, tmp_path, monkeypatch):
     from pooling_file import pooling_file
-
-    from sam_mprompt.deploy import export as module
 
     wrong = onnx.load(str(pooling_file(tmp_path / "wrong.onnx")))
     monkeypatch.setattr(module, "capture", lambda *_: None)

@@ -10,6 +10,7 @@ from pooling_backend import PoolingBackend, noise
 from pooling_file import pooling_file, pooling_metadata
 
 from sam_mprompt import load
+from sam_mprompt.deploy import openvino_backend as module
 from sam_mprompt.deploy.openvino_files import openvino_network, write_openvino
 from sam_mprompt.errors import UsageError
 
@@ -81,6 +82,17 @@ os.kill(os.getpid(), signal.SIGTERM)
 def test_a_signal_is_handled_after_counters_were_dropped_in_any_order_by_any_thread(package, onnx_file):
     ended = run([sys.executable, "-c", SIGNALLED, str(onnx_file)], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout) == (0, "handled\n"), ended.stderr
+
+
+@pytest.mark.parametrize("able", [True, False])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_network_is_computed_in_bfloat16_where_its_file_says_so_and_the_cpu_can(
+    package, tmp_path, monkeypatch, dtype, able
+):
+    monkeypatch.setattr(module, "computes_bfloat16", lambda: able)
+    backend = load(pooling_openvino(tmp_path / "a.openvino", metadata=pooling_metadata(dtype=dtype))).backend
+    computed = backend._compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+    assert computed == ("bf16" if able and dtype == "bfloat16" else "f32")
 
 
 def test_the_files_own_kind_needs_no_device_and_takes_no_other(own_file):

@@ -56,7 +56,7 @@ def test_mass_that_moved_is_refused_in_float32_though_the_count_is_right():
         check(moved, "float32", "It")
 
 
-@pytest.mark.parametrize(("dtype", "limit"), [("float16", 1e-2), ("int8", 5e-2)])
+@pytest.mark.parametrize(("dtype", "limit"), [("bfloat16", 2e-2), ("float16", 1e-2), ("int8", 5e-2)])
 def test_narrower_numbers_may_be_off_a_little(dtype, limit):
     check(Parity(2, 0.1, limit * 0.9, limit * 0.9), dtype, "It")
     with pytest.raises(RunError):
