@@ -75,6 +75,16 @@ def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     return platform.processor() or platform.machine()
 
 
+def instructions(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
+    """Return what a processor's instructions are called, as far as the system tells: on Linux, else none."""
+    with suppress(OSError):
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() in ("flags", "Features"):  # x86, ARM
+                return frozenset(value.split())
+    return frozenset()
+
+
 def training_environment(device: str, threads: int, processes: int = 1) -> dict[str, object]:
     """Return what a training's record says of where it ran: the same seed gives the same bits where this is the same.
 

@@ -13,6 +13,7 @@ from sam_mprompt.environment import (
     cores_given,
     cores_of_container,
     installed,
+    instructions,
     processor,
     python_and_system,
     training_environment,
@@ -56,6 +57,20 @@ def test_a_processor_has_a_name_or_an_architecture(tmp_path):
     (tmp_path / "cpuinfo").write_text("processor : 0\nmodel name\t: Some CPU @ 2 GHz\n")
     assert processor(tmp_path / "cpuinfo") == "Some CPU @ 2 GHz"
     assert processor(tmp_path / "nothing") in (platform.processor(), platform.machine())
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("flags\t\t: fpu sse2 avx512_bf16\nvmx flags\t: vnmi\n", {"fpu", "sse2", "avx512_bf16"}),  # x86
+        ("processor\t: 0\nFeatures\t: fp asimd bf16\n", {"fp", "asimd", "bf16"}),  # ARM
+        ("nothing of it\n", set()),
+    ],
+)
+def test_a_processors_instructions_are_read_where_the_system_tells(tmp_path, text, names):
+    (tmp_path / "cpuinfo").write_text(text)
+    assert instructions(tmp_path / "cpuinfo") == names
+    assert instructions(tmp_path / "nothing") == set()
 
 
 def test_a_package_that_two_distributions_bring_is_told_twice(monkeypatch):

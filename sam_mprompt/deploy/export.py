@@ -83,10 +83,6 @@ def export(
         RunError: the file's counts are off, or the disk is full; nothing is written then.
     """
     check_kind(kind, dtype)
-    if kind == "openvino":
-        needed("openvino", extra="openvino")
-    if dtype == "bfloat16" and not computes_bfloat16():
-        raise UsageError("This CPU does not compute in bfloat16, so that it cannot compare: expected another --dtype.")
     told = progress or (lambda _step, _done, _all: None)
     built = load_adapter(folder, base)
     check_tile(built.counter, tile, folder.geometry.tile)
@@ -167,13 +163,20 @@ def metadata_of(folder: AdapterFolder, counter: CrowdCounter, dtype: str, tile: 
 
 
 def check_kind(kind: str, dtype: str) -> None:
-    """Raise UsageError for a kind of file that is none, or that there is not in a dtype."""
+    """Raise UsageError for a kind of file that is none, or that there is not in a dtype or on this machine."""
     if dtype not in DTYPES:
         raise UsageError(f"dtype: expected one of {', '.join(DTYPES)}, got '{dtype}'.")
     if kind not in KINDS or (kind == "pt2" and dtype != "float32") or (kind == "onnx" and dtype == "bfloat16"):
         raise UsageError(
             "Expected an ONNX file (not in bfloat16), one of OpenVINO's, or a pt2 file in float32, "
             f"got '{kind}' in {dtype}."
+        )
+    if kind == "openvino":
+        needed("openvino", extra="openvino")
+    if dtype == "bfloat16" and not computes_bfloat16():
+        raise UsageError(
+            "A file in bfloat16 is compared with PyTorch before it stands: expected a CPU that computes in it, or "
+            "another dtype."
         )
 
 

@@ -19,6 +19,7 @@ from ..counting.result import ImageLike
 from ..counting.tiles import blend_tiles
 from ..data.bounds import Reading
 from ..data.image import as_rgb
+from ..environment import instructions
 from ..geometry import resize_image
 from .fixed_tile import on_a_fixed_tile
 from .metadata import Metadata
@@ -86,10 +87,7 @@ def _kept(graph: Any, weights: set[str]) -> list[str]:
 
 def _has_int8_products() -> bool:
     """Whether this CPU multiplies int8 without saturating in 16 bits between (VNNI); others take weights of 7 bits."""
-    try:
-        return "vnni" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return False
+    return any("vnni" in name for name in instructions())
 
 
 class _Tiles:

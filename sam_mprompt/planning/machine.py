@@ -5,7 +5,11 @@ from dataclasses import dataclass
 import torch
 
 from ..bases.locate import listing
+from ..environment import instructions
 from ..memory import whole_memory
+
+_BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}
+"""Instructions by which processors multiply it: Intel's and AMD's, and ARM's."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +22,7 @@ class Machine:
         gpu: name of the GPU, or "".
         gpu_gb: its memory.
         bases: names of the registered bases that are here.
+        bfloat16: whether the processor multiplies bfloat16.
     """
 
     cores: int
@@ -25,6 +30,7 @@ class Machine:
     gpu: str = ""
     gpu_gb: float = 0.0
     bases: tuple[str, ...] = ()
+    bfloat16: bool = False
 
     @property
     def training_gb(self) -> float:
@@ -39,4 +45,5 @@ def this_machine() -> Machine:
         found = torch.cuda.get_device_properties(0)
         gpu, memory = str(found.name), found.total_memory / 1e9
     ready = tuple(status.checkpoint.name for status in listing() if status.state == "ready")
-    return Machine(torch.get_num_threads(), (whole_memory() or 0) / 1e9, gpu, memory, ready)
+    narrow = bool(_BFLOAT16 & instructions())
+    return Machine(torch.get_num_threads(), (whole_memory() or 0) / 1e9, gpu, memory, ready, narrow)

@@ -145,6 +145,7 @@ def _rows(profile: Profile, chosen: Way, machine: Machine, minutes: float, timin
         size,
         held,
         rules.workers(machine),
+        *rules.precision(chosen, machine),
         *rules.constants(),
         *rules.length(profile, size.value, held.value, minutes, timing),
         *rules.tiles(profile, factor.value, chosen, machine),

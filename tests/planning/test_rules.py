@@ -73,6 +73,14 @@ def test_a_crop_fits_the_typical_image(profile_with, light):
     assert rules.crop(profile_with(short_side=20), 1.0, light).value == rules.SMALLEST_CROP
 
 
+def test_light_networks_train_in_bfloat16_where_a_cpu_multiplies_it(light, cached, laptop, workstation):
+    able = replace(laptop, bfloat16=True)
+    assert values(rules.precision(light, able)) == {"train.precision": "bf16"}
+    assert values(rules.precision(replace(light, kind="scratch"), able)) == {"train.precision": "bf16"}
+    assert rules.precision(cached, able) == rules.precision(light, laptop) == []
+    assert rules.precision(light, replace(workstation, bfloat16=True)) == []
+
+
 def test_a_crop_of_cached_features_fits_the_smallest_image(profile_with, cached):
     assert rules.crop(profile_with(smallest_side=150), 1.0, cached).value == 144
 
