@@ -9,7 +9,10 @@ from .serve import Host, Precision, TokenFile
 from .served import check_packages, in_bytes, limits_of, opened, token_for
 from .ui import Base, Device, Overrides, StretchOfAdapter, messages, say
 
-EXAMPLE = "Example: `sam-mprompt ui adapters/demo`, then open http://127.0.0.1:8001 in a browser"
+EXAMPLE = "Example: `sam-mprompt ui`, then open http://127.0.0.1:8001 in a browser"
+
+SHIPPED = ("street", "dense", "demo")
+"""Adapters to choose from where none is named: those of photographs first."""
 
 PagePort = Annotated[int, typer.Option("--port", min=0, max=65_535, help="Port; 0 for any free one.")]
 Workspace = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the page's datasets and trainings.")]
@@ -30,7 +33,7 @@ PhotoPixels = Annotated[
 def ui(
     adapters: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[[NAME=]ADAPTER...]", help="Adapters to choose from; by default the bundled demo."),
+        typer.Argument(metavar="[[NAME=]ADAPTER...]", help="Adapters to choose from; by default those that ship."),
     ] = None,
     workspace: Workspace = Path("page"),
     host: Host = "127.0.0.1",
@@ -59,7 +62,7 @@ def ui(
     from ..ui.page import Page, Settings
     from ..ui.server import run
 
-    sources = named(adapters or [str(bundled("adapters") / "demo")])
+    sources = named(adapters or list(SHIPPED))
     token = token_for(host, token_file, without_token=without_token)
     check_output(workspace, "folder")
     limits = PageLimits(limits_of(max_megabytes, max_pixels), max_video_bytes=in_bytes(max_video_megabytes))

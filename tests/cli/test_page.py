@@ -2,7 +2,11 @@
 
 import pytest
 
+from sam_mprompt.cli import page as served_by_the_page
 from sam_mprompt.data import packages
+from sam_mprompt.resources import bundled
+from sam_mprompt.ui import page as shown
+from sam_mprompt.ui import server
 
 
 @pytest.mark.parametrize(
@@ -34,3 +38,14 @@ def test_without_the_packages_of_the_extra_it_says_what_to_install(run_cli, monk
     outcome = run_cli("ui")
     assert outcome.code == 2
     assert "pip install 'sam-mprompt[ui]'" in outcome.err
+
+
+def test_the_adapters_that_ship_can_be_chosen_where_none_is_named(run_cli, monkeypatch, tmp_path):
+    chosen = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(served_by_the_page, "opened", lambda sources, **_: chosen.append(dict(sources)) or (None, None))
+    monkeypatch.setattr(server, "run", lambda *_, **__: None)
+    monkeypatch.setattr(shown, "Page", lambda *_: None)
+    assert run_cli("ui").code == 0
+    assert [list(sources) for sources in chosen] == [["street", "dense", "demo"]]
+    assert {path.name for path in bundled("adapters").iterdir() if path.is_dir()} == set(chosen[0])
