@@ -107,6 +107,7 @@ def test_a_hub_that_is_away_is_said_in_one_line(logged_in, folder, monkeypatch):
     with pytest.raises(UsageError, match="Cannot write to 'hf://me/gate': the Hub cannot be reached") as refused:
         push(folder, "hf://me/gate", licence="mit")
     assert "\n" not in str(refused.value)
+    assert refused.value.about == ""  # what is read without a connection helps nobody who writes
 
 
 def test_what_the_hub_does_not_take_leaves_the_repository_as_it_was(logged_in, folder, monkeypatch):
