@@ -131,8 +131,8 @@ def refusal(error: Exception, repo: HubRepo, doing: str) -> SamMpromptError:
     away = isinstance(error, errors.LocalEntryNotFoundError | errors.OfflineModeIsEnabled | ConnectionError)
     if away or type(error).__module__.partition(".")[0] in _NETWORK or (status is not None and status >= 500):
         why = "it is offline by choice" if isinstance(error, errors.OfflineModeIsEnabled) else _line(error)
-        about = "hub away" if doing == "fetch" else ""
-        return UsageError(f"Cannot {doing} '{name}': the Hub cannot be reached ({why}).", about=about)
+        said = f"Cannot {doing} '{name}': the Hub cannot be reached ({why})."
+        return UsageError(said, about="hub away") if doing == "fetch" else UsageError(said)
     return RunError(f"Cannot {doing} '{name}' ({type(error).__name__}: {_line(error)}).")
 
 

@@ -2,7 +2,7 @@
 
 from .counts import BlockCounts
 from .joint import MutualPromptLoss
-from .prompts import context_loss, context_overlap, offline_prompt, online_prompt
+from .prompts import context_loss, context_of_target, context_overlap, offline_prompt, online_prompt
 from .targets import Heads, Targets
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "MutualPromptLoss",
     "Targets",
     "context_loss",
+    "context_of_target",
     "context_overlap",
     "offline_prompt",
     "online_prompt",

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 from ..recipe.loss import Loss
 from .counts import BlockCounts
 from .kinds import density_loss
-from .prompts import context_loss, context_overlap, offline_prompt, online_prompt
+from .prompts import context_loss, context_of_target, context_overlap, offline_prompt, online_prompt
 from .targets import Targets
 
 
@@ -65,6 +65,9 @@ class MutualPromptLoss:
             total = total + recipe.segmentation * terms["segmentation"]
             terms["overlap"] = context_overlap(density, mask_logits, threshold=recipe.threshold)
             if recipe.context > 0:
-                terms["context"] = context_loss(density, mask_logits)
+                if recipe.context_by == "target":
+                    terms["context"] = context_of_target(density, mask)
+                else:
+                    terms["context"] = context_loss(density, mask_logits)
                 total = total + recipe.context * terms["context"]
         return {"loss": total, **terms}

@@ -36,3 +36,17 @@ def context_loss(predicted_density: Tensor, mask_logits: Tensor) -> Tensor:
     """
     probability = mask_logits.detach().sigmoid()
     return -(predicted_density * probability).sum() / predicted_density.sum().clamp(min=1.0)
+
+
+def context_of_target(predicted_density: Tensor, mask: Tensor) -> Tensor:
+    """Eq. 3 with the target of the segmenter in the place of its answer, a scalar in [-1, 0].
+
+    The text of section 3.3 speaks of predictions that fall in the target mask. Such a mask is sure of each cell, so
+    that no head in it is lowered, and each image has a say of its own. The regressor learns nothing of the segmenter.
+
+    Args:
+        predicted_density: float (B, 1, h, w), heads per cell.
+        mask: bool (B, 1, h, w), of Eq. 1 or 2.
+    """
+    inside = (predicted_density * mask).sum((1, 2, 3))
+    return -(inside / predicted_density.sum((1, 2, 3)).clamp(min=1.0)).mean()

@@ -17,6 +17,9 @@ class MutualPrompts(Section):
     density: Weight = Field(1.0, description="l_d; 0 trains a segmenter alone, for pseudo masks")
     segmentation: Weight = Field(0.5, description="l_s; 0 builds no segmenter")
     context: Weight = Field(0.5, description="l_c; 0 switches the context prompt off")
+    context_by: Literal["segmenter", "target"] = Field(
+        "segmenter", description="the mask that Eq. 3 looks into: the segmenter's, or the one that it learns from"
+    )
     offline: bool = Field(True, description="the offline prompt, Eq. 1")
     online: bool = Field(True, description="the online prompt, Eq. 2")
     kappa: Annotated[int, Field(ge=0, le=100_000)] = Field(50, description="epochs before the online prompt starts")

@@ -9,6 +9,7 @@ from sam_mprompt.losses import (
     MutualPromptLoss,
     Targets,
     context_loss,
+    context_of_target,
     context_overlap,
     offline_prompt,
     online_prompt,
@@ -78,6 +79,30 @@ def test_context_prompts_move_density_into_the_mask_and_leave_the_mask_alone():
     assert predicted.grad is not None
     assert predicted.grad[0, 0, 0, 0] < 0 < predicted.grad[0, 0, 0, 1]
     assert logits.grad is None
+
+
+def test_context_by_the_target_lowers_nobody_inside_it_and_asks_each_image_alike():
+    mask = torch.tensor([[[[True, False]]], [[[True, True]]]])
+    predicted = torch.tensor([[[[1.0, 3.0]]], [[[50.0, 50.0]]]], requires_grad=True)
+    loss = context_of_target(predicted, mask)
+    assert loss.item() == pytest.approx(-(0.25 + 1) / 2)
+    loss.backward()
+    assert predicted.grad is not None
+    assert ((predicted.grad < 0) == mask)[0].all()
+    assert predicted.grad[1].abs().max() < 1e-6
+    assert float(context_of_target(torch.zeros(1, 1, 1, 2), mask[:1])) == 0
+
+
+def test_context_by_the_target_knows_nothing_of_the_segmenter():
+    predicted, targets = torch.rand(2, 1, 2, 2), Targets(*(value.expand(2, 1, 2, 2) for value in TARGETS.maps.values()))
+    of_target, of_segmenter = (
+        {
+            float(MutualPromptLoss(MseLoss(context_by=by), stride=4)(predicted, logits, targets, epoch=0)["context"])
+            for logits in (torch.randn(2, 1, 2, 2), torch.randn(2, 1, 2, 2))
+        }
+        for by in ("target", "segmenter")
+    )
+    assert (len(of_target), len(of_segmenter)) == (1, 2)
 
 
 def test_an_empty_prediction_has_a_finite_context_gradient():
