@@ -8,13 +8,13 @@ from benchmarks.pages import table
 from sam_mprompt.ablation.records import Record
 
 _WITHOUT = frozenset({"loss.segmentation=0.0", "loss.context=0.0"})
-_OF_PROMPTS = ("model.gate=", "loss.threshold=")
+_OF_PROMPTS = ("model.gate=", "loss.threshold=", "loss.context_by=")
 """Further settings that only prompts have: what gates the regressor is a segmenter."""
 
 _HEAD = """## All mutual prompts against none, pair by pair
 
-Every pair of runs below that differ in nothing but mutual prompts, their gate and their threshold, of equal epochs and
-of the same seed. A difference is that of the error with all prompts and the error of the regressor only, in % of the
+Every pair of runs below that differ in nothing but mutual prompts, their gate, threshold and context, of equal epochs
+and of the same seed. A difference is that of the error with all prompts and the error of the regressor only, in % of the
 latter; negative is better; `±` is the standard error of the mean over seeds. NAE is the mean of an image's error in
 shares of its heads, which sparse scenes decide as dense ones do MAE. The last rows have one difference for each seed of
 an experiment, the mean of its pairs, as these share scenes or runs. The pairs of a dataset share its images, and those
