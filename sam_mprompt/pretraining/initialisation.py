@@ -1,4 +1,7 @@
-"""Fresh weights of a base: blocks that add little, and tokens that start as the whitened components of patches."""
+"""The weights that a base starts from: another base's, or fresh ones.
+
+Fresh are blocks that add little, and tokens that start as the whitened components of patches.
+"""
 
 import math
 
@@ -6,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..errors import UsageError
+from ..models.encoder import Encoder
 from ..models.normalise import normalise
 from ..models.sam_config import SamConfig
 from ..models.sam_encoder import SamEncoder
@@ -19,24 +24,40 @@ _PATCH_FLOOR = 0.02  # of a component's variance; what is below is noise
 
 
 def build(recipe: PretrainRecipe) -> tuple[PromptedSegmenter, SamEncoder]:
-    """Return the model to train, with fresh weights of the recipe's seed, and the encoder inside it.
+    """Return the model to train and the encoder inside it, with the weights of `train.init_from` or fresh ones.
 
-    Position tables start at zero: what no training size reads of them then stays smooth. Tokens start as the whitened
-    principal components of patches, and blocks add little to them: all of a patch that fits in reaches the decoder from
-    the first step.
+    Those of the decoder are always fresh, of the recipe's seed. In a fresh encoder position tables start at zero: what
+    no training size reads of them then stays smooth. Its tokens start as the whitened principal components of patches,
+    and its blocks add little to them: all of a patch that fits in reaches the decoder from the first step.
 
     Raises:
-        UsageError: an encoder that cannot be.
+        UsageError: an encoder that cannot be; or what it starts from is not here, or has another shape.
     """
     config = SamConfig(**recipe.encoder.model_dump())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.train.seed)
         encoder = SamEncoder(config)
-        whiten(encoder, recipe.scenes, seed=recipe.train.seed + 2_000_003)
-        for name, parameter in encoder.blocks.named_parameters():
-            if name.endswith(_BRANCH_ENDS):
-                parameter.data /= math.sqrt(2 * config.depth)  # GPT-2's rule for residual branches
+        if recipe.train.init_from:
+            encoder.load_state_dict(_trained(recipe.train.init_from, config))
+        else:
+            whiten(encoder, recipe.scenes, seed=recipe.train.seed + 2_000_003)
+            for name, parameter in encoder.blocks.named_parameters():
+                if name.endswith(_BRANCH_ENDS):
+                    parameter.data /= math.sqrt(2 * config.depth)  # GPT-2's rule for residual branches
         return PromptedSegmenter(encoder, ThingDecoder(config.out_channels, recipe.task.embedding)), encoder
+
+
+def _trained(base: str, config: SamConfig) -> dict[str, Tensor]:
+    """Return the tensors of an encoder of that shape. Raises UsageError as `build`."""
+    trained = SamEncoder.from_checkpoint(base)
+    expected, found = vars(config), vars(trained.config)
+    if wrong := [
+        f"{name} = {found[name]} instead of {value}" for name, value in expected.items() if found[name] != value
+    ]:
+        raise UsageError(
+            f"train.init_from = '{base}' has another shape than the recipe's [encoder]: {', '.join(wrong)}."
+        )
+    return trained.state_dict()
 
 
 @torch.no_grad()
@@ -54,7 +75,7 @@ def whiten(encoder: SamEncoder, recipe: SceneRecipe, *, seed: int) -> None:
     projection.bias[:count] = -(chosen @ mean).float()
 
 
-def normalised(encoder: SamEncoder, images: Tensor) -> Tensor:
-    """Images (B, 3, H, W) from uint8 to what the encoder expects."""
+def normalised(encoder: Encoder, images: Tensor) -> Tensor:
+    """Images (B, 3, H, W) from uint8 to what an encoder expects."""
     mean, std = (torch.tensor(values, device=images.device)[:, None, None] for values in (encoder.mean, encoder.std))
     return normalise(images, mean, std)

@@ -1,4 +1,7 @@
-"""Pre-training of a small base: a SAM encoder learns promptable segmentation on procedural scenes without people."""
+"""Pre-training of a small base: a SAM encoder learns promptable segmentation on procedural scenes without people.
+
+With a teacher it also learns to tell that one's features, of the scenes and of photographs.
+"""
 
 import time
 from contextlib import ExitStack
@@ -8,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ..errors import Interrupted
@@ -23,16 +27,19 @@ from ..training.run import RunFolder
 from ..training.state import TrainingProgress, discard_before, load_state, save_state
 from ..training.stopping import StopRequest, stop_on_signals
 from ..training.workers import POLL, patiently, start_worker, told_of_workers
+from .batches import StepBatches
 from .initialisation import build, normalised
 from .objective import objective, segmentation_scores
 from .optimizer import build_optimizer, learning_rate
+from .photographs import PhotographCrops, find_photographs
 from .recipe import PretrainRecipe
 from .scenes import PromptedBatch, PromptedScenes
+from .teacher import Lesson, Teacher
 from .thing_decoder import PromptedSegmenter
 
 
 def pretrain(recipe: PretrainRecipe, run: RunFolder, *, resume: bool = False, observer: Observer = SILENT) -> Path:
-    """Train an encoder from scratch and write its averaged weights as float16.
+    """Train an encoder and write its averaged weights as float16.
 
     Args:
         recipe: fully resolved.
@@ -46,7 +53,8 @@ def pretrain(recipe: PretrainRecipe, run: RunFolder, *, resume: bool = False, ob
         renewed at every validation.
 
     Raises:
-        UsageError: an encoder that cannot be, or a state that does not fit the recipe.
+        UsageError: an encoder that cannot be; what it starts from, its teacher or photographs that are not here; or a
+            state that does not fit the recipe.
         RunError: the loss became NaN or infinite, the disk is full, or a worker is stuck or was lost.
         Interrupted: stopped on request, with the state saved.
     """
@@ -63,6 +71,8 @@ class PretrainingSession:
     device: torch.device
     model: PromptedSegmenter
     encoder: SamEncoder
+    lesson: Lesson | None
+    photographs: list[Path]
     optimizer: Muon
     average: MovingAverage
     progress: TrainingProgress
@@ -72,12 +82,14 @@ class PretrainingSession:
         """Build what a recipe describes, and put the run's state into it when it is resumed. Raises UsageError."""
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         model, encoder = build(recipe)
+        lesson = _lesson(recipe, model, encoder, device) if recipe.teacher.base else None
+        photographs = find_photographs(recipe.teacher.photographs) if recipe.teacher.photographs else []
         model.to(device)
         optimizer, average = build_optimizer(recipe.train, model), MovingAverage(model, recipe.train.ema)
         progress = TrainingProgress()
         if resume:
             progress = load_state(run, model, optimizer, average=average, scaler=None, say=observer.say)
-        return cls(recipe, run, observer, device, model, encoder, optimizer, average, progress)
+        return cls(recipe, run, observer, device, model, encoder, lesson, photographs, optimizer, average, progress)
 
     @property
     def checkpoint(self) -> Path:
@@ -110,12 +122,12 @@ class PretrainingSession:
         """Write the state. Raises RunError when it is not finite, or on a full disk."""
         save_state(self.run, self.progress, self.model, self.optimizer, average=self.average, scaler=None)
 
-    def batches(self) -> DataLoader[PromptedBatch]:
+    def batches(self) -> DataLoader[tuple[PromptedBatch, Tensor | None]]:
         """Return what loads the batches of the steps that are left."""
         train, task = self.recipe.train, self.recipe.task
         scenes = PromptedScenes(self.recipe.scenes, scenes=train.scenes, prompts=task.prompts, seed=train.seed)
         return DataLoader(
-            scenes,
+            StepBatches(scenes, self._crops(train.seed)),
             batch_size=None,
             sampler=range(self.progress.step, train.steps),
             num_workers=train.workers,
@@ -128,10 +140,24 @@ class PretrainingSession:
             generator=torch.Generator().manual_seed(train.seed),
         )
 
-    def train_batch(self, batch: PromptedBatch) -> dict[str, float]:
-        """Take one step: forward, loss, backward, step. Returns the loss terms; RunError when they are not finite."""
-        train, images = self.recipe.train, normalised(self.encoder, batch.images.to(self.device))
-        terms = objective(self.model(images, batch.prompts.to(self.device)), images, batch, self.recipe.task)
+    def train_batch(self, batch: PromptedBatch, photographs: Tensor | None = None) -> dict[str, float]:
+        """Take one step: forward, loss, backward, step. Returns the loss terms; RunError when they are not finite.
+
+        Args:
+            batch: of scenes.
+            photographs: crops uint8 (B, 3, H, W) that the teacher alone is asked about.
+        """
+        train, pixels = self.recipe.train, batch.images.to(self.device)
+        images = normalised(self.encoder, pixels)
+        features = self.encoder(images)[0]
+        answers = self.model.decoder(features, batch.prompts.to(self.device))
+        terms = objective(answers, images, batch, self.recipe.task)
+        if self.lesson is not None:
+            errors = [self.lesson.error(pixels, features)]
+            if photographs is not None:
+                errors.append(self.lesson.error(photographs.to(self.device)))
+            terms["teacher"] = torch.stack(errors).mean()
+            terms["loss"] = terms["loss"] + self.recipe.teacher.weight * terms["teacher"]
         values = finite_values(terms, f"step {self.progress.step + 1}")
         terms["loss"].backward()
         take_step(self.optimizer, self.model, lr=learning_rate(train, self.done), max_grad_norm=train.max_grad_norm)
@@ -139,20 +165,34 @@ class PretrainingSession:
         return values
 
     def validate(self) -> dict[str, float]:
-        """Segment the fixed validation scenes with the averaged weights, and write those into the checkpoint."""
-        scenes, prompts = self.recipe.scenes, self.recipe.task.prompts
-        held_out = PromptedScenes(scenes, scenes=1, prompts=prompts, seed=self.recipe.train.seed + 1_000_003)
+        """Segment the fixed validation scenes with the averaged weights, and write those into the checkpoint.
+
+        A teacher is asked about crops of the photographs that no step saw, or where there are none about the scenes.
+        """
+        scenes, prompts, seed = self.recipe.scenes, self.recipe.task.prompts, self.recipe.train.seed + 1_000_003
+        held_out = PromptedScenes(scenes, scenes=1, prompts=prompts, seed=seed)
         with self.average.applied(self.model):
             scores = segmentation_scores(self.model, self.encoder, held_out, scenes.val, self.device)
+            if self.lesson is not None:
+                asked = self._crops(seed)
+                images = (held_out[i].images if asked is None else asked[i] for i in range(scenes.val))
+                scores["val_teacher"] = self.lesson.score(batch.to(self.device) for batch in images)
             write_tensors(self.checkpoint, self.encoder.state_dict(), torch.float16)
         return scores
+
+    def _crops(self, seed: int) -> PhotographCrops | None:
+        """Return the sequence of crops of that seed; None without photographs."""
+        teacher = self.recipe.teacher
+        if not self.photographs:
+            return None
+        return PhotographCrops(self.photographs, crops=teacher.crops, side=teacher.crop, seed=seed)
 
     def _steps(self, log: MetricsLog, stop: StopRequest) -> None:
         train, progress = self.recipe.train, self.progress
         started, before = time.monotonic(), progress.seconds
         seen, since = 0, started
         for batch in patiently(self.batches(), partial(self._stop_if, stop)):
-            terms = self.train_batch(batch)
+            terms = self.train_batch(*batch)
             progress.step += 1
             progress.seconds = before + time.monotonic() - started
             progress.add(terms)
@@ -190,3 +230,12 @@ class PretrainingSession:
             "scenes_per_s": batches * self.recipe.train.scenes / seconds,
             "memory_mb": peak_memory_mb(self.device),
         }
+
+
+def _lesson(recipe: PretrainRecipe, model: PromptedSegmenter, encoder: SamEncoder, device: torch.device) -> Lesson:
+    """Return what the recipe's teacher is for, whose imitator becomes a part of the model. Raises UsageError."""
+    scenes, teacher = recipe.scenes, recipe.teacher
+    sides = [scenes.size, scenes.size // scenes.parts, *([teacher.crop] if teacher.photographs else [])]
+    lesson = Lesson.of(Teacher.of(teacher, sides).to(device), encoder, seed=recipe.train.seed)
+    model.imitator = lesson.imitator
+    return lesson

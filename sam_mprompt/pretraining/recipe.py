@@ -85,9 +85,39 @@ class TaskRecipe(Section):
     colours: Weight = Field(1.0, description="weight of the image itself at a quarter of its resolution")
 
 
+class TeacherRecipe(Section):
+    """A frozen network whose features the encoder learns to tell, beside its task. Without a base there is none."""
+
+    base: str = Field("", description="registered base or timm model, such as 'efficientnet-lite0'; empty: no teacher")
+    pretrained: bool = Field(True, description="with its published weights; false: random ones, to compare with")
+    levels: Annotated[tuple[Literal[4, 8, 16], ...], Field(min_length=1)] = Field(
+        (8, 16), description="strides of its levels that are told"
+    )
+    weight: Weight = Field(1.0, description="weight of the squared error of its standardised features")
+    photographs: str = Field(
+        "",
+        description="photographs that it is asked about beside the scenes: a folder, or 'packages' for those that "
+        "scikit-image and scikit-learn carry; empty: the scenes alone",
+    )
+    crops: Annotated[int, Field(ge=1, le=4096)] = Field(8, description="augmented crops of photographs per step")
+    crop: Annotated[int, Field(ge=MIN_SIDE, le=4096)] = Field(224, description="side of a crop in pixels")
+
+    def contradictions(self) -> Iterator[Contradiction]:
+        """Yield crops that are not whole tokens, and photographs that nobody is asked about."""
+        if self.crop % 16:
+            yield Contradiction(("crop",), f"expected a multiple of 16 pixels, got {self.crop}")
+        if self.photographs and not self.base:
+            yield Contradiction(
+                ("photographs", "base"), f"expected none without a teacher (base = ''), got '{self.photographs}'"
+            )
+
+
 class PretrainSteps(Section):
     """The optimisation: linear warm-up, cosine decay to zero at whichever of the two budgets ends first."""
 
+    init_from: str = Field(
+        "", description="registered base or file whose weights the encoder starts from; empty: fresh ones"
+    )
     steps: Steps = Field(20000, description="optimizer steps")
     minutes: Annotated[float, Field(ge=0, le=1e6)] = Field(
         0.0, description="end after this time at the latest; 0 for no limit"
@@ -112,6 +142,7 @@ class PretrainRecipe(Section):
     encoder: EncoderShape = Field(EncoderShape(), description="the shape of the encoder")
     scenes: SceneRecipe = Field(SceneRecipe(), description="the procedural scenes of things")
     task: TaskRecipe = Field(TaskRecipe(), description="what is learnt on them")
+    teacher: TeacherRecipe = Field(TeacherRecipe(), description="whose features are learned beside it")
     train: PretrainSteps = Field(PretrainSteps(), description="the optimisation")
 
     def to_toml(self) -> str:

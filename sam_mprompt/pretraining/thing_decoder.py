@@ -84,11 +84,16 @@ class ThingDecoder(nn.Module):
 
 
 class PromptedSegmenter(nn.Module):
-    """An encoder and a `ThingDecoder` on it: what is trained. Only the encoder is kept."""
+    """An encoder and a `ThingDecoder` on it: what is trained. Only the encoder is kept.
+
+    Attributes:
+        imitator: what else is trained beside them, where there is a teacher.
+    """
 
     def __init__(self, encoder: nn.Module, decoder: ThingDecoder) -> None:
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
+        self.imitator: nn.Module | None = None
 
     def forward(self, images: Tensor, prompts: Tensor) -> Answers:
         """Normalised images (B, 3, H, W) and prompts (B, P) -> answers as of `ThingDecoder`."""
