@@ -236,6 +236,6 @@ def _lesson(recipe: PretrainRecipe, model: PromptedSegmenter, encoder: SamEncode
     """Return what the recipe's teacher is for, whose imitator becomes a part of the model. Raises UsageError."""
     scenes, teacher = recipe.scenes, recipe.teacher
     sides = [scenes.size, scenes.size // scenes.parts, *([teacher.crop] if teacher.photographs else [])]
-    lesson = Lesson.of(Teacher.of(teacher, sides).to(device), encoder, seed=recipe.train.seed)
+    lesson = Lesson.of(Teacher.of(teacher, sides).to(device), encoder)
     model.imitator = lesson.imitator
     return lesson

@@ -90,9 +90,7 @@ class TeacherRecipe(Section):
 
     base: str = Field("", description="registered base or timm model, such as 'efficientnet-lite0'; empty: no teacher")
     pretrained: bool = Field(True, description="with its published weights; false: random ones, to compare with")
-    levels: Annotated[tuple[Literal[4, 8, 16], ...], Field(min_length=1)] = Field(
-        (8, 16), description="strides of its levels that are told"
-    )
+    levels: tuple[Literal[4, 8, 16], ...] = Field((8, 16), description="strides of its levels that are told")
     weight: Weight = Field(1.0, description="weight of the squared error of its standardised features")
     photographs: str = Field(
         "",
@@ -103,7 +101,9 @@ class TeacherRecipe(Section):
     crop: Annotated[int, Field(ge=MIN_SIDE, le=4096)] = Field(224, description="side of a crop in pixels")
 
     def contradictions(self) -> Iterator[Contradiction]:
-        """Yield crops that are not whole tokens, and photographs that nobody is asked about."""
+        """Yield no levels, crops that are not whole tokens, and photographs that nobody is asked about."""
+        if not self.levels:
+            yield Contradiction(("levels",), "expected one of the strides 4, 8 and 16 at least, got none")
         if self.crop % 16:
             yield Contradiction(("crop",), f"expected a multiple of 16 pixels, got {self.crop}")
         if self.photographs and not self.base:

@@ -69,7 +69,8 @@ class Teacher:
 class Imitator(nn.Module):
     """Tells a teacher's maps from the encoder's features. Thrown away after the training, like the decoder.
 
-    A map finer than the features is told by one linear map for all the cells within a token.
+    A map finer than the features is told by one linear map for all the cells within a token. Each starts at zero, so
+    that the encoder is not pulled anywhere before the map has learned something.
 
     Args:
         channels: of the features, at `stride` pixels per cell.
@@ -86,6 +87,9 @@ class Imitator(nn.Module):
             nn.Sequential(nn.Conv2d(channels, told * (stride // finer) ** 2, 1), nn.PixelShuffle(stride // finer))
             for told, finer in zip(of.channels, of.strides, strict=True)
         )
+        for level in self.levels:
+            for parameter in level.parameters():
+                nn.init.zeros_(parameter)
         self.statistics = nn.ModuleList(
             nn.BatchNorm2d(told, eps=_EPS, affine=False, momentum=None) for told in of.channels
         )
@@ -119,10 +123,9 @@ class Lesson:
     encoder: SamEncoder
 
     @classmethod
-    def of(cls, teacher: Teacher, encoder: SamEncoder, *, seed: int) -> Self:
-        """Put a fresh imitator of that seed beside an encoder; torch's random state stays as it is."""
+    def of(cls, teacher: Teacher, encoder: SamEncoder) -> Self:
+        """Put a fresh imitator beside an encoder; torch's random state stays as it is."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
             return cls(teacher, Imitator(encoder.out_channels, encoder.stride, teacher), encoder)
 
     def error(self, images: Tensor, features: Tensor | None = None) -> Tensor:
@@ -159,11 +162,13 @@ class Lesson:
 
 
 def _joined(batches: Sequence[Sequence[Tensor]]) -> list[Tensor]:
-    """Maps of each batch and level -> those of all batches, a tensor a level, on the CPU."""
-    return [torch.cat([level.cpu() for level in levels]) for levels in zip(*batches, strict=True)]
+    """Maps (B, C, h, w) of each batch and level -> (C, N) a level, all its cells in all batches, on the CPU."""
+    return [
+        torch.cat([level.transpose(0, 1).flatten(1).cpu() for level in of], dim=1) for of in zip(*batches, strict=True)
+    ]
 
 
 def _unexplained(guess: Tensor, right: Tensor) -> Tensor:
-    """Share of the variance of channels (B, C, h, w) that a guess leaves; 1 for a guess of each channel's mean."""
-    naive = F.mse_loss(right.mean((0, 2, 3), keepdim=True).expand_as(right), right)
+    """Share of the variance of channels (C, N) that a guess leaves; 1 for a guess of each channel's mean."""
+    naive = right.var(1, correction=0).mean()
     return F.mse_loss(guess, right) / naive.clamp(min=1e-9)

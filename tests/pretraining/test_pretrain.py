@@ -2,8 +2,10 @@ import json
 import os
 import signal
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from sam_mprompt.errors import Interrupted, RunError, UsageError
@@ -15,6 +17,7 @@ from sam_mprompt.pretraining.optimizer import learning_rate
 from sam_mprompt.pretraining.pretrain import PretrainingSession, pretrain
 from sam_mprompt.pretraining.recipe import load_pretrain_recipe
 from sam_mprompt.pretraining.scenes import PromptedScenes
+from sam_mprompt.pretraining.teacher import Teacher
 from sam_mprompt.recipe.find import recipe_files
 from sam_mprompt.tensor_files import read_tensors
 from sam_mprompt.training.observer import SILENT, Observer
@@ -53,6 +56,20 @@ def recipe_file(tmp_path):
     path = tmp_path / "small.toml"
     path.write_text(SMALL)
     return path
+
+
+TEACHER = ("teacher.base=test_efficientnet", "teacher.pretrained=false", "teacher.crop=32", "teacher.crops=2")
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """What asks a small teacher of random weights about two small photographs."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "photographs").mkdir()
+    for name in "ab":
+        pixels = rng.integers(0, 256, (40, 60, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photographs" / f"{name}.png")
+    return (*TEACHER, f"teacher.photographs={tmp_path / 'photographs'}")
 
 
 RARELY = "train.validate_every=1000"
@@ -124,15 +141,18 @@ class StopAfter(Observer):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_a_resumed_run_reaches_weights_and_metrics_of_an_uninterrupted_one(tmp_path, recipe_file):
-    whole = load_file(run(recipe_file, tmp_path / "whole"))
+@pytest.mark.parametrize("taught", [False, True])
+def test_a_resumed_run_reaches_weights_and_metrics_of_an_uninterrupted_one(tmp_path, recipe_file, photographs, taught):
+    overrides = photographs if taught else ()
+    whole = load_file(run(recipe_file, tmp_path / "whole", *overrides))
     with pytest.raises(Interrupted, match="the state is saved") as told:
-        run(recipe_file, tmp_path / "cut", observer=StopAfter(5))
+        run(recipe_file, tmp_path / "cut", *overrides, observer=StopAfter(5))
     assert told.value.facts == {"run": tmp_path / "cut"}
     assert [record["step"] for record in metrics_of(tmp_path / "cut")] == [2, 4]
     resumed = load_file(run(recipe_file, tmp_path / "cut", resume=True))
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     states = [read_tensors(tmp_path / name / "state" / "state.safetensors") for name in ("whole", "cut")]
+    assert taught == any("imitator.statistics" in name for name in states[0])
     assert [name for name in states[0] if not torch.equal(states[0][name], states[1][name])] == []
     records = [
         [
@@ -257,6 +277,77 @@ def test_the_colours_are_learned_first_and_can_be_left_out(tmp_path, recipe_file
     assert "colours" not in metrics_of(tmp_path / "without")[-1]
 
 
+def test_a_teacher_is_learned_from_and_told_of_in_the_metrics_and_is_not_in_the_checkpoint(
+    tmp_path, recipe_file, photographs
+):
+    plain = load_file(run(recipe_file, tmp_path / "plain"))
+    taught = load_file(run(recipe_file, tmp_path / "taught", *photographs))
+    assert plain.keys() == taught.keys()
+    assert not all(torch.equal(plain[name], taught[name]) for name in plain)
+    records = metrics_of(tmp_path / "taught")
+    assert all(record["teacher"] > 0 for record in records)
+    assert ["val_teacher" in record for record in records] == [False, True, True]
+    shares = ("masks", "maps", "offsets", "colours", "teacher")  # each of weight 1
+    assert records[0]["loss"] == pytest.approx(sum(records[0][name] for name in shares), rel=1e-4)
+    assert not any("teacher" in key for record in metrics_of(tmp_path / "plain") for key in record)
+
+
+def test_with_a_teacher_a_run_begins_as_without(recipe_file, tmp_path, photographs):
+    sessions = [
+        PretrainingSession.open(load_pretrain_recipe(recipe_file, overrides), RunFolder(tmp_path / "run"))
+        for overrides in ((), photographs)
+    ]
+    plain, taught = (session.model.state_dict() for session in sessions)
+    assert all(torch.equal(plain[name], taught[name]) for name in plain)
+    assert {name.partition(".")[0] for name in taught.keys() - plain.keys()} == {"imitator"}
+    (scenes, nothing), (same, crops) = (next(iter(session.batches())) for session in sessions)
+    assert all(torch.equal(*pair) for pair in zip(vars(scenes).values(), vars(same).values(), strict=True))
+    assert nothing is None
+    assert crops.shape == (2, 3, 32, 32)
+
+
+def test_a_teacher_without_photographs_is_asked_about_the_scenes(tmp_path, recipe_file):
+    run(recipe_file, tmp_path / "run", *TEACHER)
+    assert 0 < metrics_of(tmp_path / "run")[-1]["val_teacher"] < 100
+
+
+@pytest.mark.slow
+def test_pretraining_learns_a_teachers_features_of_photographs(tmp_path, recipe_file, photographs):
+    run(recipe_file, tmp_path / "run", *photographs, "train.steps=150", "train.log_every=30", "train.validate_every=30")
+    records = metrics_of(tmp_path / "run")
+    assert records[-1]["val_teacher"] < 0.97 * records[0]["val_teacher"]
+    assert records[-1]["teacher"] < records[0]["teacher"]
+
+
+def test_an_encoder_can_start_as_another_base(tmp_path, recipe_file):
+    first = run(recipe_file, tmp_path / "run")
+    recipe = load_pretrain_recipe(recipe_file, [f"train.init_from={first}", "train.seed=3"])
+    model, encoder = build(recipe)
+    started = load_file(first)
+    assert all(torch.equal(started[name], tensor.half()) for name, tensor in encoder.state_dict().items())
+    fresh, _ = build(load_pretrain_recipe(recipe_file, ["train.seed=3"]))
+    decoders = zip(model.decoder.parameters(), fresh.decoder.parameters(), strict=True)
+    assert all(torch.equal(*pair) for pair in decoders)
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_a_base_of_another_shape_is_refused_as_a_start(recipe_file):
+    expected = (
+        r"train.init_from = 'sam-tiny' has another shape than the recipe's \[encoder\]: embed_dim = 192 instead of 16"
+    )
+    with pytest.raises(UsageError, match=expected):
+        build(load_pretrain_recipe(recipe_file, ["train.init_from=sam-tiny"]))
+
+
+def test_the_recipe_of_a_distilled_base_goes_on_from_the_bundled_one_with_images_that_its_teacher_can_see():
+    recipe, plain = load_pretrain_recipe("sam-tiny-distilled"), load_pretrain_recipe("sam-tiny")
+    assert (recipe.encoder, recipe.scenes, recipe.task) == (plain.encoder, plain.scenes, plain.task)
+    assert build(recipe)[1].pos_embed.any()
+    untrained = recipe.teacher.model_copy(update={"pretrained": False})
+    sides = [recipe.scenes.size, recipe.scenes.size // recipe.scenes.parts, recipe.teacher.crop]
+    assert Teacher.of(untrained, sides).strides == (8, 16)
+
+
 def test_the_bundled_recipe_is_sams_architecture_in_five_to_six_million_parameters_and_twelve_megabytes():
     recipe = load_pretrain_recipe("sam-tiny")
     _, encoder = build(recipe)
@@ -290,6 +381,10 @@ def test_a_resolved_recipe_reads_back_equal(tmp_path, recipe_file):
         ("train.lr=-1", r"train.lr: expected greater than 0, got -1"),
         ("scenes.size=100", r"scenes.size: expected a multiple of 32 \(16 pixels \* parts\), got 100"),
         ("task.embedding=0", r"task.embedding: expected at least 1"),
+        ("teacher.crop=100", r"teacher.crop: expected a multiple of 16 pixels, got 100"),
+        ("teacher.levels=[]", r"teacher.levels: expected one of the strides 4, 8 and 16 at least, got none"),
+        ("teacher.levels=[8, 32]", r"teacher.levels.*: expected 4, 8 or 16"),
+        ("teacher.photographs=packages", r"teacher.photographs: expected none without a teacher .*, got 'packages'"),
         ("encoder.embed_dim='wide'", r"encoder.embed_dim: expected a valid integer, got 'wide'"),
     ],
 )
