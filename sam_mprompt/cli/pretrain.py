@@ -1,4 +1,4 @@
-"""`pretrain`: train a small base from scratch."""
+"""`pretrain`: train a small base, from scratch or from another one."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +16,10 @@ def pretrain(
     overrides: Overrides = None,
     resume: Resume = False,
 ) -> None:
-    """Train a small base from scratch on procedural scenes without people: class-agnostic promptable segmentation."""
+    """Train a small base on procedural scenes without people: class-agnostic promptable segmentation.
+
+    A recipe may start from another base, and have a teacher, whose features of the scenes and of photographs are learned.
+    """
     check_outputs(folder=out)
 
     from ..pretraining.pretrain import pretrain as train

@@ -44,6 +44,7 @@ NEEDED: dict[str, dict[str, str]] = {
 """By distribution: the modules without which it does nothing, and what brings them."""
 
 EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "distil": ("photographs for pre-training with a teacher", ("skimage", "sklearn")),
     "heic": ("photographs as phones save them (HEIC)", ("pillow_heif",)),
     "imagej": ("regions that ImageJ saved", ("roifile",)),
     "imagenet": (

@@ -1,1 +1,1 @@
-"""Training a small base from scratch."""
+"""Training a small base, from scratch or beside a teacher."""

@@ -149,7 +149,7 @@ def test_a_resumed_run_reaches_weights_and_metrics_of_an_uninterrupted_one(tmp_p
         run(recipe_file, tmp_path / "cut", *overrides, observer=StopAfter(5))
     assert told.value.facts == {"run": tmp_path / "cut"}
     assert [record["step"] for record in metrics_of(tmp_path / "cut")] == [2, 4]
-    resumed = load_file(run(recipe_file, tmp_path / "cut", resume=True))
+    resumed = load_file(run(recipe_file, tmp_path / "cut", *overrides, resume=True))
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     states = [read_tensors(tmp_path / name / "state" / "state.safetensors") for name in ("whole", "cut")]
     assert taught == any("imitator.statistics" in name for name in states[0])
