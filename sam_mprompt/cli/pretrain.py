@@ -18,7 +18,7 @@ def pretrain(
 ) -> None:
     """Train a small base on procedural scenes without people: class-agnostic promptable segmentation.
 
-    A recipe may start from another base, and have a teacher, whose features of the scenes and of photographs are learned.
+    A recipe may start from another base, and name a teacher, whose features of scenes and photographs are learned.
     """
     check_outputs(folder=out)
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ..bases.locate import path_of
 from ..data.augment import colour_jitter, random_blur
 from ..data.image import images_in, read_image
 from ..errors import UsageError, listed
@@ -68,7 +69,7 @@ def find_photographs(source: str) -> list[Path]:
     """
     if source == PACKAGES:
         return [path for module, carried in CARRIED.items() for path in _in_package(module, carried)]
-    found = images_in(Path(source).expanduser())
+    found = images_in(path_of(source))
     if not found:
         raise UsageError(f"teacher.photographs: expected a folder of images, or '{PACKAGES}'; '{source}' holds none.")
     return found
