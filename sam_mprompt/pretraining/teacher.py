@@ -60,7 +60,6 @@ class Teacher:
         self.network.to(device)
         return self
 
-    @torch.no_grad()
     def __call__(self, images: Tensor) -> list[Tensor]:
         """Images uint8 (B, 3, H, W) -> maps (B, channels[i], H / strides[i], W / strides[i]), without gradients."""
         return self._encoder(normalised(self._encoder, images), levels=True)

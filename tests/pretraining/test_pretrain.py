@@ -306,6 +306,19 @@ def test_with_a_teacher_a_run_begins_as_without(recipe_file, tmp_path, photograp
     assert crops.shape == (2, 3, 32, 32)
 
 
+def test_a_step_learns_of_the_photographs_what_the_teacher_says_of_them(tmp_path, recipe_file, photographs):
+    def after_a_step(of_photographs):
+        recipe = load_pretrain_recipe(recipe_file, [*photographs, "train.warmup=0.0"])
+        session = PretrainingSession.open(recipe, RunFolder(tmp_path / "run"))
+        scenes, crops = next(iter(session.batches()))
+        return session.train_batch(scenes, crops if of_photographs else None), session.model.imitator.state_dict()
+
+    (values, imitator), (without, other) = after_a_step(True), after_a_step(False)
+    assert values["teacher"] != without["teacher"]
+    assert values["masks"] == without["masks"]
+    assert not all(torch.equal(imitator[name], other[name]) for name in imitator)
+
+
 def test_a_teacher_without_photographs_is_asked_about_the_scenes(tmp_path, recipe_file):
     run(recipe_file, tmp_path / "run", *TEACHER)
     assert 0 < metrics_of(tmp_path / "run")[-1]["val_teacher"] < 100
