@@ -14,8 +14,8 @@ _OF_PROMPTS = ("model.gate=", "loss.threshold=", "loss.context_by=")
 _HEAD = """## All mutual prompts against none, pair by pair
 
 Every pair of runs below that differ in nothing but mutual prompts, their gate, threshold and context, of equal epochs
-and of the same seed. A difference is that of the error with all prompts and the error of the regressor only, in % of the
-latter; negative is better; `±` is the standard error of the mean over seeds. NAE is the mean of an image's error in
+and seed. A difference is that of the error with all prompts and the error of the regressor only, in % of the latter;
+negative is better; `±` is the standard error of the mean over seeds. NAE is the mean of an image's error in
 shares of its heads, which sparse scenes decide as dense ones do MAE. The last rows have one difference for each seed of
 an experiment, the mean of its pairs, as these share scenes or runs. The pairs of a dataset share its images, and those
 of an experiment most of its settings: the counts say how often prompts paid here, not how surely they do.
