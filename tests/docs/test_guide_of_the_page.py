@@ -74,9 +74,9 @@ def test_the_pages_of_the_guide_open_and_its_commands_take_what_they_save(run_cl
         assert found[1:] == [200, 200]
         states.append(found[0])
     assert [[one["name"] for one in state["adapters"]] for state in states] == [
-        ["demo", "market"],
+        ["street", "dense", "demo", "market"],
         ["station", "gate"],
-        ["demo", "market"],
+        ["gate-7", "market"],
     ]
     assert states[2]["datasets"][0]["name"] == "market"
     assert (tmp_path / "counting" / "datasets" / "market").is_dir()
