@@ -76,11 +76,11 @@ def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 
 def instructions(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
-    """Return what a processor's instructions are called, as far as the system tells: on Linux, else none."""
+    """Return what an x86 processor's instructions are called, as far as the system tells: on Linux, else none."""
     with suppress(OSError):
         for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
             key, _, value = line.partition(":")
-            if key.strip() in ("flags", "Features"):  # x86, ARM
+            if key.strip() == "flags":
                 return frozenset(value.split())
     return frozenset()
 

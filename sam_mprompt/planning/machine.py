@@ -8,9 +8,6 @@ from ..bases.locate import listing
 from ..environment import instructions
 from ..memory import whole_memory
 
-_BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}
-"""Instructions by which processors multiply it: Intel's and AMD's, and ARM's."""
-
 
 @dataclass(frozen=True)
 class Machine:
@@ -22,7 +19,8 @@ class Machine:
         gpu: name of the GPU, or "".
         gpu_gb: its memory.
         bases: names of the registered bases that are here.
-        bfloat16: whether the processor multiplies bfloat16.
+        bfloat16: whether the processor multiplies bfloat16, by the instructions with which that was measured to pay:
+            avx512_bf16, which every processor with AMX has too.
     """
 
     cores: int
@@ -45,5 +43,5 @@ def this_machine() -> Machine:
         found = torch.cuda.get_device_properties(0)
         gpu, memory = str(found.name), found.total_memory / 1e9
     ready = tuple(status.checkpoint.name for status in listing() if status.state == "ready")
-    narrow = bool(_BFLOAT16 & instructions())
+    narrow = "avx512_bf16" in instructions()
     return Machine(torch.get_num_threads(), (whole_memory() or 0) / 1e9, gpu, memory, ready, narrow)

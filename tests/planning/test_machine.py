@@ -6,7 +6,7 @@ from sam_mprompt.planning import machine
 
 
 @pytest.mark.parametrize(
-    ("names", "able"), [({"avx512_bf16"}, True), ({"amx_bf16", "sse"}, True), ({"bf16"}, True), ({"avx512f"}, False)]
+    ("names", "able"), [({"avx512_bf16", "sse"}, True), ({"bf16"}, False), ({"avx512f"}, False), (set(), False)]
 )
 def test_a_processor_multiplies_bfloat16_by_instructions_of_its_own(monkeypatch, names, able):
     monkeypatch.setattr(machine, "instructions", lambda: frozenset(names))
