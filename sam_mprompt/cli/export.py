@@ -72,7 +72,8 @@ def _check_folder(dtype: str, tile: int | None, images: list[str] | None) -> Non
     """Refuse what only a file can be, or has."""
     given = {f"--dtype {dtype}": dtype in ("bfloat16", "int8"), "--tile": tile is not None, "--images": bool(images)}
     if only := [name for name, value in given.items() if value]:
-        raise UsageError(f"{only[0]} is for a file: give --format onnx and --to FILE.onnx.")
+        kind = "openvino" if dtype == "bfloat16" else "onnx"
+        raise UsageError(f"{only[0]} is for a file: give --format {kind} and --to FILE.{kind}.")
 
 
 def _file(

@@ -24,6 +24,13 @@ def test_what_only_a_file_has_is_refused_for_a_folder(run_cli, tmp_path, option)
     assert (done.code, option[0] in done.err, "--format onnx" in done.err) == (2, True, True)
 
 
+@pytest.mark.parametrize(("dtype", "kind"), [("bfloat16", "openvino"), ("int8", "onnx")])
+def test_what_only_a_file_has_is_refused_with_a_kind_of_file_that_has_it(run_cli, tmp_path, dtype, kind):
+    refused = run_cli("export", "adapters/demo", "--to", tmp_path / "a", "--dtype", dtype)
+    assert refused.code == 2
+    assert f"--dtype {dtype} is for a file: give --format {kind} and --to FILE.{kind}." in " ".join(refused.err.split())
+
+
 def test_a_file_has_a_name_that_says_what_it_is(run_cli, tmp_path):
     done = run_cli("export", "adapters/demo", "--format", "onnx", "--to", tmp_path / "a.bin")
     assert (done.code, ".onnx" in done.err) == (2, True)
