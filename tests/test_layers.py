@@ -13,7 +13,7 @@ PACKAGE = Path(sam_mprompt.__file__).resolve().parent
 LAYERS = (
     ("errors", "arrays", "version", "sizes", "shown"),
     ("environment", "files", "memory", "resources"),
-    ("tensor_files",),
+    ("tensor_files", "products"),
     ("geometry", "targets", "render", "contact_sheet"),
     ("recipe",),
     ("losses",),

@@ -89,12 +89,9 @@ def matrix_rate(side: int = 1024, rounds: int = 5) -> float:
 
 def multiply_adds(function: Callable[[], object]) -> float:
     """Return the multiply-adds of a call: matrix products, convolutions and attention, on a CPU."""
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+    from sam_mprompt.evaluation.cost import flop_counter
 
-    attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-    mapping = {attention: lambda q, k, v, *_, **__: sdpa_flop_count(q, k, v)}
-    with FlopCounterMode(display=False, custom_mapping=mapping) as flops:
+    with flop_counter() as flops:
         function()
     return flops.get_total_flops() / 2
 

@@ -1,5 +1,6 @@
 """What a counter costs: parameters, multiply-adds and activation memory, part by part (the paper's Table 3)."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -110,12 +111,18 @@ def _without_files(model: Model) -> Model:
     return model
 
 
+def flop_counter() -> FlopCounterMode:
+    """Return a counter of floating-point operations that knows fused attention and oneDNN's products on a CPU too."""
+    fused: dict[Any, Any] = {
+        torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: lambda q, k, v, *_, **__: sdpa_flop_count(q, k, v),
+        torch.ops.mkldnn._linear_pointwise: lambda x, weight, *_, **__: 2 * math.prod(x) * weight[0],
+    }
+    return FlopCounterMode(display=False, custom_mapping=fused)
+
+
 def _macs(counter: CrowdCounter, images: Tensor) -> dict[str, int]:
     """Multiply-adds by part; an adapter's are told apart from the encoder's that it sits in."""
-    attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-    flops = FlopCounterMode(
-        display=False, custom_mapping={attention: lambda q, k, v, *_, **__: sdpa_flop_count(q, k, v)}
-    )
+    flops = flop_counter()
     counter.eval()
     with flops, torch.no_grad():
         counter(images)

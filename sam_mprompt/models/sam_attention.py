@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .frozen_layers import linear
+
 # Elements of the attention matrix that exist at once. On a CPU a piece should stay near its caches (measured: larger
 # pieces are slower and only cost memory); elsewhere a piece must be large enough to keep the device busy.
 PIECE_CPU = 2**20
@@ -47,15 +49,14 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Tokens (B, H, W, C) -> (B, H, W, C)."""
         b, h, w, _ = x.shape
-        qkv = self.qkv(x).reshape(b, h * w, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
+        qkv = linear(self.qkv, x).reshape(b, h * w, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
         q, k, v = qkv.reshape(3, b * self.num_heads, h * w, -1).unbind(0)  # each (B*heads, H*W, head_dim)
         grid = q.unflatten(1, (h, w))
         bias_h = torch.einsum("nhwc,hkc->nhwk", grid, relative_positions(self.rel_pos_h, h, centred=self.centred))
         bias_w = torch.einsum("nhwc,wkc->nhwk", grid, relative_positions(self.rel_pos_w, w, centred=self.centred))
         x = self.attend(q, k, v, bias_h, bias_w)
         x = x.view(b, self.num_heads, h, w, -1).permute(0, 2, 3, 1, 4).reshape(b, h, w, -1)
-        attended: Tensor = self.proj(x)
-        return attended
+        return linear(self.proj, x)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, bias_h: Tensor, bias_w: Tensor) -> Tensor:
         """What `biased_attention` computes: measurements put other ways here."""
@@ -144,19 +145,17 @@ class _PiecewiseAttention(torch.autograd.Function):
         return out
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs, output)
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:  # noqa: ARG004
+        ctx.save_for_backward(*inputs)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
-        q, k, v, bias_h, bias_w, out = ctx.saved_tensors
+        q, k, v, bias_h, bias_w = ctx.saved_tensors
         scale = 1 / math.sqrt(q.shape[-1])
         grad = grad.contiguous()
         grad_q, grad_k, grad_v = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
         grad_h, grad_w = torch.empty_like(bias_h), torch.empty_like(bias_w)
-        # The softmax's derivative p * (dp - sum(p * dp)) needs only this sum, which equals sum(grad * out).
-        expected = (grad * out).sum(-1, keepdim=True)
         for n, rows, tokens in pieces(bias_h):
             q_piece, grad_piece = q[n, tokens], grad[n, tokens]
             # Keys and values gather gradients from all rows; those of the first replace what the memory held.
@@ -164,7 +163,7 @@ class _PiecewiseAttention(torch.autograd.Function):
             scores = _bias(bias_h[n, rows], bias_w[n, rows]).baddbmm_(q_piece, k[n].mT, alpha=scale)
             p = scores.softmax(-1, dtype=torch.promote_types(q.dtype, torch.float32)).to(q.dtype)  # (n, piece, N)
             grad_v[n].baddbmm_(p.mT, grad_piece, beta=seen)
-            grad_scores = torch.bmm(grad_piece, v[n].mT).sub_(expected[n, tokens]).mul_(p)
+            grad_scores = torch._softmax_backward_data(torch.bmm(grad_piece, v[n].mT), p, -1, q.dtype)
             grad_q[n, tokens] = torch.bmm(grad_scores, k[n]).mul_(scale)
             grad_k[n].baddbmm_(grad_scores.mT, q_piece, beta=seen, alpha=scale)
             by_key = grad_scores.view(*bias_h[n, rows].shape, bias_w.shape[-1])  # (n, rows, W, H, W)

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .frozen_layers import mlp
+
 
 class MLPBlock(nn.Module):
     """Two linear layers around a GELU, (..., features) -> the same."""
@@ -21,8 +23,7 @@ class MLPBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Tokens -> tokens."""
-        widened: Tensor = self.lin2(F.gelu(self.lin1(x)))
-        return widened
+        return mlp(self.lin1, self.lin2, x)
 
 
 class LayerNorm2d(nn.Module):

@@ -6,10 +6,12 @@ attention and the MLP of an encoder block, which is where mPrompt (CVPR 2024) ha
 
 import math
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import UsageError
+from ..products import by_plain_kernels, product_of_gelu
 
 PEFT_TYPE, PREFIX = "MPROMPT", "mprompt_"
 """What peft's files call them, and how the names of their layers start."""
@@ -72,5 +74,8 @@ def output_layer(sublayer: nn.Module, width: int | None = None) -> nn.Linear:
 
 def prompt(y: Tensor, down: nn.Module, up: nn.Module) -> Tensor:
     """Return up(GELU(down(y))), for two layers that are kept apart, as the adapters of one encoder keep them."""
-    added: Tensor = up(F.gelu(down(y)))
+    narrow: Tensor = down(y)
+    if type(up) is nn.Linear and torch.is_grad_enabled() and by_plain_kernels(narrow):
+        return product_of_gelu(narrow, up.weight, up.bias)
+    added: Tensor = up(F.gelu(narrow))
     return added
