@@ -1,7 +1,6 @@
 """Counting on a GPU: files of full-HD photographs, switching adapters, and agreement with the CPU."""
 
 import tempfile
-from collections.abc import Callable
 from functools import partial
 from itertools import cycle
 from pathlib import Path
@@ -11,26 +10,10 @@ import numpy as np
 
 from benchmarks.gpu.setting import Setting, Step, Timed, compare, timed_steps
 from benchmarks.speed.adapters import written
+from benchmarks.speed.folder import FULL_HD, Watched, photographs
 from benchmarks.speed.pairs import Result, Spread
 from sam_mprompt.arrays import ByteImage
-from sam_mprompt.counting.counter import Counter, load
-
-FULL_HD = (1080, 1920)
-
-
-def photographs(folder: Path, number: int, size: tuple[int, int], data: Path | None = None) -> list[Path]:
-    """Write JPEGs of a size: the data's photographs enlarged, or blurred noise."""
-    real = sorted(data.rglob("*.jpg"))[:number] if data else []
-    generator = np.random.default_rng(0)
-    paths = []
-    for index in range(number):
-        if real:
-            image = cv2.imread(str(real[index % len(real)]))
-        else:
-            image = generator.integers(0, 255, (size[0] // 8, size[1] // 8, 3), dtype=np.uint8)
-        paths.append(folder / f"{index:03d}.jpg")
-        cv2.imwrite(str(paths[-1]), cv2.resize(image, size[::-1], interpolation=cv2.INTER_CUBIC))
-    return paths
+from sam_mprompt.counting.counter import load
 
 
 def folder_rows(setting: Setting, data: Path | None) -> list[Result]:
@@ -42,7 +25,7 @@ def folder_rows(setting: Setting, data: Path | None) -> list[Result]:
         counter = load(adapter, device=setting.device, precision="bf16")
         geometry = counter.folder.geometry
         tiles: list[np.ndarray] = []
-        watch = _Watched(counter, tiles)
+        watch = Watched(counter, tiles)
         images = [cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB) for path in paths[:8]]
         with watch:
             list(counter.count_many(images, batch_size=8))
@@ -69,24 +52,6 @@ def folder_rows(setting: Setting, data: Path | None) -> list[Result]:
             Result(what, "its bare forward passes", timed.ratio("bare", "decoded by OpenCV"), aim=0.95),
             *decoding_rows(setting, paths, timed),
         ]
-
-
-class _Watched:
-    """Keeps the tiles that a counter gives to its network."""
-
-    def __init__(self, counter: Counter, tiles: list[np.ndarray]) -> None:
-        self.backend, self.tiles = counter.ready("default").backend, tiles
-        self.plain: Callable[..., np.ndarray] = self.backend.density
-
-    def __enter__(self) -> None:
-        def density(batch: np.ndarray) -> np.ndarray:
-            self.tiles.append(batch.copy())
-            return self.plain(batch)
-
-        self.backend.density = density  # type: ignore[method-assign, assignment]
-
-    def __exit__(self, *_: object) -> None:
-        del self.backend.density
 
 
 def decoding_rows(setting: Setting, paths: list[Path], counted: Timed) -> list[Result]:
