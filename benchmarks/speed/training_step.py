@@ -31,11 +31,15 @@ from sam_mprompt.tuning.attach import attach
 
 _BATCH, _WIDTH = 2, 192
 _WHY = (
-    "matrix products of the frozen weights are the same on both sides and are most of the work; attention, where ours "
-    "differs, is little at this size. The input of each GELU and of each prompt module has to be kept on both sides. "
-    "train.gradient_checkpointing gives time for memory."
+    "products of the frozen weights are on both sides and three quarters of our time; they run at nearly the rate of "
+    "the limit, so that attention, norms and GELUs, where ours differs, are all that can be saved in float32. "
+    "Tried: oneDNN's products (taken), smaller and larger pieces of attention, torch.compile, memory by huge pages."
 )
-_WHY_MEMORY = "what is kept for GELUs and prompt modules is the same on both sides; recomputed blocks keep none of it."
+_WHY_MEMORY = (
+    "of what ours keeps half is queries, keys and values and the inputs of norms, which both sides keep; GELUs keep "
+    "16 bits of their slope. A third of the peak is holes between what is kept: an allocator that returns every piece "
+    "to the system has none and is a quarter slower. train.gradient_checkpointing gives time for memory."
+)
 
 
 class Bottleneck(nn.Module):
@@ -112,7 +116,7 @@ def memory(way: str) -> int:
     return peak_rise(step_of(way))
 
 
-def measure(rounds: int = 3) -> list[Result]:
+def measure(rounds: int = 5) -> list[Result]:
     """Measure time in one process, memory in one each."""
     peaks = {way: in_fresh_process(memory, way) for way in WAYS}
     steps = {way: step_of(way) for way in WAYS}
@@ -125,13 +129,13 @@ def measure(rounds: int = 3) -> list[Result]:
         "ours": "ours",
     }
     results = [
-        Result(what, against["everything"], Spread.of(seconds["everything"], seconds["ours"]), aim=1.5, limit=limit),
-        Result(what, against["frozen"], Spread.of(seconds["frozen"], seconds["ours"]), note=_WHY),
+        Result(what, against["everything"], Spread.of(seconds["everything"], seconds["ours"]), aim=1.6, limit=limit, note=_WHY),
+        Result(what, against["frozen"], Spread.of(seconds["frozen"], seconds["ours"]), aim=1.2),
         Result(f"{what}, compiled", against["ours"], Spread.of(seconds["ours"], seconds["compiled"])),
         Result(f"{what}, recomputed", against["ours"], Spread.of(seconds["ours"], seconds["recomputed"])),
     ]
     for better, worse in (("ours", "everything"), ("ours", "frozen"), ("compiled", "ours"), ("recomputed", "frozen")):
-        aim = 2.0 if worse == "everything" else None
+        aim = 2.5 if worse == "everything" else None
         label = "" if better == "ours" else f", {better}"
         results.append(
             Result(
