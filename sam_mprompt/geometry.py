@@ -20,9 +20,11 @@ class Geometry:
         max_side: the longer side after resizing is at most this.
         min_side: the shorter side after resizing is at least this, unless `max_side` forbids it.
         scale: factor applied to every image before the two limits.
-        tile: side of the square tiles in which larger images are counted.
+        tile: largest side of the tiles in which larger images are counted.
         overlap: least overlap of neighbouring tiles, at most half of one. Tile and overlap are rounded up to the
             model's `size_divisor`.
+        tile_step: tiles become smaller in steps of so many pixels, as long as no more of them are needed; 0 keeps them
+            at `tile`.
 
     Raises:
         UsageError: sizes that contradict each other.
@@ -33,6 +35,7 @@ class Geometry:
     scale: float = 1.0
     tile: int = 896
     overlap: int = 112
+    tile_step: int = 0
 
     def __post_init__(self) -> None:
         if fault := sides_fault(self.min_side, self.max_side):
@@ -41,6 +44,8 @@ class Geometry:
             raise UsageError(f"Expected a scale above 0, got {self.scale}. 1.0 keeps the image's own resolution.")
         if fault := overlap_fault(self.tile, self.overlap):
             raise UsageError(f"overlap: {fault}.")
+        if self.tile_step < 0:
+            raise UsageError(f"Expected a tile_step of 0 pixels or more, got {self.tile_step}.")
 
 
 def resized(size: tuple[int, int], geometry: Geometry) -> tuple[int, int]:
@@ -86,14 +91,17 @@ def tile_starts(length: int, geometry: Geometry, size_divisor: int) -> tuple[int
     """Return (tile side, first pixel of each tile) along one axis of `length` pixels, all multiples of `size_divisor`.
 
     The axis is padded to `padded = round_up(length, size_divisor)`. It is one tile when that fits; otherwise tiles are
-    spread evenly from 0 to flush with `padded`, and two neighbours share no fewer pixels than the overlap.
+    as few as the overlap allows, as small as their number allows (`tile_step`), and spread evenly from 0 to flush with
+    `padded`. Two neighbours share no fewer pixels than the overlap.
     """
     padded = round_up(length, size_divisor)
-    tile = round_up(geometry.tile, size_divisor)
+    tile, overlap = (round_up(side, size_divisor) for side in (geometry.tile, geometry.overlap))
     if padded <= tile:
         return padded, [0]
-    step = max(size_divisor, tile - round_up(geometry.overlap, size_divisor))
-    last = math.ceil((padded - tile) / step)
+    last = math.ceil((padded - tile) / max(size_divisor, tile - overlap))
+    if geometry.tile_step:
+        enough = math.ceil((padded + last * overlap) / (last + 1))
+        tile = min(tile, round_up(enough, math.lcm(geometry.tile_step, size_divisor)))
     return tile, [i * (padded - tile) // last // size_divisor * size_divisor for i in range(last + 1)]
 
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -55,6 +56,7 @@ def test_the_ratio_moves_points_with_the_pixels():
         *({"min_side": side} for side in (0, 3000)),
         *({"scale": scale} for scale in (0.0, -1.0, float("nan"), float("inf"))),
         *({"overlap": overlap} for overlap in (449, -1)),
+        {"tile_step": -1},
     ],
 )
 def test_contradicting_sizes_are_refused(wrong):
@@ -62,10 +64,10 @@ def test_contradicting_sizes_are_refused(wrong):
         Geometry(**wrong)
 
 
-@given(sides, st.integers(1, 400), st.data(), st.sampled_from([8, 16, 32]))
-def test_tiles_cover_every_pixel_and_overlap_enough(length, tile, data, size_divisor):
+@given(sides, st.integers(1, 400), st.data(), st.sampled_from([8, 16, 32]), st.sampled_from([0, 8, 32, 224]))
+def test_tiles_cover_every_pixel_and_overlap_enough(length, tile, data, size_divisor, tile_step):
     overlap = data.draw(st.integers(0, tile // 2))
-    side, starts = tile_starts(length, Geometry(tile=tile, overlap=overlap), size_divisor)
+    side, starts = tile_starts(length, Geometry(tile=tile, overlap=overlap, tile_step=tile_step), size_divisor)
     padded = round_up(length, size_divisor)
     assert side % size_divisor == 0
     assert side <= round_up(tile, size_divisor)
@@ -137,6 +139,32 @@ def test_tiles_are_as_few_as_the_overlap_allows_and_spread_evenly():
     assert tile_starts(160, geometry, 32) == (64, [0, 32, 64, 96])  # an overlap of 16 is one of 32 here
     assert tile_starts(64, geometry, 16) == (64, [0])
     assert tile_starts(60, Geometry(tile=60, overlap=0), 16) == (64, [0])
+
+
+def test_tiles_become_smaller_in_steps_while_no_more_are_needed():
+    assert tile_starts(1440, Geometry(tile=896, overlap=128, tile_step=32), 16) == (800, [0, 640])  # 784 would do
+    assert tile_starts(1080, Geometry(tile=896, overlap=128, tile_step=32), 16) == (608, [0, 480])
+    assert tile_starts(1024, Geometry(tile=896, overlap=112, tile_step=224), 16) == (672, [0, 352])
+    assert tile_starts(2048, Geometry(tile=896, overlap=112, tile_step=224), 16)[0] == 896  # 672 is too small
+    assert tile_starts(500, Geometry(tile=448, overlap=112, tile_step=224), 16) == (448, [0, 64])
+    assert tile_starts(800, Geometry(tile=896, overlap=112, tile_step=224), 16) == (800, [0])
+    assert tile_starts(200, Geometry(tile=64, overlap=16, tile_step=24), 16) == (
+        64,
+        [0, 48, 96, 144],
+    )  # 48 is too small
+
+
+@given(sides, st.integers(32, 400), st.data(), st.sampled_from([8, 32]))
+def test_smaller_tiles_are_no_more_than_whole_ones_and_as_small_as_that_allows(length, tile, data, step):
+    whole = Geometry(tile=tile, overlap=data.draw(st.integers(0, tile // 2)))
+    side, starts = tile_starts(length, replace(whole, tile_step=step), 8)
+    full, least = tile_starts(length, whole, 8)
+    assert side <= full
+    assert len(starts) == len(least)
+    if len(starts) > 1 and side > 2 * step:
+        smaller = side - step
+        overlap = round_up(whole.overlap, 8)
+        assert smaller * len(starts) - overlap * (len(starts) - 1) < round_up(length, 8)
 
 
 def test_a_tile_weighs_most_at_its_centre_and_falls_in_a_line_to_its_ends():

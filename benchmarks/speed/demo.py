@@ -16,7 +16,7 @@ def demo() -> sam_mprompt.Counter:
 
 def count_tiles(counter: sam_mprompt.Counter, image: np.ndarray, tile: int = 896) -> float:
     """Count a uint8 image (H, W, 3) at its own resolution in tiles of some side that overlap by 112 pixels."""
-    geometry = Geometry(max_side=20_000, min_side=224, tile=tile, overlap=112)
+    geometry = Geometry(max_side=20_000, min_side=224, tile=tile, overlap=112, tile_step=224)
     return float(predict_density(TorchBackend(counter.model, "cpu"), image, geometry).count)
 
 

@@ -129,7 +129,14 @@ def measure(rounds: int = 5) -> list[Result]:
         "ours": "ours",
     }
     results = [
-        Result(what, against["everything"], Spread.of(seconds["everything"], seconds["ours"]), aim=1.6, limit=limit, note=_WHY),
+        Result(
+            what,
+            against["everything"],
+            Spread.of(seconds["everything"], seconds["ours"]),
+            aim=1.6,
+            limit=limit,
+            note=_WHY,
+        ),
         Result(what, against["frozen"], Spread.of(seconds["frozen"], seconds["ours"]), aim=1.2),
         Result(f"{what}, compiled", against["ours"], Spread.of(seconds["ours"], seconds["compiled"])),
         Result(f"{what}, recomputed", against["ours"], Spread.of(seconds["ours"], seconds["recomputed"])),

@@ -264,9 +264,12 @@ def _expect_new(to: Path) -> None:
 
 
 def _check_geometry(path: Path, written: Geometry, of_recipe: Geometry) -> None:
-    """Refuse a counter.json that would count at other sizes than the recipe says it was trained at."""
+    """Refuse a counter.json that would count at other sizes than the recipe says it was trained at.
+
+    The steps of tiles are the package's choice: a folder keeps those that it was written with.
+    """
     for name, value in vars(written).items():
-        if value != (expected := getattr(of_recipe, name)):
+        if name != "tile_step" and value != (expected := getattr(of_recipe, name)):
             raise UsageError(
                 f"Adapter '{path}' contradicts itself: {name} is {value} in {COUNTER} and {expected} in {RECIPE}. "
                 "Copy the folder again, or export it again."

@@ -141,7 +141,7 @@ def metadata_of(folder: AdapterFolder, counter: CrowdCounter, dtype: str, tile: 
         known = Calibration(missing=f"the adapter that it was exported from has no calibration: {folder.uncalibrated}")
     geometry = folder.geometry
     if tile is not None:
-        geometry = replace(geometry, tile=tile, overlap=min(geometry.overlap, tile // 2))
+        geometry = replace(geometry, tile=tile, overlap=min(geometry.overlap, tile // 2), tile_step=0)
     return Metadata(
         name=folder.recipe.name,
         method=folder.recipe.tuning.method,

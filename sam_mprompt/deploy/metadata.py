@@ -136,7 +136,11 @@ class Metadata:
 
 
 def _geometry(table: dict[str, Any]) -> Geometry:
-    """Return it as it was written, whole: a default in the place of a value that is missing would count otherwise."""
+    """Return it as it was written, whole: a default in the place of a value that is missing would count otherwise.
+
+    Files of before tiles were made smaller count by whole ones, as they did.
+    """
+    table = {"tile_step": 0} | table
     scale = _number(table["scale"], "scale")
     sides = {entry.name: _number(table[entry.name], entry.name) for entry in fields(Geometry) if entry.name != "scale"}
     if any(side != int(side) for side in sides.values()) or set(table) != {"scale", *sides}:

@@ -19,7 +19,7 @@ _STEP = (1 - 2 * _LEAST) / _STEPS
 
 def linear(layer: nn.Module, x: Tensor) -> Tensor:
     """Return what a linear layer gives, (..., in) -> (..., out); any module may stand in its place."""
-    if not onednn_is_faster() or not _frozen(layer, x):
+    if not _frozen(layer, x) or not onednn_is_faster():
         found: Tensor = layer(x)
         return found
     if torch.is_grad_enabled() and x.requires_grad:

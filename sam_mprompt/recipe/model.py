@@ -1,7 +1,7 @@
 """The table of the encoder and what stands on it: one class a family of encoders, told apart by `encoder`."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -31,6 +31,9 @@ class Decoding(Section):
 class SamModel(Decoding):
     """An encoder of the Segment-Anything family."""
 
+    tile_step: ClassVar[int] = 224
+    """Pixels of a window: blocks pad what does not fill whole ones, and heads were seen in such padding."""
+
     encoder: Literal["sam"] = Field("sam", description="family of the encoder: 'sam'")
     base: Annotated[str, Field(min_length=1)] = Field(DEFAULT_BASE, description="checkpoint name or file")
     positions: Literal["resample", "slice", "center"] = Field(
@@ -41,6 +44,9 @@ class SamModel(Decoding):
 
 class TimmModel(Decoding):
     """Any backbone of timm that gives feature maps."""
+
+    tile_step: ClassVar[int] = 32
+    """Pixels of a cell of the coarsest level that backbones have."""
 
     encoder: Literal["timm"] = Field(description="family of the encoder: 'timm'")
     base: str = Field("", description="timm model or registered base; there is no default")

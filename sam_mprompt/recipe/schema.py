@@ -74,7 +74,7 @@ class Recipe(Section):
         from ..geometry import Geometry  # with numpy, which a recipe is read without
 
         data, infer = self.data, self.infer
-        return Geometry(data.max_side, data.min_side, data.scale, infer.tile, infer.overlap)
+        return Geometry(data.max_side, data.min_side, data.scale, infer.tile, infer.overlap, self.model.tile_step)
 
     def contradictions(self) -> Iterator[Contradiction]:
         """Yield what one table says against another."""

@@ -63,7 +63,7 @@ class TrainRecipe(Section):
 class InferRecipe(Section):
     """How whole images are counted. Sizes are pixels."""
 
-    tile: PixelSide = Field(896, description="images beyond this side are cut into overlapping tiles of it")
+    tile: PixelSide = Field(896, description="images beyond this side are cut into overlapping tiles of at most it")
     overlap: Annotated[int, Field(ge=0)] = Field(112, description="overlap of neighbouring tiles, at most half of tile")
     batch_size: BatchSize = Field(1, description="tiles per forward pass")
 

@@ -65,7 +65,7 @@ def test_an_export_of_a_version_1_adapter_is_of_todays_version(adapter, tmp_path
 
 @pytest.mark.parametrize(("name", "value"), [("tile", 128), ("max_side", 1024), ("scale", 2.0)])
 def test_sizes_that_contradict_the_recipe_are_refused_and_both_are_named(adapter, name, value):
-    recorded = {"max_side": 2048, "min_side": 64, "scale": 1.0, "tile": 96, "overlap": 16}
+    recorded = {"max_side": 2048, "min_side": 64, "scale": 1.0, "tile": 96, "overlap": 16, "tile_step": 224}
     assert vars(AdapterFolder.read(adapter).geometry) == recorded
     change_counter_file(adapter, lambda table: table.update(geometry={**recorded, name: value}))
     with pytest.raises(UsageError) as told:
@@ -74,6 +74,14 @@ def test_sizes_that_contradict_the_recipe_are_refused_and_both_are_named(adapter
         f"Adapter '{adapter}' contradicts itself: {name} is {value} in counter.json and {recorded[name]} in "
         "recipe.toml. Copy the folder again, or export it again."
     )
+
+
+def test_a_folder_counts_by_tiles_of_the_steps_that_it_was_written_with(adapter):
+    assert AdapterFolder.read(adapter).geometry.tile_step == 224
+    change_counter_file(adapter, lambda table: table["geometry"].update(tile_step=32))
+    assert AdapterFolder.read(adapter).geometry.tile_step == 32
+    change_counter_file(adapter, lambda table: table["geometry"].pop("tile_step"))  # as versions before wrote it
+    assert AdapterFolder.read(adapter).geometry.tile_step == 0
 
 
 def test_an_export_never_overwrites(adapter, tmp_path):

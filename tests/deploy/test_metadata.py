@@ -64,16 +64,21 @@ def test_a_missing_key_is_named():
 GEOMETRY = json.loads(pooling_metadata(tile=64).to_json())["geometry"]
 
 
-@pytest.mark.parametrize("name", GEOMETRY)
+@pytest.mark.parametrize("name", GEOMETRY.keys() - {"tile_step"})
 def test_a_geometry_without_one_of_its_values_is_refused_not_completed_by_a_default(name):
     kept = {other: value for other, value in GEOMETRY.items() if other != name}
     with pytest.raises(UsageError, match=name):
         Metadata.from_json(with_geometry(kept), "a file")
 
 
+def test_a_file_of_before_tiles_were_made_smaller_counts_by_whole_ones():
+    kept = {name: value for name, value in GEOMETRY.items() if name != "tile_step"}
+    assert Metadata.from_json(with_geometry(kept), "a file").geometry.tile_step == 0
+
+
 @pytest.mark.parametrize("changed", [{"tile": 32.5}, {"max_sides": 100}])
 def test_a_geometry_of_broken_pixels_or_other_names_is_refused(changed):
-    with pytest.raises(UsageError, match="whole numbers max_side, min_side, tile, overlap and a scale"):
+    with pytest.raises(UsageError, match="whole numbers max_side, min_side, tile, overlap, tile_step and a scale"):
         Metadata.from_json(with_geometry(GEOMETRY | changed), "a file")
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.speed.evaluation import OnePerCell, crowd, measure, nine_crops
+from benchmarks.speed.evaluation import OnePerCell, crowd, fitted, measure, nine_crops
 
 
 def test_nine_crops_leave_gaps_where_sides_are_no_multiples_of_four_cells():
@@ -21,3 +21,12 @@ def test_the_last_row_says_why_the_aim_is_missed():
     ]
     assert [row.note.count("Nine crops compute") for row in rows] == [0, 1]
     assert all("98.4 %" in row.note for row in rows)
+
+
+@pytest.mark.slow
+def test_smaller_tiles_are_measured_against_whole_ones():
+    [row] = fitted(sizes=((600, 1000),), rounds=1)
+    assert row.what == "counting a 1000x600 image, street, tiles as small as their number allows"
+    assert row.against == "tiles of 896 px"
+    assert row.ratio.median > 1
+    assert float(row.note.split()[3]) < 5
