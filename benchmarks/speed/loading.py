@@ -8,6 +8,7 @@ first.
 import tempfile
 from collections.abc import Sequence
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.pages import parser
+from benchmarks.speed.layout import step_of as light_step
 from benchmarks.speed.pairs import Result, Spread, alternate
 from benchmarks.speed.table import write_row
 from benchmarks.speed.training_step import step_of
@@ -99,6 +101,29 @@ def against_a_step(data: Path) -> Result:
     )
 
 
+def against_a_light_step(name: str, data: Path) -> Result:
+    """Compare a batch of a light recipe, its images decoded before, with the step that it is for."""
+    with tempfile.TemporaryDirectory() as cache:
+        recipe = load_recipe(name, ["data.cache=images", f"data.cache_root={cache}"])
+        crops, size = crops_of(recipe, data), recipe.train.batch_size
+        for index in range(len(crops)):
+            crops.source.frame(0, index)
+        keys = ((epoch, index) for epoch in count(1) for index in range(len(crops)))
+        seconds = alternate(
+            {
+                "step": light_step(recipe, laid_out=True),
+                "batch": lambda: collate([crops[next(keys)] for _ in range(size)]),
+            },
+            rounds=5,
+        )
+    return Result(
+        f"training batch of {size} crops of {recipe.data.crop} px, {data.name}, data.cache = images",
+        f"the step of {name} that it is for",
+        Spread.of(seconds["step"], seconds["batch"]),
+        aim=50.0,
+    )
+
+
 def main() -> None:
     """Measure both parts."""
     arguments = parser(__doc__)
@@ -109,6 +134,8 @@ def main() -> None:
         against_whole_images("sha-tiny-prompt", ["data.max_side=1024"], root / "part_A"),
         against_whole_images("shb-tiny-prompt", [], root / "part_B"),
         against_a_step(root / "part_A"),
+        against_a_light_step("shb-scratch", root / "part_B"),
+        against_a_light_step("sha-lite0-full", root / "part_A"),
     ]
     write_row("loading", results)
 
