@@ -1,33 +1,42 @@
-"""Products of layers on a CPU: by the library that is the fastest there, and with less kept for the backward pass."""
+"""Matrix products of linear layers on a CPU, by the library that is the fastest there."""
 
 import functools
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .environment import processor
+
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 @functools.cache
 def onednn_is_faster() -> bool:
     """Return whether oneDNN multiplies float32 matrices faster than MKL, which PyTorch calls for them.
 
-    So it was measured on an AMD processor (`python -m benchmarks.speed.products`). On others it was not, so that
-    PyTorch's choice stands there.
+    So it was measured on an AMD processor (`python -m benchmarks.speed.products`). On others it was not measured, and
+    MKL is called there as ever.
     """
     return torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available() and "AMD" in processor()
 
 
-def by_plain_kernels(x: Tensor) -> bool:
-    """Return whether `x` goes through kernels for a CPU in float32: nothing is compiled or cast on the way."""
+def is_plain(layer: nn.Module, x: Tensor) -> TypeGuard[nn.Linear]:
+    """Return whether a layer and its input are what this module multiplies: a linear layer in float32 on a CPU.
+
+    Nobody listens to the layer by hooks of its own, and nothing is compiled, traced or cast on the way.
+    """
     return (
-        x.device.type == "cpu"
-        and x.dtype == torch.float32
-        and x.numel() > 0
+        type(layer) is nn.Linear
         and not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()  # type: ignore[attr-defined]
         and not torch.is_autocast_enabled("cpu")
+        and x.device.type == "cpu"
+        and x.dtype == layer.weight.dtype == torch.float32
+        and x.numel() > 0
+        and layer.bias is not None
+        and not any(getattr(layer, hooks) for hooks in _HOOKS)
     )
 
 
@@ -64,9 +73,9 @@ class _ProductOfGelu(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         z, weight = ctx.saved_tensors
         for_z, for_weight, for_bias = ctx.needs_input_grad
-        rows = grad.flatten(0, -2)
+        rows = grad.reshape(-1, grad.shape[-1])
         return (
             torch.ops.aten.gelu_backward(product(grad, weight.T), z) if for_z else None,
-            rows.T @ F.gelu(z).flatten(0, -2) if for_weight else None,
+            rows.T @ F.gelu(z).reshape(-1, z.shape[-1]) if for_weight else None,
             rows.sum(0) if for_bias else None,
         )

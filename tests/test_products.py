@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from sam_mprompt import products
-from sam_mprompt.products import by_plain_kernels, laid_out, onednn_is_faster, product, product_of_gelu
+from sam_mprompt.products import is_plain, laid_out, onednn_is_faster, product, product_of_gelu
 
 LIBRARIES = [False, pytest.param(True, marks=pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="no"))]
 
@@ -64,16 +65,38 @@ def test_a_product_of_a_gelu_makes_the_gradients_that_are_asked_for(asked):
     torch.testing.assert_close(*(torch.autograd.grad(out.square().sum(), given[asked]) for out in outs))
 
 
-def test_kernels_are_plain_where_nothing_is_compiled_or_cast(monkeypatch):
-    x = torch.randn(2, 3)
-    assert by_plain_kernels(x)
-    assert not by_plain_kernels(x.double())
-    assert not by_plain_kernels(x.to("meta"))
-    assert not by_plain_kernels(x[:0])
+def test_a_layer_is_plain_where_nothing_is_compiled_traced_or_cast_and_nobody_listens(monkeypatch):
+    layer, x = nn.Linear(3, 2), torch.randn(2, 3)
+    assert is_plain(layer, x)
+    assert not is_plain(layer, x.double())
+    assert not is_plain(layer, x.to("meta"))
+    assert not is_plain(layer, x[:0])
+    assert not is_plain(nn.Linear(3, 2).double(), x)
+    assert not is_plain(nn.Linear(3, 2, bias=False), x)
+    assert not is_plain(nn.Sequential(layer), x)
     with torch.autocast("cpu", torch.bfloat16):
-        assert not by_plain_kernels(x)
-    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
-    assert not by_plain_kernels(x)
+        assert not is_plain(layer, x)
+    for module, name in ((torch.compiler, "is_compiling"), (torch.jit, "is_tracing")):
+        with monkeypatch.context() as patched:
+            patched.setattr(module, name, lambda: True)
+            assert not is_plain(layer, x)
+
+
+@pytest.mark.parametrize(
+    "listen",
+    [
+        "register_forward_hook",
+        "register_forward_pre_hook",
+        "register_full_backward_hook",
+        "register_full_backward_pre_hook",
+    ],
+)
+def test_a_layer_that_somebody_listens_to_is_not_plain(listen):
+    layer = nn.Linear(3, 2)
+    handle = getattr(layer, listen)(lambda *_: None)
+    assert not is_plain(layer, torch.randn(2, 3))
+    handle.remove()
+    assert is_plain(layer, torch.randn(2, 3))
 
 
 @pytest.mark.parametrize(

@@ -33,12 +33,12 @@ _BATCH, _WIDTH = 2, 192
 _WHY = (
     "products of the frozen weights are on both sides and three quarters of our time; they run at nearly the rate of "
     "the limit, so that attention, norms and GELUs, where ours differs, are all that can be saved in float32. "
-    "Tried: oneDNN's products (taken), smaller and larger pieces of attention, torch.compile, memory by huge pages."
+    "Tried: oneDNN's products (taken), pieces of attention of other sizes, torch.compile, large pages of memory."
 )
 _WHY_MEMORY = (
-    "of what ours keeps half is queries, keys and values and the inputs of norms, which both sides keep; GELUs keep "
-    "16 bits of their slope. A third of the peak is holes between what is kept: an allocator that returns every piece "
-    "to the system has none and is a quarter slower. train.gradient_checkpointing gives time for memory."
+    "half of what ours keeps is queries, keys and values and the inputs of norms, which both sides keep. A third of "
+    "the peak is memory that the C library has free between what is kept: made to return it at once, it has none, and a "
+    "step takes a quarter longer. train.gradient_checkpointing gives time for memory."
 )
 
 

@@ -43,4 +43,4 @@ def _print_cost(cost: "Cost") -> None:
         millions = (sum(getattr(part, key) for part in parts) / 1e6 for key in ("total", "trainable", "stored"))
         shown.add_row(name, *(f"{number:.2f}" for number in millions), f"{sum(part.macs for part in parts) / 1e9:.2f}")
     print_table(shown)
-    typer.echo(f"kept for the backward pass: {cost.activations / 1e6:.0f} MB an image")
+    typer.echo(f"kept for the backward pass on a CPU: {cost.activations / 1e6:.0f} MB an image")

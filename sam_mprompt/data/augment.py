@@ -95,7 +95,7 @@ def colour_jitter(image: NDArray[np.uint8], strength: float, rng: np.random.Gene
     """Change brightness, contrast and saturation by factors of 1 +- `strength`; uint8 (H, W, 3) in and out.
 
     Contrast is that to the image's mean grey, saturation that to a pixel's own grey, as everywhere. The three are one
-    linear map of a pixel, so that values are rounded, and held to 0..255, only once.
+    linear map of a pixel, so that values are held to 0..255 only at its end.
     """
     brightness, contrast, saturation = rng.uniform(1 - strength, 1 + strength, size=3)
     colours = brightness * contrast * (saturation * np.eye(3) + (1 - saturation) * _GREY)

@@ -52,7 +52,8 @@ class Cost:
     Attributes:
         size: (height, width) in pixels, rounded up to what the encoder takes.
         parts: in the order of the forward pass.
-        activations: bytes that one training step keeps for the backward pass, per image, parameters left out.
+        activations: bytes that one training step keeps for the backward pass on a CPU in float32, per image, parameters
+            left out.
     """
 
     size: tuple[int, int]
@@ -114,9 +115,10 @@ def _without_files(model: Model) -> Model:
 def flop_counter() -> FlopCounterMode:
     """Return a counter of floating-point operations that knows fused attention and oneDNN's products on a CPU too."""
     fused: dict[Any, Any] = {
-        torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: lambda q, k, v, *_, **__: sdpa_flop_count(q, k, v),
-        torch.ops.mkldnn._linear_pointwise: lambda x, weight, *_, **__: 2 * math.prod(x) * weight[0],
+        torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: lambda q, k, v, *_, **__: sdpa_flop_count(q, k, v)
     }
+    if torch.backends.mkldnn.is_available():  # else PyTorch does not know the operator
+        fused[torch.ops.mkldnn._linear_pointwise] = lambda x, weight, *_, **__: 2 * math.prod(x) * weight[0]
     return FlopCounterMode(display=False, custom_mapping=fused)
 
 

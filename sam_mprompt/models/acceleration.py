@@ -17,8 +17,8 @@ def compile_encoder(encoder: nn.Module) -> None:
     """Let `torch.compile` translate an encoder at its first call: SAM's block by block, any other as a whole.
 
     Blocks are compiled rather than the encoder because equal blocks then share one translation, prompt modules inside
-    them included. Shapes are static: another image or crop size is translated anew, so fix them (`data.crop`,
-    `infer.tile`). The state dict keeps its names.
+    them included. Shapes are static: another size of crops (`data.crop`) or of tiles is translated anew. Tiles fit the
+    image, so that this is for images of one size, or few. The state dict keeps its names.
     """
     sam = next(_of_type(encoder, SamEncoder), None)
     for module in [encoder] if sam is None else list(sam.blocks):

@@ -7,14 +7,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..products import by_plain_kernels, laid_out, onednn_is_faster, product
+from ..products import is_plain, laid_out, onednn_is_faster, product
 
 ROWS = 784
 """Tokens that go through an MLP at once: what is between its layers then stays near the processor."""
 
-_LEAST, _STEPS = -0.13, 2**15 - 1
-"""GELU's slope lies between -0.129 and 1.129; it is kept in so many steps of 16 bits, to half of one: 2e-5."""
-_STEP = (1 - 2 * _LEAST) / _STEPS
+_LEAST = -0.13
+"""GELU's slope lies between -0.129 and 1.129: between this and one minus this."""
+
+_STEP = (1 - 2 * _LEAST) / (2**15 - 1)
+"""The slope is kept as the nearest whole number of these steps, an int16, and so to 2e-5."""
 
 
 def linear(layer: nn.Module, x: Tensor) -> Tensor:
@@ -42,14 +44,9 @@ def mlp(first: nn.Module, second: nn.Module, x: Tensor) -> Tensor:
 
 
 def _frozen(layer: nn.Module, x: Tensor) -> TypeGuard[nn.Linear]:
-    """Return whether a layer is a plain linear one that needs no gradients and that nobody listens to."""
-    return (
-        type(layer) is nn.Linear
-        and by_plain_kernels(x)
-        and layer.weight.dtype == torch.float32
-        and layer.bias is not None
-        and not (torch.is_grad_enabled() and (layer.weight.requires_grad or layer.bias.requires_grad))
-        and not (layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks)
+    """Return whether a layer is a plain linear one that gets no gradients now."""
+    return is_plain(layer, x) and not (
+        torch.is_grad_enabled() and (layer.weight.requires_grad or layer.bias.requires_grad)
     )
 
 
@@ -80,7 +77,7 @@ class _FrozenMlp(torch.autograd.Function):
         weight, weight2, slopes = ctx.saved_tensors
         back, back2 = _for_pieces(grad, weight.T, weight2.T)
         found = grad.new_empty(*grad.shape[:-1], weight.shape[1])
-        parts = zip(*(tensor.flatten(0, -2).split(ROWS) for tensor in (grad, slopes, found)), strict=True)
+        parts = zip(*(_rows(tensor).split(ROWS) for tensor in (grad, slopes, found)), strict=True)
         for rows, steps, part in parts:
             hidden = product(rows, back2)
             part.copy_(product(torch.mul(hidden, steps).mul_(_STEP).add_(hidden, alpha=_LEAST), back))
@@ -93,15 +90,20 @@ def _in_rows(
     """Tokens (..., in) -> (..., out) through both layers, `ROWS` at a time; fills `slopes` (..., hidden)."""
     there, back = _for_pieces(x, weight, weight2)
     out = x.new_empty(*x.shape[:-1], len(weight2))
-    parts = out.flatten(0, -2).split(ROWS)
-    for index, rows in enumerate(x.flatten(0, -2).split(ROWS)):
+    parts = _rows(out).split(ROWS)
+    for index, rows in enumerate(_rows(x).split(ROWS)):
         hidden = product(rows, there, bias)
         if slopes is not None:
             slope = torch.ops.aten.gelu_backward(torch.ones_like(hidden), hidden)
             # The conversion cuts off what is behind the point: half a step more rounds.
-            slopes.flatten(0, -2)[index * ROWS :][:ROWS].copy_(slope.sub_(_LEAST).div_(_STEP).add_(0.5))
+            _rows(slopes)[index * ROWS :][:ROWS].copy_(slope.sub_(_LEAST).div_(_STEP).add_(0.5))
         parts[index].copy_(product(F.gelu(hidden), back, bias2))
     return out
+
+
+def _rows(x: Tensor) -> Tensor:
+    """Return tokens (..., C) as (N, C), the same memory where that is in order."""
+    return x.reshape(-1, x.shape[-1])
 
 
 def _for_pieces(x: Tensor, *weights: Tensor) -> Iterator[Tensor]:

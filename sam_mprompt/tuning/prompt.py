@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import UsageError
-from ..products import by_plain_kernels, product_of_gelu
+from ..products import is_plain, product_of_gelu
 
 PEFT_TYPE, PREFIX = "MPROMPT", "mprompt_"
 """What peft's files call them, and how the names of their layers start."""
@@ -75,7 +75,7 @@ def output_layer(sublayer: nn.Module, width: int | None = None) -> nn.Linear:
 def prompt(y: Tensor, down: nn.Module, up: nn.Module) -> Tensor:
     """Return up(GELU(down(y))), for two layers that are kept apart, as the adapters of one encoder keep them."""
     narrow: Tensor = down(y)
-    if type(up) is nn.Linear and torch.is_grad_enabled() and by_plain_kernels(narrow):
+    if torch.is_grad_enabled() and is_plain(up, narrow):
         return product_of_gelu(narrow, up.weight, up.bias)
     added: Tensor = up(F.gelu(narrow))
     return added

@@ -108,6 +108,18 @@ def test_jitter_is_torchvisions_brightness_contrast_and_saturation_without_their
     np.testing.assert_allclose(found, expected, atol=0.7)  # its shares of red, green and blue add up to 0.9999
 
 
+def test_jitter_cuts_bright_colours_off_at_its_end_alone():
+    image = np.full((4, 4, 3), 250, np.uint8)
+    image[:2] = 10
+    for seed in range(100):
+        brightness, contrast, _ = np.random.default_rng(seed).uniform(0.7, 1.3, 3)
+        expected = brightness * (contrast * 250 + (1 - contrast) * 130)
+        if brightness * 250 > 265 and expected < 250:
+            break
+    assert brightness * 250 > 265 > 250 > expected
+    assert np.abs(colour_jitter(image, 0.3, np.random.default_rng(seed))[2:] - expected).max() < 1
+
+
 def test_jitter_holds_values_to_those_of_a_byte():
     image = np.zeros((8, 8, 3), np.uint8)
     image[:4] = 255

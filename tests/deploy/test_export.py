@@ -73,6 +73,7 @@ def test_normalisation_and_softmax_stay_float32_in_a_float16_file(folder, tmp_pa
         assert cast.op_type == "Cast"
         assert cast.attribute[0].i == onnx.TensorProto.FLOAT
     assert half.metadata.tile == 96
+    assert half.metadata.geometry.tile_step == 0  # a network of one size only gains nothing by smaller tiles
 
 
 @pytest.mark.slow

@@ -1,7 +1,11 @@
-import pytest
+import types
 
+import pytest
+import torch
+
+from sam_mprompt import products
 from sam_mprompt.errors import UsageError
-from sam_mprompt.evaluation.cost import measure_cost
+from sam_mprompt.evaluation.cost import flop_counter, measure_cost
 from sam_mprompt.recipe.schema import load_recipe
 
 
@@ -76,3 +80,21 @@ def test_an_unknown_base_and_an_empty_image_are_refused(tiny_recipe):
         cost_of(load_recipe(tiny_recipe), (0, 64))
     with pytest.raises(UsageError, match="a size of 1x1 to 8192x8192"):
         cost_of(load_recipe(tiny_recipe), (64, 2**63))
+
+
+def test_products_are_counted_whichever_library_multiplies(monkeypatch):
+    x, weight = torch.randn(2, 3, 7), torch.randn(11, 7)
+    for ours in (False, torch.backends.mkldnn.is_available()):
+        monkeypatch.setattr(products, "onednn_is_faster", lambda ours=ours: ours)
+        with flop_counter() as counted:
+            products.product(x, weight)
+            products.product(x, products.laid_out(weight, 6))
+        assert counted.get_total_flops() == 2 * 2 * (2 * 3 * 7 * 11)
+
+
+def test_operations_are_counted_where_pytorch_has_no_onednn(monkeypatch):
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    monkeypatch.setattr(torch.ops, "mkldnn", types.SimpleNamespace())
+    with flop_counter() as counted:
+        torch.randn(2, 3) @ torch.randn(3, 5)
+    assert counted.get_total_flops() == 2 * 2 * 3 * 5

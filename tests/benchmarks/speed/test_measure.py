@@ -2,7 +2,17 @@
 
 import pytest
 
-from benchmarks.speed import adapters, busy_core, cached_epoch, counting, large_image, layout, mixed_precision, start
+from benchmarks.speed import (
+    adapters,
+    busy_core,
+    cached_epoch,
+    counting,
+    large_image,
+    layout,
+    mixed_precision,
+    products,
+    start,
+)
 from sam_mprompt.recipe.schema import load_recipe
 
 
@@ -22,6 +32,12 @@ def test_cached_features_are_trained_on(tiny_base):
 def test_both_precisions_train():
     (row,) = mixed_precision.measure(crop=64, images=2, rounds=1)
     assert row.ratio.median > 0
+
+
+def test_products_are_compared_forward_backward_and_in_an_mlp():
+    rows = products.measure(8, 3, rounds=1)
+    assert [row.what.split(",")[0] for row in rows] == ["product of a layer", "its gradient for the tokens", "MLP"]
+    assert all(row.ratio.median > 0 for row in rows)
 
 
 def test_both_layouts_take_a_step():
