@@ -37,8 +37,8 @@ _WHY = (
 )
 _WHY_MEMORY = (
     "half of what ours keeps is queries, keys and values and the inputs of norms, which both sides keep. A third of "
-    "the peak is memory that the C library has free between what is kept: made to return it at once, it has none, and a "
-    "step takes a quarter longer. train.gradient_checkpointing gives time for memory."
+    "the peak is memory that the C library has free between what is kept: made to return it at once, it has none, and "
+    "a step takes a quarter longer. train.gradient_checkpointing gives time for memory."
 )
 
 
