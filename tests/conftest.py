@@ -27,6 +27,11 @@ settings.load_profile("sam-mprompt")
 REAL_DATA_VARIABLE = "SAM_MPROMPT_REAL_DATA"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what compiles last: a process that is forked after `torch.compile` has run cannot compute gradients."""
+    items.sort(key=lambda item: "cpp_compiler" in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture(scope="session")
 def cpp_compiler() -> str:
     """Return the C++ compiler that `torch.compile` needs on a CPU; tests that compile skip where there is none."""
