@@ -64,7 +64,7 @@ def test_a_missing_key_is_named():
 GEOMETRY = json.loads(pooling_metadata(tile=64).to_json())["geometry"]
 
 
-@pytest.mark.parametrize("name", GEOMETRY.keys() - {"tile_step"})
+@pytest.mark.parametrize("name", [name for name in GEOMETRY if name != "tile_step"])
 def test_a_geometry_without_one_of_its_values_is_refused_not_completed_by_a_default(name):
     kept = {other: value for other, value in GEOMETRY.items() if other != name}
     with pytest.raises(UsageError, match=name):
