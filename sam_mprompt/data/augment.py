@@ -4,12 +4,11 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torchvision.transforms.v2 import functional as colour
 
 from ..arrays import FloatArray
-
-_GREY = np.array([0.299, 0.587, 0.114])
-"""Shares of red, green and blue in a pixel's grey (ITU-R BT.601)."""
 
 
 @dataclass(frozen=True)
@@ -92,15 +91,13 @@ def _moved_mask(
 
 
 def colour_jitter(image: NDArray[np.uint8], strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Change brightness, contrast and saturation by factors of 1 +- `strength`; uint8 (H, W, 3) in and out.
-
-    Contrast is that to the image's mean grey, saturation that to a pixel's own grey, as everywhere. The three are one
-    linear map of a pixel, so that values are held to 0..255 only at its end.
-    """
+    """Change brightness, contrast and saturation by factors of 1 +- `strength`; uint8 (H, W, 3) in and out."""
     brightness, contrast, saturation = rng.uniform(1 - strength, 1 + strength, size=3)
-    colours = brightness * contrast * (saturation * np.eye(3) + (1 - saturation) * _GREY)
-    grey = (1 - contrast) * brightness * (_GREY @ cv2.mean(image)[:3])
-    return np.asarray(cv2.transform(image, np.column_stack([colours, np.full(3, grey)])), np.uint8)
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+    pixels = colour.adjust_brightness(pixels, brightness)
+    pixels = colour.adjust_contrast(pixels, contrast)
+    pixels = colour.adjust_saturation(pixels, saturation)
+    return np.asarray(pixels.permute(1, 2, 0).numpy(), np.uint8)
 
 
 def random_blur(image: NDArray[np.uint8], strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:

