@@ -29,4 +29,4 @@ def test_smaller_tiles_are_measured_against_whole_ones():
     assert row.what == "counting a 1000x600 image, street, tiles as small as their number allows"
     assert row.against == "tiles of 896 px"
     assert row.ratio.median > 0
-    assert float(row.note.split()[3]) < 5
+    assert float(row.note.split()[4]) < 5
