@@ -30,9 +30,9 @@ from sam_mprompt.models.sam_config import CONFIGS, SamConfig
 
 _SIDES, _BATCHES = (448, 1024, 896), (1, 4)
 _WHY = (
-    "more than half of what is left is products of frozen weights, at nearly the rate of the limit, and more than a "
-    "quarter attention of the four global blocks, whose fused kernel runs at two thirds of that rate. Tried for it: "
-    "pieces of other sizes, and products and softmax by themselves."
+    "most of what is left is products of frozen weights, at nearly the rate of the limit, and attention of the four "
+    "global blocks, whose fused kernel is slower. Tried for it: pieces of other sizes, and products and softmax by "
+    "themselves."
 )
 _AGAINST = [name for name in LIBRARIES if name != "ours"]
 

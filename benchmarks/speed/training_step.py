@@ -31,14 +31,15 @@ from sam_mprompt.tuning.attach import attach
 
 _BATCH, _WIDTH = 2, 192
 _WHY = (
-    "products of the frozen weights are on both sides and three quarters of our time; they run at nearly the rate of "
-    "the limit, so that attention, norms and GELUs, where ours differs, are all that can be saved in float32. "
-    "Tried: oneDNN's products (taken), pieces of attention of other sizes, torch.compile, large pages of memory."
+    "products of the frozen weights are on both sides and most of our time; they run at nearly the rate of the limit, "
+    "so that attention, norms and GELUs, where ours differs, are all that can be saved in float32. Tried: oneDNN's "
+    "products (taken), pieces of attention of other sizes, torch.compile, large pages of memory."
 )
 _WHY_MEMORY = (
-    "half of what ours keeps is queries, keys and values and the inputs of norms, which both sides keep. A third of "
-    "the peak is memory that the C library has free between what is kept: made to return it at once, it has none, and "
-    "a step takes a quarter longer. train.gradient_checkpointing gives time for memory."
+    "half of what ours keeps is queries, keys and values and the inputs of norms, which both sides keep. Much of the "
+    "peak is memory that the C library has free between what is kept: made to return it at once "
+    "(MALLOC_MMAP_THRESHOLD_), it has little, and steps take longer. "
+    "train.gradient_checkpointing gives time for memory."
 )
 
 
