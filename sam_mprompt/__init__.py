@@ -14,6 +14,7 @@ from .tuning.register import register_with_peft
 from .version import __version__
 
 if TYPE_CHECKING:
+    from .allocator import keep_freed_memory
     from .counting.counter import Counter
     from .counting.ensemble import Ensemble
     from .counting.region import Region
@@ -39,12 +40,14 @@ __all__ = [
     "SamMpromptError",
     "UsageError",
     "__version__",
+    "keep_freed_memory",
     "load",
     "open_video",
     "read_regions",
 ]
 
 _LAZY = {
+    "keep_freed_memory": "allocator",
     "load": "deploy.load",
     "Counter": "counting.counter",
     "Ensemble": "counting.ensemble",

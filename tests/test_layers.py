@@ -12,7 +12,7 @@ import sam_mprompt
 PACKAGE = Path(sam_mprompt.__file__).resolve().parent
 LAYERS = (
     ("errors", "arrays", "version", "sizes", "shown"),
-    ("environment", "files", "memory", "resources"),
+    ("allocator", "environment", "files", "memory", "resources"),
     ("tensor_files", "products"),
     ("geometry", "targets", "render", "contact_sheet"),
     ("recipe",),

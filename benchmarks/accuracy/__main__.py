@@ -17,6 +17,7 @@ from benchmarks.accuracy.experiments import Experiment, experiments
 from benchmarks.accuracy.table import write_table
 from benchmarks.pages import PAGES, parser
 from sam_mprompt.ablation.perform import perform
+from sam_mprompt.allocator import keep_freed_memory
 from sam_mprompt.cli.training_display import TrainingDisplay
 from sam_mprompt.errors import RunError, UsageError
 
@@ -38,6 +39,7 @@ def run(experiment: Experiment, data: Path | None, minutes: float) -> None:
 
 def main() -> None:
     """Run or tabulate."""
+    keep_freed_memory()  # as the command line does
     arguments = parser(__doc__)
     arguments.add_argument("action", choices=("run", "table"))
     arguments.add_argument("experiments", nargs="*", help="names in experiments.toml; all when none is given")

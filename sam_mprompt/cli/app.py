@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from ..allocator import keep_freed_memory
 from ..errors import RunError, UsageError
 from ..shown import shown
 from ..version import __version__
@@ -110,6 +111,7 @@ def main() -> None:
     # Read when torch is imported, which is later. By default threads spin while they wait for each other, and when
     # another process has one of the cores, they spin for all of its time slices (benchmarks/speed/busy_core.py).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    keep_freed_memory()
     never_fail_on_characters()
     try:
         code = _run()

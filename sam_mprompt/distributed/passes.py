@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+from ..allocator import keep_freed_memory
 from ..data.packages import needed
 from ..errors import RunError, SamMpromptError, UsageError
 from .attempts import forgive, learnt
@@ -43,6 +44,7 @@ class _Actor:
 
     def __init__(self, address: str, make: MakeWork, image_seconds: float | None) -> None:
         self._job, self._fault, self._image_seconds = Job.found(address), "", image_seconds
+        keep_freed_memory()
         try:
             self._work = make()
         except SamMpromptError as error:  # told by what is returned: of what is raised here Ray keeps a long text

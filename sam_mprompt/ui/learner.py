@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from ..allocator import keep_freed_memory
 from ..errors import Interrupted, SamMpromptError
 from ..memory import memory_fault
 from ..recipe.schema import Recipe
@@ -142,6 +143,7 @@ def main() -> int:
     with suppress(OSError):
         os.nice(_NICE)  # counting on the page goes first
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    keep_freed_memory()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # while it trains, a training's own handler hears it
     stream, sys.stdout = sys.stdout, sys.stderr  # nothing else may stand among the lines
     telling = Telling(stream)

@@ -85,6 +85,13 @@ def test_threads_do_not_spin_while_they_wait_unless_the_user_says_so(asked, spin
     assert (count != "0") == spins
 
 
+def test_a_command_keeps_freed_memory_for_the_next_layer(monkeypatch, run_cli):
+    asked = []
+    monkeypatch.setattr("sam_mprompt.cli.app.keep_freed_memory", lambda: asked.append(True))
+    assert run_cli("--version").code == 0
+    assert asked == [True]
+
+
 WRONG = {
     "an unknown recipe": (["finetune", "--recipe", "nwpuu"], "Did you mean 'nwpu'"),
     "an unknown key": (["finetune", "--recipe", "shb", "--set", "train.epoch=3"], "Did you mean 'epochs'"),
