@@ -19,8 +19,8 @@ def keep_freed_memory() -> bool:
 
     By default glibc gives each block above 32 MiB back to the system when it is freed. The maps of a network are such
     blocks, so that every layer waits for the system to clear fresh pages. The most memory that a process ever has
-    hardly changes, only when it is given back (`python -m benchmarks.speed.allocator`). Call it before the first
-    image, in a process that is yours: it holds for everything in it. Blocks from 1 GiB on are given back as ever.
+    grows by some percent, and it is given back later (`python -m benchmarks.speed.allocator`). Call it before the
+    first image, in a process that is yours: it holds for everything in it. Blocks from 1 GiB on are given back as ever.
 
     Returns:
         Whether it is so now: not where another C library is in use, or the environment says how glibc should behave.
