@@ -1,13 +1,15 @@
-"""Training a native counter with weights laid out channels-last, or as PyTorch does: python -m benchmarks.speed.layout
+"""Native counters with weights laid out channels-last, or as PyTorch does: python -m benchmarks.speed.layout
 
-Recipe `shb-scratch` as it is, on random crops; forward, loss and backward, without an optimizer.
+Training: recipe `shb-scratch` as it is, on random crops; forward, loss and backward, without an optimizer. Counting:
+one tile of 1024x768 pixels, by networks with random weights.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
-from benchmarks.speed.pairs import Result, Spread, alternate
+from benchmarks.speed.pairs import Result, Spread, alternate, infer
 from benchmarks.speed.table import write_row
 from sam_mprompt.losses import MutualPromptLoss, Targets
 from sam_mprompt.models.acceleration import channels_last
@@ -36,12 +38,32 @@ def step_of(recipe: Recipe, *, laid_out: bool) -> Callable[[], None]:
     return step
 
 
+_DEFAULT = "PyTorch's default layout"
+
+
 def measure(recipe: Recipe, rounds: int = 10) -> list[Result]:
-    """Compare both layouts."""
+    """Compare both layouts in training."""
     seconds = alternate({str(way): step_of(recipe, laid_out=way) for way in (False, True)}, rounds=rounds)
     what = f"training step of `{recipe.name}`, {recipe.data.crop} px, batch {recipe.train.batch_size}, channels last"
-    return [Result(what, "PyTorch's default layout", Spread.of(*seconds.values()))]
+    return [Result(what, _DEFAULT, Spread.of(*seconds.values()))]
+
+
+def measure_counting(*names: str, height: int = 768, width: int = 1024, rounds: int = 10) -> list[Result]:
+    """Compare both layouts in counting, for each recipe."""
+    results = []
+    for name in names:
+        recipe = load_recipe(name, ("model.pretrained=false",))
+        models = {
+            laid_out: build_counter(recipe.model, recipe.tuning, segmenter=False).counter.eval()
+            for laid_out in (False, True)
+        }
+        channels_last(models[True])
+        image = torch.randn(1, 3, height, width)
+        seconds = alternate({str(way): partial(infer, model, image) for way, model in models.items()}, rounds=rounds)
+        what = f"counting {width}x{height} pixels, `{name}`, channels last"
+        results.append(Result(what, _DEFAULT, Spread.of(*seconds.values())))
+    return results
 
 
 if __name__ == "__main__":
-    write_row("layout", measure(load_recipe("shb-scratch")))
+    write_row("layout", [*measure(load_recipe("shb-scratch")), *measure_counting("shb-scratch", "sha-lite0-full")])

@@ -46,6 +46,12 @@ def test_both_layouts_take_a_step():
     assert row.what == "training step of `shb-scratch`, 64 px, batch 2, channels last"
 
 
+def test_both_layouts_count():
+    (row,) = layout.measure_counting("shb-scratch", height=64, width=96, rounds=1)
+    assert row.what == "counting 96x64 pixels, `shb-scratch`, channels last"
+    assert row.ratio.median > 0
+
+
 @pytest.mark.slow
 def test_every_counter_of_ours_is_compared_with_csrnet():
     rows = counting.measure(64, 96, rounds=1)
