@@ -6,8 +6,8 @@ own for each job; the two take turns, so that they meet the same machine.
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, nullcontext
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from multiprocessing import get_context
 
@@ -33,14 +33,8 @@ _state: dict[str, Callable[[], object]] = {}
 """In a process of a job: what it does again and again."""
 
 
-def _training(recipe: str, *, half: bool) -> Callable[[], None]:
-    step = step_of(load_recipe(recipe, ("model.pretrained=false",)), laid_out=True)
-
-    def taken() -> None:
-        with torch.autocast("cpu", torch.bfloat16) if half else nullcontext():
-            step()
-
-    return taken
+def _training(recipe: str, precision: str) -> Callable[[], None]:
+    return step_of(load_recipe(recipe, ("model.pretrained=false", f"train.precision={precision}")), laid_out=True)
 
 
 def _counting(name: str, height: int, width: int) -> Callable[[], object]:
@@ -49,16 +43,22 @@ def _counting(name: str, height: int, width: int) -> Callable[[], object]:
     return lambda: opened.count(image)
 
 
+def _counting_in_a_thread(name: str, height: int, width: int) -> Callable[[], object]:
+    count, thread = _counting(name, height, width), ThreadPoolExecutor(1)
+    return lambda: thread.submit(count).result()
+
+
 def _forward(name: str, height: int, width: int) -> Callable[[], None]:
     return partial(infer, counter(name), torch.randn(1, 3, height, width))
 
 
 JOBS: dict[str, Callable[[], Callable[[], object]]] = {
-    **{f"training step of `{name}`": partial(_training, name, half=False) for name in _NATIVE},
-    **{f"training step of `{name}`, bfloat16": partial(_training, name, half=True) for name in _HALF},
+    **{f"training step of `{name}`": partial(_training, name, "no") for name in _NATIVE},
+    **{f"training step of `{name}`, bfloat16": partial(_training, name, "bf16") for name in _HALF},
     "training step of SAM-base with prompt modules, 448 px": partial(training_step.step_of, "ours"),
     "counting 1024x768 pixels, `street`": partial(_counting, "street", 768, 1024),
     "counting 4000x3000 pixels, `dense`": partial(_counting, "dense", 3000, 4000),
+    "counting 1440x1080 pixels, `dense`, in a thread": partial(_counting_in_a_thread, "dense", 1080, 1440),
     "counting a 1024x768 image, SAM-base": partial(_forward, "SAM-base", 768, 1024),
 }
 
@@ -66,7 +66,7 @@ JOBS: dict[str, Callable[[], Callable[[], object]]] = {
 def begin(job: str, kept: bool) -> None:
     """Prepare this process, which must be new, for a job, and do it twice, as the first time is slower."""
     if kept and not keep_freed_memory():
-        raise SystemExit("Expected glibc, and none of its variables in the environment.")
+        raise SystemExit("Expected glibc, and none of its variables for memory in the environment.")
     _state["job"] = JOBS[job]()
     done()
     done()

@@ -15,10 +15,11 @@ from sam_mprompt.losses import MutualPromptLoss, Targets
 from sam_mprompt.models.acceleration import channels_last
 from sam_mprompt.models.build import build_counter
 from sam_mprompt.recipe.schema import Recipe, load_recipe
+from sam_mprompt.training.depthwise import depthwise_gradients
 
 
 def step_of(recipe: Recipe, *, laid_out: bool) -> Callable[[], None]:
-    """Return a function that takes a step."""
+    """Return a function that takes a step, in the recipe's precision."""
     torch.manual_seed(0)
     counter = build_counter(recipe.model, recipe.tuning, segmenter=True).counter.train()
     if laid_out:
@@ -29,8 +30,11 @@ def step_of(recipe: Recipe, *, laid_out: bool) -> Callable[[], None]:
     targets = Targets(torch.rand(cells) / 100, torch.rand(cells) > 0.5, torch.rand(cells) > 0.5)
     loss = MutualPromptLoss(recipe.loss, stride=counter.stride)
 
+    half = torch.autocast("cpu", torch.bfloat16, enabled=recipe.train.precision == "bf16")
+
     def step() -> None:
-        output = counter(counter.normalise(images))
+        with depthwise_gradients(torch.device("cpu"), recipe.train), half:
+            output = counter(counter.normalise(images))
         total = loss(output.density, output.mask_logits, targets, epoch=recipe.loss.kappa)["loss"]
         torch.autograd.backward(total)
         counter.zero_grad()

@@ -82,7 +82,8 @@ def check_precision(precision: str) -> Precision:
 class TorchBackend:
     """Runs a `CrowdCounter` on tiles, in evaluation mode; the modes of its modules are given back after each call.
 
-    On a CPU the weights of its convolutions are laid out channels-last from now on, as training has them.
+    On a CPU the weights of its convolutions are laid out channels-last from now on, as training has them, where
+    PyTorch has oneDNN.
 
     Args:
         model: on `device` already.

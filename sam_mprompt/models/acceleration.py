@@ -1,4 +1,4 @@
-"""What saves time or memory and changes no count: compiled or recomputed blocks, channels-last layout."""
+"""What saves time or memory and changes counts by rounding: compiled or recomputed blocks, channels-last layout."""
 
 from collections.abc import Iterator
 from typing import Any, TypeVar, cast
@@ -49,8 +49,11 @@ def channels_last(counter: CrowdCounter) -> None:
     """Lay out the weights of all convolutions as their kernels want them, (out, h, w, in), but those of SAM's encoder.
 
     What comes in keeps the layout on its way, on a CPU as on a GPU. SAM's encoder is left alone: it holds its tokens
-    that way anyhow, and permutes them for its two convolutions.
+    that way anyhow, and permutes them for its two convolutions. So are all where PyTorch has no oneDNN, whose kernels
+    these are on a CPU; others take longer in that layout.
     """
+    if not (torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled):
+        return
     for part in counter.children():
         if next(_of_type(part, SamEncoder), None) is None:
             part.to(memory_format=torch.channels_last)

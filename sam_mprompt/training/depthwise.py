@@ -50,7 +50,7 @@ class _Depthwise(TorchFunctionMode):
 class _FastGradients(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, images: Tensor, weight: Tensor, stride: _Pair, padding: _Pair) -> Tensor:
-        """(B, C, H, W) and (C, 1, kh, kw) -> bfloat16 (B, C, h, w)."""
+        """(B, C m, H, W) and (C, m, kh, kw) -> bfloat16 (B, C, h, w); m is 1 as a rule."""
         half, kernel = images.to(torch.bfloat16), weight.to(torch.bfloat16)
         ctx.save_for_backward(half, kernel)
         ctx.geometry, ctx.came_as = (stride, padding), (images.dtype, weight.dtype)
@@ -67,7 +67,7 @@ class _FastGradients(torch.autograd.Function):
 
 
 def _of_images(gradient: Tensor, images: Tensor, weight: Tensor, stride: _Pair, padding: _Pair) -> Tensor:
-    """(B, C, h, w) -> (B, C, H, W): at stride 1, the gradient spread with zeros to where that stride would have it."""
+    """(B, C, h, w) -> (B, C m, H, W): at stride 1, by zeros between what was strided."""
     if stride != (1, 1):
         sides = zip(images.shape[-2:], padding, weight.shape[-2:], strict=True)
         shape = (*gradient.shape[:2], *(side + 2 * pad - taps + 1 for side, pad, taps in sides))
@@ -78,7 +78,7 @@ def _of_images(gradient: Tensor, images: Tensor, weight: Tensor, stride: _Pair, 
 
 
 def _of_weight(gradient: Tensor, images: Tensor, weight: Tensor, stride: _Pair, padding: _Pair) -> Tensor:
-    """(B, C, h, w) -> (C, 1, kh, kw), in pieces of 3 x 3 taps where there are more."""
+    """(B, C, h, w) -> (C, m, kh, kw), in pieces of 3 x 3 taps where there are more."""
     if max(weight.shape[-2:]) <= _TAPS:
         return _gradients(gradient, images, weight, stride, padding, of_images=False)[1]
     padded = F.pad(images, (padding[1], padding[1], padding[0], padding[0]))

@@ -95,7 +95,7 @@ def expect_crop(side: int, size_divisor: int) -> None:
 
 
 def save_time_and_memory(train: TrainRecipe, counter: CrowdCounter) -> None:
-    """Apply what changes no figure. Raises UsageError for an encoder that cannot."""
+    """Apply what changes figures by rounding alone. Raises UsageError for an encoder that cannot."""
     channels_last(counter)
     if train.gradient_checkpointing:
         enable_gradient_checkpointing(counter.encoder)

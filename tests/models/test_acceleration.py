@@ -88,6 +88,16 @@ def test_channels_last_reaches_the_convolutions_of_a_timm_encoder():
     assert encoder.backbone.conv_stem.weight.is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.parametrize("without", ["available", "enabled"])
+def test_without_onednn_layers_stay_as_they_are(monkeypatch, without):
+    if without == "available":
+        monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    counter = CrowdCounter(SamEncoder.random(SMALL), SamModel(stem_channels=4), segmenter=True)
+    with torch.backends.mkldnn.flags(enabled=without != "enabled"):
+        channels_last(counter)
+    assert not counter.regressor.last[0].weight.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_a_batch_is_pinned_whole(monkeypatch):
     pinned = []
 

@@ -56,6 +56,25 @@ def test_a_depthwise_convolution_keeps_its_output_and_has_the_gradients_of_float
         torch.testing.assert_close(of_ours, of_float32, atol=0.01 * float(of_float32.abs().max()), rtol=0)
 
 
+@pytest.mark.parametrize(
+    "options", [{}, {"stride": 2, "padding": 2}, {"taps": 3, "stride": 2}, {"taps": (3, 7), "padding": (1, 3)}]
+)
+def test_only_kernels_that_are_fast_in_bfloat16_compute_gradients(monkeypatch, options):
+    asked = []
+    compute = depthwise._gradients
+
+    def watched(gradient, images, weight, stride, padding, *, of_images):
+        asked.append((of_images, max(weight.shape[-2:]), max(stride), {gradient.dtype, images.dtype, weight.dtype}))
+        return compute(gradient, images, weight, stride, padding, of_images=of_images)
+
+    monkeypatch.setattr(depthwise, "_gradients", watched)
+    passed(layer(**options), HALF, layout=torch.channels_last)
+    assert {of_images for of_images, *_ in asked} == {True, False}
+    for of_images, taps, stride, dtypes in asked:
+        assert stride == 1 if of_images else taps <= 3
+        assert dtypes == {torch.bfloat16}
+
+
 def test_images_that_need_no_gradient_get_none():
     convolution = layer()
     with depthwise_gradients(CPU, HALF):

@@ -7,6 +7,7 @@ from benchmarks.speed import (
     busy_core,
     cached_epoch,
     counting,
+    depthwise,
     large_image,
     layout,
     mixed_precision,
@@ -44,6 +45,12 @@ def test_both_layouts_take_a_step():
     small = load_recipe("shb-scratch", ["data.crop=64", "train.batch_size=2"])
     (row,) = layout.measure(small, rounds=1)
     assert row.what == "training step of `shb-scratch`, 64 px, batch 2, channels last"
+
+
+def test_gradients_of_depthwise_layers_are_compared_with_both_others():
+    rows = depthwise.measure(1, 1, ((4, 8, 5, 2),))
+    assert {row.what for row in rows} == {"gradients in bfloat16: 4 channels, 8 px, 5 x 5 taps, stride 2"}
+    assert [row.against for row in rows] == ["PyTorch's own", "float32"]
 
 
 def test_both_layouts_count():
