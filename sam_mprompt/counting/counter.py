@@ -14,7 +14,7 @@ from ..adapter.folder import AdapterFolder
 from ..adapter.inside import DEFAULT
 from ..adapter.loading import add_to, load_adapter
 from ..errors import UsageError, did_you_mean
-from ..models.acceleration import compile_encoder
+from ..models.acceleration import channels_last, compile_encoder
 from ..models.build import BuiltCounter
 from ..models.counter import CrowdCounter
 from ..recipe.schema import Recipe
@@ -157,6 +157,8 @@ class Counter(AnyCounter):
     def _load(self, folder: AdapterFolder, model: CrowdCounter, name: str) -> _Loaded:
         alone = folder.config is None  # nothing in the encoder that could be switched
         turn: Callable[[], AbstractContextManager[None]] = nullcontext if alone else partial(self._turns.using, name)
+        if self.device.type == "cpu":
+            channels_last(model)
         backend = TorchBackend(model, self.device, precision=self.precision, turn=turn)
         known = calibration_of(folder), scope_of(folder), trained_on_of(folder.recipe)
         return _Loaded(folder, model, backend, Ready(backend, folder.geometry, *known))

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from ..arrays import FloatArray, Rgb
 from ..errors import RunError, UsageError, did_you_mean
-from ..models.acceleration import channels_last
 from ..models.counter import CounterOutput, CrowdCounter
 from ..models.evaluating import evaluating
 
@@ -82,9 +81,6 @@ def check_precision(precision: str) -> Precision:
 class TorchBackend:
     """Runs a `CrowdCounter` on tiles, in evaluation mode; the modes of its modules are given back after each call.
 
-    On a CPU the weights of its convolutions are laid out channels-last from now on, as training has them, where
-    PyTorch has oneDNN.
-
     Args:
         model: on `device` already.
         device: where it is.
@@ -101,8 +97,6 @@ class TorchBackend:
         turn: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self.model, self.device, self.turn = model, torch.device(device), turn
-        if self.device.type == "cpu":
-            channels_last(model)
         self.autocast = AUTOCAST[precision] if self.device.type == "cuda" else None
         self.stride, self.size_divisor = model.stride, model.size_divisor
         encoder = cast(Any, model.encoder)

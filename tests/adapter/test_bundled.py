@@ -5,6 +5,7 @@ import re
 import socket
 
 import pytest
+import torch
 
 import sam_mprompt
 from sam_mprompt.adapter.folder import AdapterFolder
@@ -37,6 +38,12 @@ def test_a_counter_of_photographs_counts_without_a_network_and_with_error_bars(n
     interval = result.interval(0.9)
     assert interval is not None
     assert 0 <= interval.low <= result.count <= interval.high > interval.low
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="asks oneDNN")
+def test_convolutions_of_a_counter_are_laid_out_for_their_kernels_on_a_cpu():
+    encoder = sam_mprompt.load(bundled("adapters") / "street", device="cpu").model.encoder
+    assert encoder.backbone.conv_stem.weight.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("name", OF_PHOTOGRAPHS)

@@ -207,11 +207,3 @@ def test_a_process_that_is_forked_after_counting_with_two_threads_counts_too():
         assert ended == (child, 0)
     finally:
         torch.set_num_threads(threads)
-
-
-@pytest.mark.parametrize(("device", "laid_out"), [("cpu", True), ("meta", False)])
-def test_convolutions_are_laid_out_for_their_kernels_on_a_cpu(device, laid_out):
-    model = PoolingModel()
-    model.head = nn.Conv2d(8, 4, 3)
-    TorchBackend(model, device)
-    assert model.head.weight.is_contiguous(memory_format=torch.channels_last) == laid_out
