@@ -28,8 +28,17 @@ REAL_DATA_VARIABLE = "SAM_MPROMPT_REAL_DATA"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what compiles last: a process that is forked after `torch.compile` has run cannot compute gradients."""
-    items.sort(key=lambda item: "cpp_compiler" in getattr(item, "fixturenames", ()))
+    """Put what forks trainings first and what compiles last.
+
+    A process that is forked after autograd had threads, as after `torch.compile`, cannot compute gradients.
+    """
+    items.sort(key=lambda item: (not _forks(item), "cpp_compiler" in getattr(item, "fixturenames", ())))
+
+
+def _forks(item: pytest.Item) -> bool:
+    """Whether a test's module takes something from those that fork."""
+    taken = vars(getattr(item, "module", object)).values()
+    return any(getattr(value, "__module__", "") in ("faults.killing", "faults.pairs") for value in taken)
 
 
 @pytest.fixture(scope="session")
